@@ -181,6 +181,6 @@ describe('the lists of CONTRIBUTING.md', () => {
         ([, place]) => place as string,
       ),
     )
-    expect(SECTIONS.map(({ place }) => place).filter(place => !declared.includes(place))).toEqual([])
+    expect(SECTIONS.map(({ path }) => path).filter(place => !declared.includes(place))).toEqual([])
   })
 })

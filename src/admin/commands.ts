@@ -11,19 +11,19 @@ const SECTIONS = ['mcpServers', 'servers']
  */
 export function definedCommands(before: unknown, after: unknown): string[] {
   const [old, fresh] = [asObject(before), asObject(after)]
-  const places = SECTIONS.flatMap(section =>
+  const found = SECTIONS.flatMap(section =>
     changedIn(section, asObject(old[section]), asObject(fresh[section])),
   )
   // Input values are used in commands, and included files define servers.
-  for (const key of ['inputs', 'include']) if (!isSame(old[key], fresh[key])) places.push(key)
+  for (const key of ['inputs', 'include']) if (!isSame(old[key], fresh[key])) found.push(key)
   // An audit log or a state folder could be placed where a shell reads it.
   const [gateway, changed] = [asObject(old['gateway']), asObject(fresh['gateway'])]
   if (!isSame(asObject(gateway['audit'])['file'], asObject(changed['audit'])['file']))
-    places.push('gateway.audit.file')
-  if (!isSame(gateway['state'], changed['state'])) places.push('gateway.state')
+    found.push('gateway.audit.file')
+  if (!isSame(gateway['state'], changed['state'])) found.push('gateway.state')
   const known = new Set(filesIn(before))
-  if (filesIn(after).some(file => !known.has(file))) places.push('a variable ${file:…}')
-  return places
+  if (filesIn(after).some(file => !known.has(file))) found.push('a variable ${file:…}')
+  return found
 }
 
 function changedIn(

@@ -7,7 +7,7 @@ import type { Store } from '../state/store.ts'
 export const KEY_PREFIX = 'mfd_'
 const KEY_BYTES = 32
 /** Prefix of stored keys, followed by the digest. */
-const PLACE = 'keys/'
+const PREFIX = 'keys/'
 /**
  * Digits of the digest that form the public id of a key: enough to distinguish millions, and useless for finding the
  * key.
@@ -44,27 +44,27 @@ export function idOf(digest: string): string {
 
 export async function storeKey(store: Store, { digest, ...record }: StoredKey): Promise<void> {
   const options = record.expires === undefined ? {} : { ttlMs: record.expires - Date.now() }
-  await store.set(PLACE + digest, JSON.stringify(record), options)
+  await store.set(PREFIX + digest, JSON.stringify(record), options)
 }
 
 export async function readKeys(store: Store, digests: readonly string[]): Promise<(StoredKey | undefined)[]> {
   if (digests.length === 0) return []
-  const texts = await store.getMany(digests.map(digest => PLACE + digest))
+  const texts = await store.getMany(digests.map(digest => PREFIX + digest))
   return texts.map((text, at) => (text === undefined ? undefined : parse(digests[at] as string, text)))
 }
 
 /** Every key that has not expired. */
 export async function readAllKeys(store: Store): Promise<StoredKey[]> {
-  const places = await store.keys(PLACE)
+  const keys = await store.keys(PREFIX)
   const found = await readKeys(
     store,
-    places.map(place => place.slice(PLACE.length)),
+    keys.map(key => key.slice(PREFIX.length)),
   )
   return found.filter(key => key !== undefined)
 }
 
 export async function removeKey(store: Store, digest: string): Promise<void> {
-  await store.delete(PLACE + digest)
+  await store.delete(PREFIX + digest)
 }
 
 /** A record that cannot be parsed identifies no client. */

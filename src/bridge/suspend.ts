@@ -18,21 +18,21 @@ export interface SuspendOptions {
  * Handles calls of modern clients that can be asked: requests of a legacy server suspend them, and retries with answers
  * resume them. State of a modern server is returned to it unchanged.
  */
-export function suspend({ suspendedCalls: parking, seal }: SuspendOptions): CallMiddleware {
+export function suspend({ suspendedCalls, seal }: SuspendOptions): CallMiddleware {
   return next => (exchange, route) => {
     const { method, params } = exchange.request
     if (!exchange.modern || !INPUT_CALLS.has(method)) return next(exchange, route)
     const given = params?.value.requestState
-    if (given !== undefined) return resumed(parking, seal, next, exchange, route, given)
+    if (given !== undefined) return resumed(suspendedCalls, seal, next, exchange, route, given)
     return exchange.features === ''
       ? next(exchange, route)
-      : parking.start(exchange, call => next(call, route))
+      : suspendedCalls.start(exchange, call => next(call, route))
   }
 }
 
 /** Continues with a retry that carries sealed state. */
 async function resumed(
-  parking: SuspendedCalls,
+  suspendedCalls: SuspendedCalls,
   seal: Seal,
   next: CallHandler,
   exchange: Exchange,
@@ -42,7 +42,7 @@ async function resumed(
   const { params } = exchange.request
   if (typeof given !== 'string') throw new GatewayError('invalid_params', '"requestState" must be a string.')
   const state = await openState(seal, exchange, given)
-  if (state.kind === 'parked') return await parking.resume(state.call, state.round, exchange)
+  if (state.kind === 'parked') return await suspendedCalls.resume(state.call, state.round, exchange)
   if (state.kind === 'server' && state.server !== route.server)
     throw new GatewayError('invalid_params', '"requestState" belongs to another server.')
   if (state.kind === 'server') exchange.state.stick(state.replica)
@@ -51,7 +51,7 @@ async function resumed(
       ? { requestState: state.state, ...responses(params, state.answered) }
       : { requestState: undefined, inputResponses: undefined }
   const restored = withChanges(exchange, changes)
-  return await parking.start(restored, call => next(call, route))
+  return await suspendedCalls.start(restored, call => next(call, route))
 }
 
 /** The answers of the client, together with those it was not asked for. */

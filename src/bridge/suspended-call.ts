@@ -53,7 +53,7 @@ export class SuspendedCall extends Delegate implements Deadline, Holding {
   round = 0
   /** The client's request that waits at the moment. `undefined` while the call is suspended. */
   attached: Exchange | undefined
-  readonly #parking: Parking
+  readonly #suspendedCalls: Parking
   readonly #cancellation = new Cancellation()
   readonly #questions = new Map<string, Question>()
   #asked = 0
@@ -64,9 +64,9 @@ export class SuspendedCall extends Delegate implements Deadline, Holding {
   /** Whether its client has received the result, or will not come back for it. */
   #over = false
 
-  constructor(exchange: Exchange, parking: Parking) {
+  constructor(exchange: Exchange, suspendedCalls: Parking) {
     super(exchange)
-    this.#parking = parking
+    this.#suspendedCalls = suspendedCalls
   }
 
   /** Unguessable. Created on first use. */
@@ -118,7 +118,7 @@ export class SuspendedCall extends Delegate implements Deadline, Holding {
       return Promise.reject(
         new GatewayError('cancelled', 'The call this was asked for is over.', { server: request.server }),
       )
-    if (!this.#parking.canReturn(this))
+    if (!this.#suspendedCalls.canReturn(this))
       return Promise.reject(
         new GatewayError(
           'forbidden',
@@ -126,7 +126,7 @@ export class SuspendedCall extends Delegate implements Deadline, Holding {
           { server: request.server },
         ),
       )
-    if (!this.#parking.mayAsk(this))
+    if (!this.#suspendedCalls.mayAsk(this))
       return Promise.reject(
         new GatewayError(
           'overloaded',
@@ -148,7 +148,7 @@ export class SuspendedCall extends Delegate implements Deadline, Holding {
   /** Makes a request of the client wait for the end of the call or the next questions. */
   attach(exchange: Exchange): Promise<Outcome> {
     this.attached = exchange
-    this.#parking.noLongerWaits(this)
+    this.#suspendedCalls.noLongerWaits(this)
     exchange.cancellation.onCancel(reason => {
       if (this.attached !== exchange) return
       this.#cancellation.cancel(reason)
@@ -227,7 +227,7 @@ export class SuspendedCall extends Delegate implements Deadline, Holding {
   #finish(reason?: string): void {
     if (this.#over) return
     this.#over = true
-    this.#parking.forget(this, reason)
+    this.#suspendedCalls.forget(this, reason)
     this.#withdraw(reason ?? 'the call has ended')
   }
 
@@ -237,7 +237,7 @@ export class SuspendedCall extends Delegate implements Deadline, Holding {
     if (!exchange || this.#questions.size === 0) return
     this.attached = undefined
     this.round++
-    this.#parking.wait(this)
+    this.#suspendedCalls.wait(this)
     const requests = [...this.#questions].map(([key, { request }]) => {
       const params = request.params === undefined ? '' : `,"params":${request.params}`
       return `${JSON.stringify(key)}:{"method":"${request.method}"${params}}`
@@ -246,7 +246,7 @@ export class SuspendedCall extends Delegate implements Deadline, Holding {
     // A round that has been sent is released, together with the text for the client.
     this.#resolve = this.#reject = () => undefined
     resolve(
-      this.#parking.sealed(this, exchange).then(state => ({
+      this.#suspendedCalls.sealed(this, exchange).then(state => ({
         kind: 'question',
         text: `{"resultType":"input_required","inputRequests":{${requests.join(',')}},"requestState":"${state}"}`,
       })),

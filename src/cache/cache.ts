@@ -122,7 +122,7 @@ export class Cache {
    * `undefined` for a request with more than a name and arguments. `uris` identifies the renaming of URIs in the
    * server's results for the client, `''` without renaming; equal texts rename equally.
    */
-  wanted(
+  lookup(
     plan: CachePolicy,
     exchange: Exchange,
     { own, exposed }: Pick<Route, 'own' | 'exposed'>,

@@ -28,7 +28,7 @@ export interface Content {
   readonly spaces: Namespaces
   readonly lists: Readonly<Record<ListKind, readonly CatalogEntry[]>>
   /** Index in its list of each entry, by the exposed name. */
-  readonly places: Readonly<Record<ListKind, ReadonlyMap<string, number>>>
+  readonly indexes: Readonly<Record<ListKind, ReadonlyMap<string, number>>>
   /** Indexes of tools by the name that their server uses. */
   readonly bare: ReadonlyMap<string, readonly number[]>
   readonly templates: TemplateIndex
@@ -75,7 +75,7 @@ export class EndpointCatalog {
 
   /** Index of the entry with this exposed name, URI or template in its list. */
   placeOf(kind: ListKind, exposed: string): number | undefined {
-    return this.#content.places[kind].get(exposed)
+    return this.#content.indexes[kind].get(exposed)
   }
 
   /** Indexes of the tools that have this name at their server. */

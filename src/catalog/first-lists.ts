@@ -62,7 +62,7 @@ export class FirstLists {
   }
 
   /** Reads which of these servers did not answer an earlier run. */
-  async recall(servers: readonly ServerConfig[]): Promise<void> {
+  async restore(servers: readonly ServerConfig[]): Promise<void> {
     try {
       for (const name of await this.#options.kept.silent(servers)) {
         this.#silent.add(name)

@@ -35,7 +35,7 @@ class Merge implements Content {
     resources: [],
     resourceTemplates: [],
   }
-  readonly places: Record<ListKind, Map<string, number>> = {
+  readonly indexes: Record<ListKind, Map<string, number>> = {
     tools: new Map(),
     prompts: new Map(),
     resources: new Map(),
@@ -67,7 +67,7 @@ class Merge implements Content {
           if (this.#stride.isOver(entry.key.length)) yield
           try {
             if (this.selection.has(ITEM_KIND_OF[kind], member.server.name, entry.key) && !isHidden(entry.key))
-              this.#place(kind, member, entry)
+              this.#addEntry(kind, member, entry)
           } catch (error) {
             this.#options.logger.warn(
               'A definition cannot be merged with those of other servers; it is left out.',
@@ -83,7 +83,7 @@ class Merge implements Content {
       }
   }
 
-  #place(kind: ListKind, member: Member, entry: Entry): void {
+  #addEntry(kind: ListKind, member: Member, entry: Entry): void {
     const exposed =
       kind === 'tools' || kind === 'prompts'
         ? this.#nameOf(kind, member, entry.key)
@@ -95,7 +95,7 @@ class Merge implements Content {
     const at = this.lists[kind].length
     const item = catalogEntry(kind, server.name, entry, exposed, snapshot?.era === 'modern')
     this.lists[kind].push(item)
-    this.places[kind].set(exposed, at)
+    this.indexes[kind].set(exposed, at)
     // A name that belongs to one server never leads to another server.
     if (kind === 'tools' && !this.spaces.isForeign(server.name, entry.key)) {
       const same = this.bare.get(entry.key)
@@ -115,7 +115,7 @@ class Merge implements Content {
 
   /** The server whose entry has this exposed name or URI. */
   #holder(kind: ListKind, exposed: string): string | undefined {
-    const at = this.places[kind].get(exposed)
+    const at = this.indexes[kind].get(exposed)
     return at === undefined ? undefined : this.lists[kind][at]?.server
   }
 
@@ -123,9 +123,9 @@ class Merge implements Content {
   #nameOf(kind: ListKind, { server, prefix }: Member, own: string): string | undefined {
     const { maxNameLength } = this.#options
     const name = exposedName(server.name, prefix, own, maxNameLength)
-    if (!this.places[kind].has(name) && !this.spaces.isForeign(server.name, name)) return name
+    if (!this.indexes[kind].has(name) && !this.spaces.isForeign(server.name, name)) return name
     const other = ownAlias({ name: server.name, prefix }, own, maxNameLength, this.spaces)
-    const isFree = !this.places[kind].has(other)
+    const isFree = !this.indexes[kind].has(other)
     this.#options.logger.warn(
       'A name is that of another server; the one that does not own it gets an alias.',
       {

@@ -17,12 +17,12 @@ export interface RecallOptions {
 }
 
 /** Restores the lists that earlier runs have stored. */
-export async function recall(servers: readonly ServerConfig[], options: RecallOptions): Promise<void> {
+export async function restoreLists(servers: readonly ServerConfig[], options: RecallOptions): Promise<void> {
   const bases = await load(
     servers.map(server => ({ server, variant: '' })),
     options,
   )
-  await options.firstLists.recall(servers.filter((_, at) => !bases[at]))
+  await options.firstLists.restore(servers.filter((_, at) => !bases[at]))
   const indexed = servers.flatMap((server, at) =>
     (bases[at]?.variants ?? []).map(entry => ({ ...entry, server, base: bases[at] })),
   )

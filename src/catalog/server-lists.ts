@@ -23,7 +23,7 @@ import {
   type ListableLink,
   type ShownTo,
 } from './list-server.ts'
-import { recall } from './restore.ts'
+import { restoreLists } from './restore.ts'
 import { Retries } from './retries.ts'
 import { sameLists, type ServerSnapshot } from './snapshot.ts'
 import { StoredSnapshots } from './stored-snapshots.ts'
@@ -148,7 +148,7 @@ export class ServerLists {
 
   /** Restores the stored lists of servers. */
   async load(servers: readonly ServerConfig[] = [...this.#servers.values()]): Promise<void> {
-    await recall(servers, {
+    await restoreLists(servers, {
       kept: this.#kept,
       variants: this.#variants,
       firstLists: this.firstLists,

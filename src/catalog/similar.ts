@@ -31,8 +31,8 @@ const plain = (text: string): string => text.toLowerCase().replace(/[-_.]/g, '')
 export function similarNames(name: string, entries: readonly CatalogEntry[]): string[] {
   if (name.length > MAX_LENGTH) return []
   const separator = name.indexOf('__')
-  const whole = new Sought(name)
-  const bare = separator < 0 ? whole : new Sought(name.slice(separator + 2))
+  const whole = new WantedName(name)
+  const bare = separator < 0 ? whole : new WantedName(name.slice(separator + 2))
   const pairs: Pair[] = []
   for (let at = 0; at < Math.min(entries.length, MAX_COMPARED); at++) {
     const { route } = entries[at] as CatalogEntry
@@ -66,7 +66,7 @@ function nearest(pairs: readonly Pair[]): number[] {
 }
 
 /** The unknown name. */
-class Sought {
+class WantedName {
   readonly #text: string
   readonly #limit: number
   /** Count of each character in it. Index 128 stands for all that are not ASCII. */

@@ -207,7 +207,7 @@ export class View {
   }
 
   /** Whether the client may receive notifications of a resource. `own` is the URI at its server. */
-  hears(server: string, own: string): boolean {
+  receivesUpdates(server: string, own: string): boolean {
     return this.ownedBy({ server, own, exposed: own }) !== undefined
   }
 
@@ -216,10 +216,10 @@ export class View {
    * name. For the audit log only: answers to clients come from the look-ups.
    */
   decisionOn(kind: 'tools' | 'prompts' | 'resources', name: string): Decision | undefined {
-    const places = [
+    const indexes = [
       this.merged.placeOf(kind, name) ?? (kind === 'tools' ? this.merged.bareTools(name) : []),
     ].flat()
-    const entry = places.length === 1 ? this.merged.lists[kind][places[0] as number] : undefined
+    const entry = indexes.length === 1 ? this.merged.lists[kind][indexes[0] as number] : undefined
     if (entry) return this.#policy?.decide(entry) ?? OPEN
     if (kind !== 'resources') return undefined
     for (const route of this.merged.owners(name)) return this.#resources?.decide(route) ?? OPEN
@@ -331,10 +331,10 @@ export class View {
     return count
   }
 
-  #at(kind: ListKind, place: number | undefined): Route | undefined {
-    const entry = place === undefined ? undefined : this.merged.lists[kind][place]
+  #at(kind: ListKind, index: number | undefined): Route | undefined {
+    const entry = index === undefined ? undefined : this.merged.lists[kind][index]
     if (!entry || !this.#states) return entry?.route
-    const state = this.#states[kind][place as number]
+    const state = this.#states[kind][index as number]
     if (state === HIDDEN) return undefined
     if (state === SEEN) return entry.route
     let route = this.#checked.get(entry)

@@ -11,12 +11,12 @@ const LONGEST_SHOWN = 100
  * @param none what to do when there are no names at all
  */
 export function notThere(
-  place: (quoted: string) => string,
+  location: (quoted: string) => string,
   name: string,
   names: readonly string[],
   none = 'There are none.',
 ): GatewayError {
-  return new GatewayError('config', `${place(quoted(name))}. ${fixFor(name, names, none)}`)
+  return new GatewayError('config', `${location(quoted(name))}. ${fixFor(name, names, none)}`)
 }
 
 function fixFor(name: string, names: readonly string[], none: string): string {

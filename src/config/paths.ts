@@ -39,8 +39,8 @@ export function absolutePath(path: string, folder: string, home: string): string
 }
 
 /** The `file://` URI of a path, or of a URI. */
-export function fileUri(place: string, folder: string, home: string): string {
-  return /^file:\/\//i.test(place)
-    ? new URL(place).href
-    : pathToFileURL(absolutePath(place, folder, home)).href
+export function fileUri(location: string, folder: string, home: string): string {
+  return /^file:\/\//i.test(location)
+    ? new URL(location).href
+    : pathToFileURL(absolutePath(location, folder, home)).href
 }

@@ -116,11 +116,11 @@ export function renderProblem({ problem, raw, position, file }: Located): string
     ...(file === undefined ? [] : [file]),
     ...(position ? [`line ${position.line}, column ${position.column}`] : []),
   ]
-  const place = formatPath(path) + (at.length > 0 ? ` (${at.join(', ')})` : '')
+  const location = formatPath(path) + (at.length > 0 ? ` (${at.join(', ')})` : '')
   const value = valueAt(raw, path)
   const shown =
     about === 'value' && value !== undefined
       ? `is ${formatValue(path, value, valueAt(raw, path.slice(0, -1)))}: `
       : ''
-  return `${place} ${shown}${cause}.${fix ? ` ${fix}` : ''}`
+  return `${location} ${shown}${cause}.${fix ? ` ${fix}` : ''}`
 }

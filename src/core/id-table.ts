@@ -1,11 +1,11 @@
 /** A power of two; small, because every session has a table. */
-const PLACES = 64
+const RECENT = 64
 
 /** Consecutive ids get different slots. */
-function placeOf(id: number | string): number {
-  if (typeof id === 'number') return id & (PLACES - 1)
+function indexOf(id: number | string): number {
+  if (typeof id === 'number') return id & (RECENT - 1)
   const { length } = id
-  return (id.charCodeAt(length - 1) + 10 * id.charCodeAt(length - 2)) & (PLACES - 1)
+  return (id.charCodeAt(length - 1) + 10 * id.charCodeAt(length - 2)) & (RECENT - 1)
 }
 
 /**
@@ -33,18 +33,18 @@ export class IdTable<K extends number | string, T> {
   }
 
   get(id: K): T | undefined {
-    const place = placeOf(id)
-    if (this.#holds(place, id)) return this.#recent[place]
+    const index = indexOf(id)
+    if (this.#holds(index, id)) return this.#recent[index]
     return this.#othersSize === 0 ? undefined : this.#others[id]
   }
 
   set(id: K, value: T): void {
-    const place = placeOf(id)
-    if (this.#holds(place, id)) this.#recent[place] = value
+    const index = indexOf(id)
+    if (this.#holds(index, id)) this.#recent[index] = value
     else if (this.#othersSize > 0 && this.#others[id] !== undefined) this.#others[id] = value
-    else if (this.#recent[place] === undefined) {
-      this.#ids[place] = id
-      this.#recent[place] = value
+    else if (this.#recent[index] === undefined) {
+      this.#ids[index] = id
+      this.#recent[index] = value
       this.#recentSize++
     } else {
       this.#others[id] = value
@@ -54,10 +54,10 @@ export class IdTable<K extends number | string, T> {
 
   /** Removes the value of `id` and returns it. */
   take(id: K): T | undefined {
-    const place = placeOf(id)
-    if (this.#holds(place, id)) {
-      const value = this.#recent[place]
-      this.#recent[place] = undefined
+    const index = indexOf(id)
+    if (this.#holds(index, id)) {
+      const value = this.#recent[index]
+      this.#recent[index] = undefined
       this.#recentSize--
       return value
     }
@@ -72,8 +72,8 @@ export class IdTable<K extends number | string, T> {
   values(): T[] {
     if (this.size === 0) return []
     const all = Object.assign(Object.create(null), this.#others) as Record<number | string, T>
-    this.#recent.forEach((value, place) => {
-      if (value !== undefined) all[this.#ids[place] as K] = value
+    this.#recent.forEach((value, index) => {
+      if (value !== undefined) all[this.#ids[index] as K] = value
     })
     return Object.values(all)
   }
@@ -85,7 +85,7 @@ export class IdTable<K extends number | string, T> {
     this.#othersSize = 0
   }
 
-  #holds(place: number, id: K): boolean {
-    return this.#ids[place] === id && this.#recent[place] !== undefined
+  #holds(index: number, id: K): boolean {
+    return this.#ids[index] === id && this.#recent[index] !== undefined
   }
 }

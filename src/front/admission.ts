@@ -14,7 +14,7 @@ import type { Service } from './service.ts'
  * requests.
  */
 
-interface Place {
+interface Access {
   readonly view: string
   readonly credential: Credential
 }
@@ -22,7 +22,7 @@ interface Place {
 /** Counts an `initialize`. Resolves with the error to answer when a limit refuses it. */
 export async function admitSession(
   service: Service,
-  { view, credential }: Place,
+  { view, credential }: Access,
   { method, params }: Incoming,
 ): Promise<GatewayError | undefined> {
   try {
@@ -39,7 +39,7 @@ export async function admitSession(
  */
 export async function admitStream(
   service: Service,
-  { view, credential }: Place,
+  { view, credential }: Access,
   response: ServerResponse,
 ): Promise<boolean> {
   const request = { method: 'GET', params: undefined, progressToken: undefined }
@@ -71,13 +71,13 @@ export function turnDown(
 /**
  * As `turnDown`, over HTTP, for a body that is no message or has no session. Rejects with the error that answers it.
  */
-export async function turnDownPost(service: Service, place: Place, caught: unknown): Promise<never> {
+export async function turnDownPost(service: Service, access: Access, caught: unknown): Promise<never> {
   if (caught instanceof GatewayError && caught.code === 'cancelled') throw caught
   const error =
     caught instanceof HttpError
       ? new GatewayError(caught.status === 413 ? 'too_large' : 'invalid_request', caught.message)
       : GatewayError.from(caught)
-  const asked = { principal: place.credential.principal, view: place.view }
+  const asked = { principal: access.credential.principal, view: access.view }
   await new Promise<void>((resolve, reject) =>
     turnDown(service, asked, {}, error, answer => {
       if (answer === error) resolve()

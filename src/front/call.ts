@@ -108,7 +108,7 @@ export class Call implements Exchange {
 
   /** Runs the request to its end. Never rejects. `handler` answers it; default: the service. */
   async run(service: Service, handler: Pick<Service, 'handle'> = service): Promise<void> {
-    const place = service.calls.add(this)
+    const number = service.calls.add(this)
     try {
       const outcome = await handler.handle(this)
       if (outcome.kind === 'error') {
@@ -125,7 +125,7 @@ export class Call implements Exchange {
     } catch (caught) {
       this.fail(GatewayError.from(caught), service.serverInfo)
     } finally {
-      service.calls.remove(place)
+      service.calls.remove(number)
     }
   }
 

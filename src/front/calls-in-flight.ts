@@ -19,13 +19,13 @@ export class CallsInFlight {
 
   /** @returns the index to pass to `remove` */
   add(call: Owed): number {
-    const place = this.#next++
-    this.#calls.set(place, call)
-    return place
+    const number = this.#next++
+    this.#calls.set(number, call)
+    return number
   }
 
-  remove(place: number): void {
-    this.#calls.take(place)
+  remove(number: number): void {
+    this.#calls.take(number)
     if (this.#onNone !== undefined && this.#calls.size === 0) this.#onNone()
   }
 

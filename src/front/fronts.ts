@@ -28,7 +28,7 @@ export interface Front {
    * Resolves when no client that could still send something is connected, or after `ms`. Absent where there is nothing
    * to wait for.
    */
-  deserted?(ms: number): Promise<void>
+  untilDisconnected?(ms: number): Promise<void>
   /** Ends every session. Clients have `flushMs` to read their answers. Idempotent. */
   close(flushMs: number): void | Promise<void>
 }
@@ -102,7 +102,7 @@ export class Fronts {
     const leftMs = timeoutMs - passedMs
     // On a kept connection a client sees a refusal, but may miss the end of the connection.
     const noticeMs = Math.min(NOTICE_MS - passedMs, leftMs)
-    await Promise.all([...this.#all].map(front => front.deserted?.(noticeMs)))
+    await Promise.all([...this.#all].map(front => front.untilDisconnected?.(noticeMs)))
     this.#flushMs = Math.min(FLUSH_MS.max, Math.max(FLUSH_MS.min, leftMs))
   }
 

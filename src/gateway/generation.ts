@@ -35,7 +35,8 @@ export class Generation {
   readonly chains: RequestChains
 
   constructor({ config, policies, runtime, events }: GenerationOptions) {
-    const { store, logger, serverInfo, deadlines, lists, learned, seal, taskIds, legacyTasks } = runtime
+    const { store, logger, serverInfo, deadlines, lists, resourceOwners, seal, taskIds, legacyTasks } =
+      runtime
     const { subscriptions, taskListeners, listChanges } = runtime
     const { asks } = config.gateway
     this.config = config
@@ -80,13 +81,13 @@ export class Generation {
       // To the server.
       limiter: runtime.limiter,
       poolOf: server => runtime.poolOf(server),
-      learned,
+      resourceOwners,
       called: (exchange, server) => lists.afterCalls.called(exchange, server),
       uriMap: (view, server) => catalog.view(view)?.uriMap(server),
     })
     this.router = new Router({
       catalog,
-      learned,
+      resourceOwners,
       taskIds,
       taskListeners,
       legacyTasks,

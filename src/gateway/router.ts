@@ -22,7 +22,7 @@ import { unknownName } from './unknown-name.ts'
 
 export interface RouterOptions {
   readonly catalog: Catalog
-  readonly learned: ResourceOwners
+  readonly resourceOwners: ResourceOwners
   readonly subscriptions: Subscriptions
   /** Ids of tasks of the modern extension. */
   readonly taskIds: TaskIds
@@ -232,7 +232,7 @@ export class Router {
 
   /** Who has a resource, by what is known now. */
   #ownerOf(view: View, exchange: Pick<Exchange, 'principal' | 'view'>, uri: string): Route | undefined {
-    const owner = this.#options.learned.owner(exchange.principal.id, uri)
+    const owner = this.#options.resourceOwners.owner(exchange.principal.id, uri)
     return view.listed(uri) ?? view.linked(owner, uri) ?? view.unlisted(uri)
   }
 

@@ -62,7 +62,7 @@ export class Runtime {
   readonly deadlines = new Deadlines()
   readonly pools = new Map<string, Pool>()
   readonly lists: ServerLists
-  readonly learned = new ResourceOwners()
+  readonly resourceOwners = new ResourceOwners()
   readonly cache: Cache
   readonly limiter: ConcurrencyLimiter
   readonly leases: LimitLeases
@@ -118,7 +118,7 @@ export class Runtime {
       tier: this.#sharing.tier,
       onInvalidated: (server, tags) => this.#sharing.outdated(server, tags),
       snapshot: server => this.lists.snapshot(server),
-      onLinks: (principal, server, result) => this.learned.learn(principal, server, result),
+      onLinks: (principal, server, result) => this.resourceOwners.learn(principal, server, result),
       serverInfo,
     })
 
@@ -127,7 +127,7 @@ export class Runtime {
       pool: server => this.poolOf(server),
       logger,
       maxPerSubscriber: gateway.listen.maxResources,
-      hears: (view, server, own) => catalog().view(view)?.hears(server, own) ?? false,
+      receivesUpdates: (view, server, own) => catalog().view(view)?.receivesUpdates(server, own) ?? false,
       onMissed: server => this.lists.refreshSoon(server),
     })
     this.taskListeners = new TaskListeners({
@@ -157,7 +157,7 @@ export class Runtime {
     await this.lists.load()
     this.#sharing.start()
     this.#staleLists.start()
-    for (const name of this.pools.keys()) this.#recallEra(name)
+    for (const name of this.pools.keys()) this.#restoreEra(name)
   }
 
   /** @throws GatewayError `upstream_unreachable`, not sent, for a name that is not in the configuration */
@@ -245,12 +245,12 @@ export class Runtime {
     }
     for (const { name } of servers) {
       if (!this.pools.has(name)) continue
-      this.#recallEra(name)
+      this.#restoreEra(name)
       void this.lists.refresh(name)
     }
   }
 
-  #recallEra(name: string): void {
+  #restoreEra(name: string): void {
     const snapshot = this.lists.snapshot(name)
     const pool = this.pools.get(name)
     if (snapshot && pool) pool.assume(spokenSince(snapshot))

@@ -27,7 +27,7 @@ const OF_LINK: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['session_lost', 'ups
 const BUSY: ReadonlySet<number> = new Set([429, 503])
 const BUSY_MS = 1000
 
-interface Told {
+interface Reported {
   readonly events: EventSink
   readonly link: Lease['link']
   readonly exchange: Exchange
@@ -48,7 +48,7 @@ export class Attempt {
   /** When it was sent, by `performance.now()`. 0 before. */
   sentAt = 0
   /** Reports the attempt to the listeners of events, if any. */
-  #told: Told | undefined = undefined
+  #reported: Reported | undefined = undefined
   #lease: Lease | undefined
 
   constructor(leftOut?: (replica: Replica) => boolean, timeoutMs?: number) {
@@ -62,7 +62,7 @@ export class Attempt {
     const { trace, state } = exchange
     this.#lease = lease
     this.sentAt = performance.now()
-    if (events.heard['attempt.ended']) this.#told = { events, link, exchange, route }
+    if (events.heard['attempt.ended']) this.#reported = { events, link, exchange, route }
     trace.sent(link.label, this.sentAt)
     state.stick(link.replica.name)
     link.replica.load.began()
@@ -76,7 +76,7 @@ export class Attempt {
     const now = monotonicAt(endedAt)
     replica.load.ended(endedAt - this.sentAt, now)
     replica.health.succeeded(now)
-    if (this.#told) tell(this.#told, this.sentAt, endedAt, undefined)
+    if (this.#reported) tell(this.#reported, this.sentAt, endedAt, undefined)
   }
 
   /**
@@ -99,7 +99,7 @@ export class Attempt {
     if (!replica) return
     const now = monotonicNow()
     if (this.sentAt > 0) replica.load.ended(this.#sample(error), now)
-    if (this.#told) tell(this.#told, this.sentAt, performance.now(), error)
+    if (this.#reported) tell(this.#reported, this.sentAt, performance.now(), error)
     const status = statusOf(error)
     if (status !== undefined && BUSY.has(status))
       replica.health.busyUntil(now + (error.retryAfterMs ?? BUSY_MS))
@@ -115,7 +115,7 @@ export class Attempt {
 }
 
 function tell(
-  { events, link, exchange, route }: Told,
+  { events, link, exchange, route }: Reported,
   startedAt: number,
   now: number,
   error: GatewayError | undefined,

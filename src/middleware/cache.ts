@@ -54,18 +54,18 @@ export function cacheLookup({ cache, logger, urisKey }: CacheLookupOptions): Cal
 /** Stores the answers to cacheable calls. Inside of `coalesce`, so that each is stored once. */
 export function cacheStore({ cache }: Pick<CacheLookupOptions, 'cache'>): CallMiddleware {
   return next => {
-    const kept = async (exchange: CacheableExchange, route: Route): Promise<Outcome> => {
-      const { wanted, principal } = exchange
-      const epoch = wanted.plan.changes.now
+    const stored = async (exchange: CacheableExchange, route: Route): Promise<Outcome> => {
+      const { lookup, principal } = exchange
+      const epoch = lookup.plan.changes.now
       const since = cache.now()
       const outcome = await next(exchange, route)
       const { state, trace } = exchange
       // An answer that depends on a client's input is not valid for other clients.
-      if (!state.asked) cache.store(wanted, principal, outcome, epoch, since, trace.upstreamMs)
+      if (!state.asked) cache.store(lookup, principal, outcome, epoch, since, trace.upstreamMs)
       return outcome
     }
     return (exchange, route) =>
-      exchange instanceof CacheableExchange ? kept(exchange, route) : next(exchange, route)
+      exchange instanceof CacheableExchange ? stored(exchange, route) : next(exchange, route)
   }
 }
 
@@ -77,37 +77,37 @@ function asking(
 ): (plan: CachePolicy, exchange: Exchange, route: Route) => Promise<Outcome> {
   /** Serves a stored result if it is fresh enough. */
   const served = (
-    kept: CacheEntry,
+    entry: CacheEntry,
     from: 'memory' | 'store',
-    wanted: CacheLookup,
+    lookup: CacheLookup,
     exchange: Exchange,
     route: Route,
   ): Promise<Outcome> | undefined => {
     const now = cache.now()
-    switch (cache.freshness(wanted.plan, kept, now)) {
+    switch (cache.freshness(lookup.plan, entry, now)) {
       case 'fresh':
-        return Promise.resolve(cache.hit(wanted.plan, kept, exchange, from, false))
+        return Promise.resolve(cache.hit(lookup.plan, entry, exchange, from, false))
       case 'late':
-        renew(kept, wanted, now, exchange, route)
-        return Promise.resolve(cache.hit(wanted.plan, kept, exchange, from, true))
+        renew(entry, lookup, now, exchange, route)
+        return Promise.resolve(cache.hit(lookup.plan, entry, exchange, from, true))
       case 'last':
-        return fetched(wanted, exchange, route, true)
+        return fetched(lookup, exchange, route, true)
       default:
-        cache.drop(kept)
+        cache.drop(entry)
         return undefined
     }
   }
 
   const renew = (
-    kept: CacheEntry,
-    wanted: CacheLookup,
+    entry: CacheEntry,
+    lookup: CacheLookup,
     now: number,
     exchange: Exchange,
     route: Route,
   ): void => {
-    if (kept.renewing || kept.renewAt > now) return
-    kept.renewing = true
-    next(new Revalidation(exchange, wanted), route)
+    if (entry.renewing || entry.renewAt > now) return
+    entry.renewing = true
+    next(new Revalidation(exchange, lookup), route)
       .catch((error: unknown) =>
         logger.debug('A result that is kept could not be renewed.', {
           server: route.server,
@@ -116,45 +116,45 @@ function asking(
         }),
       )
       .finally(() => {
-        kept.renewing = false
-        kept.renewAt = cache.now() + RENEW_PAUSE_MS
+        entry.renewing = false
+        entry.renewAt = cache.now() + RENEW_PAUSE_MS
       })
   }
 
   const fetched = (
-    wanted: CacheLookup,
+    lookup: CacheLookup,
     exchange: Exchange,
     route: Route,
     orStale: boolean,
   ): Promise<Outcome> => {
-    wanted.plan.counters.misses++
-    const answer = next(new CacheableExchange(exchange, wanted), route)
-    return orStale ? answer.catch((error: unknown) => lastResort(error, wanted, exchange)) : answer
+    lookup.plan.counters.misses++
+    const answer = next(new CacheableExchange(exchange, lookup), route)
+    return orStale ? answer.catch((error: unknown) => lastResort(error, lookup, exchange)) : answer
   }
 
   /** A stored result after a failure of the server. Errors that the server returned are answers. */
-  const lastResort = (caught: unknown, wanted: CacheLookup, exchange: Exchange): Outcome => {
+  const lastResort = (caught: unknown, lookup: CacheLookup, exchange: Exchange): Outcome => {
     const error = GatewayError.from(caught)
     if (!error.kind.countsAgainstHealth || exchange.cancellation.reason !== undefined) throw error
     // It may have been invalidated in the meantime, or have become too old.
-    const kept = cache.find(wanted)
-    if (!kept || !cache.freshness(wanted.plan, kept, cache.now())) throw error
-    return cache.hit(wanted.plan, kept, exchange, 'memory', true)
+    const entry = cache.find(lookup)
+    if (!entry || !cache.freshness(lookup.plan, entry, cache.now())) throw error
+    return cache.hit(lookup.plan, entry, exchange, 'memory', true)
   }
 
-  const behind = async (wanted: CacheLookup, exchange: Exchange, route: Route): Promise<Outcome> => {
-    const kept = await cache.findBehind(wanted)
-    const answer = kept && served(kept, 'store', wanted, exchange, route)
-    return await (answer ?? fetched(wanted, exchange, route, false))
+  const behind = async (lookup: CacheLookup, exchange: Exchange, route: Route): Promise<Outcome> => {
+    const entry = await cache.findBehind(lookup)
+    const answer = entry && served(entry, 'store', lookup, exchange, route)
+    return await (answer ?? fetched(lookup, exchange, route, false))
   }
 
   return (plan, exchange, route) => {
-    const wanted = cache.wanted(plan, exchange, route, urisKey(exchange.view, route.server))
-    if (!wanted) return next(exchange, route)
-    const kept = cache.find(wanted)
-    const answer = kept && served(kept, 'memory', wanted, exchange, route)
+    const lookup = cache.lookup(plan, exchange, route, urisKey(exchange.view, route.server))
+    if (!lookup) return next(exchange, route)
+    const entry = cache.find(lookup)
+    const answer = entry && served(entry, 'memory', lookup, exchange, route)
     if (answer) return answer
-    return cache.hasTier ? behind(wanted, exchange, route) : fetched(wanted, exchange, route, false)
+    return cache.hasTier ? behind(lookup, exchange, route) : fetched(lookup, exchange, route, false)
   }
 }
 

@@ -8,11 +8,11 @@ import { Delegate } from '../core/derived-exchange.ts'
 
 /** A call whose answer may be cached, and shared with clients that send the same call. */
 export class CacheableExchange extends Delegate {
-  readonly wanted: CacheLookup
+  readonly lookup: CacheLookup
 
   constructor(inner: Exchange, wanted: CacheLookup) {
     super(inner)
-    this.wanted = wanted
+    this.lookup = wanted
   }
 }
 

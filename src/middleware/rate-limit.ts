@@ -25,7 +25,7 @@ export function rateLimit({ quotas }: QuotaOptions): CallMiddleware | undefined 
     exchange.state.limitedBy(left)
     if (!gate) return next(exchange, route)
     const entering = gate.enter(quotas.clock.steady())
-    return entering || gate.hasPlaces ? inside(gate, entering, next, exchange, route) : next(exchange, route)
+    return entering || gate.hasLeases ? inside(gate, entering, next, exchange, route) : next(exchange, route)
   }
 }
 

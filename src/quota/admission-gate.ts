@@ -10,9 +10,9 @@ export interface Rated {
   readonly limit: RateLimit
   readonly lease: Lease
 }
-export interface Placed {
+export interface Leased {
   readonly limit: ConcurrencyLimit
-  readonly places: ConcurrencyLeases
+  readonly leases: ConcurrencyLeases
 }
 export interface Budgeted {
   readonly limit: BudgetLimit
@@ -21,24 +21,24 @@ export interface Budgeted {
 
 /** Rates and concurrency limits that a request has to pass together. If one of them refuses it, it takes from none. */
 export class AdmissionGate {
-  readonly #places: readonly ConcurrencyLeases[]
+  readonly #leases: readonly ConcurrencyLeases[]
   readonly #rates: readonly Lease[]
   /** The limits of the places, for refusals. */
-  readonly #limitsOfPlaces: readonly ConcurrencyLimit[]
+  readonly #limitsOfLeases: readonly ConcurrencyLimit[]
   readonly #limitsOfRates: readonly RateLimit[]
   readonly #clock: Clock
 
-  constructor(places: readonly Placed[], rates: readonly Rated[], clock: Clock) {
-    this.#places = places.map(placed => placed.places)
+  constructor(leases: readonly Leased[], rates: readonly Rated[], clock: Clock) {
+    this.#leases = leases.map(leased => leased.leases)
     this.#rates = rates.map(({ lease }) => lease)
-    this.#limitsOfPlaces = places.map(({ limit }) => limit)
+    this.#limitsOfLeases = leases.map(({ limit }) => limit)
     this.#limitsOfRates = rates.map(({ limit }) => limit)
     this.#clock = clock
   }
 
   /** Whether `leave` has any effect. */
-  get hasPlaces(): boolean {
-    return this.#places.length > 0
+  get hasLeases(): boolean {
+    return this.#leases.length > 0
   }
 
   /**
@@ -46,18 +46,18 @@ export class AdmissionGate {
    * Rejects with a `GatewayError`. `now` is the time of the steady clock.
    */
   enter(now = this.#clock.steady()): Promise<void> | undefined {
-    const places = this.#places
+    const leases = this.#leases
     const rates = this.#rates
     let at = 0
-    for (; at < places.length; at++) if (!(places[at] as ConcurrencyLeases).tryEnter(now)) break
-    if (at < places.length) return this.#wait(at, 0)
+    for (; at < leases.length; at++) if (!(leases[at] as ConcurrencyLeases).tryEnter(now)) break
+    if (at < leases.length) return this.#wait(at, 0)
     let rate = 0
     for (; rate < rates.length; rate++) if (!(rates[rate] as Lease).tryTake(1, now)) break
     return rate < rates.length ? this.#wait(at, rate) : undefined
   }
 
   leave(): void {
-    for (const places of this.#places) places.leave()
+    for (const leases of this.#leases) leases.leave()
   }
 
   /** Continues asynchronously: `at` places and `rate` rates are taken already. */
@@ -66,9 +66,9 @@ export class AdmissionGate {
     const takenAt: number[] = this.#rates.slice(0, rate).map(() => since)
     for (const lease of this.#rates.slice(rate)) lease.prepare(1)
     try {
-      for (; at < this.#places.length; at++) {
-        const limit = this.#limitsOfPlaces[at] as ConcurrencyLimit
-        const refusal = await reachable(limit, (this.#places[at] as ConcurrencyLeases).enter())
+      for (; at < this.#leases.length; at++) {
+        const limit = this.#limitsOfLeases[at] as ConcurrencyLimit
+        const refusal = await reachable(limit, (this.#leases[at] as ConcurrencyLeases).enter())
         if (refusal) throw refused(limit, refusal, this.#clock.wall())
       }
       for (; rate < this.#rates.length; rate++) {
@@ -78,7 +78,7 @@ export class AdmissionGate {
         takenAt.push(this.#clock.steady())
       }
     } catch (error) {
-      this.#places.slice(0, at).forEach(places => places.leave())
+      this.#leases.slice(0, at).forEach(leases => leases.leave())
       takenAt.forEach((time, index) => (this.#rates[index] as Lease).giveBack(1, time))
       throw error
     }

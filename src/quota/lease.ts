@@ -36,7 +36,7 @@ export class Lease {
    * By the steady clock. Sliding windows: when `#credit` expires. Fixed windows: until when the window certainly
    * continues, without reading the wall clock, which may have been set.
    */
-  #goodUntil = Infinity
+  #validUntil = Infinity
   /** Below this credit, the next part is fetched at once. */
   #urgent = 0
   #usedSince = 0
@@ -80,7 +80,7 @@ export class Lease {
     this.#left = options.limit
     const { window } = options
     this.#lifeMs = window.kind === 'sliding' ? lifeOf(window.ms) : Infinity
-    if (window.kind === 'calendar') this.#goodUntil = -Infinity
+    if (window.kind === 'calendar') this.#validUntil = -Infinity
   }
 
   get limit(): number {
@@ -205,7 +205,7 @@ export class Lease {
   }
 
   #lapsesSoon(now: number): boolean {
-    return this.#credit > 0 && this.#lifeMs > 2 * SOON_MS && now + SOON_MS >= this.#goodUntil
+    return this.#credit > 0 && this.#lifeMs > 2 * SOON_MS && now + SOON_MS >= this.#validUntil
   }
 
   /** Returns and books everything. */
@@ -259,14 +259,14 @@ export class Lease {
 
   /** Drops the credit of a window that has ended, or of a part that has expired. */
   #rollAt(steady: number): void {
-    if (steady >= this.#goodUntil) this.#look(steady)
+    if (steady >= this.#validUntil) this.#look(steady)
   }
 
   #look(steady: number): void {
     const { window, clock } = this.#options
     if (window.kind === 'calendar') {
       const wall = clock.wallAt(steady)
-      this.#goodUntil = steady + Math.min(LOOK_MS, Math.max(0, this.#until - wall))
+      this.#validUntil = steady + Math.min(LOOK_MS, Math.max(0, this.#until - wall))
       // If the clock was set back, the window continues.
       if (wall < this.#until) return
       this.#until = window.endOf(wall)
@@ -368,7 +368,7 @@ export class Lease {
         if (this.#credit > 0) this.#returns.push({ amount: this.#credit, takenAt: this.#takenAt })
         this.#credit = granted + Math.min(0, this.#credit)
         this.#takenAt = at
-        this.#goodUntil = asked.sentAt + this.#lifeMs
+        this.#validUntil = asked.sentAt + this.#lifeMs
         this.#since = clock.steady()
       }
     }

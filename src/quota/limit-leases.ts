@@ -3,7 +3,7 @@ import type { Clock } from '../core/clock.ts'
 import { growingLru } from '../core/growing-lru.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Store } from '../state/store.ts'
-import type { Budgeted, Placed, Rated } from './admission-gate.ts'
+import type { Budgeted, Leased, Rated } from './admission-gate.ts'
 import { ConcurrencyLeases } from './concurrency-leases.ts'
 import type { Active, LeaseOptions, Window } from './lease-options.ts'
 import { Lease } from './lease.ts'
@@ -12,7 +12,7 @@ import { calendar, type EndOf } from './period.ts'
 import { StoreAvailability } from './store-availability.ts'
 
 /** A limit with this process's part of it. */
-export type Live = Rated | Placed | Budgeted
+export type Live = Rated | Leased | Budgeted
 
 export interface LimitLeasesOptions {
   readonly store: Store
@@ -49,7 +49,7 @@ export class LimitLeases {
 
   /** The lease of a limit, which is the same for equal keys and windows. From now on it uses this limit. */
   of(limit: Limit, timeZone: string): Live {
-    if (limit.kind === 'concurrency') return { limit, places: this.#placesOf(limit.key, limit.limit) }
+    if (limit.kind === 'concurrency') return { limit, leases: this.#concurrencyOf(limit.key, limit.limit) }
     const window: Window =
       limit.kind === 'rate'
         ? { kind: 'sliding', ms: limit.periodMs }
@@ -79,7 +79,7 @@ export class LimitLeases {
     return lease
   }
 
-  #placesOf(key: string, limit: number): ConcurrencyLeases {
+  #concurrencyOf(key: string, limit: number): ConcurrencyLeases {
     const known = this.#leases.get(key)
     if (known instanceof ConcurrencyLeases) {
       known.changeLimit(limit)
@@ -87,9 +87,9 @@ export class LimitLeases {
     }
     // Not the process, because an identity that was dropped may still have running calls.
     const holder = `${this.#holder}/${++this.#holders}`
-    const places = new ConcurrencyLeases({ ...this.#common(key, limit), holder })
-    this.#leases.set(key, places)
-    return places
+    const leases = new ConcurrencyLeases({ ...this.#common(key, limit), holder })
+    this.#leases.set(key, leases)
+    return leases
   }
 
   #common(key: string, limit: number): Omit<LeaseOptions, 'window'> {

@@ -7,7 +7,7 @@ import { textsOf } from '../core/uri-readings.ts'
 import { compilePatterns, matches, wildcard, type Pattern } from '../policy/pattern.ts'
 import type { Store } from '../state/store.ts'
 import { CLOCK, type Clock } from '../core/clock.ts'
-import { Charge, AdmissionGate, type Budgeted, type Placed, type Rated } from './admission-gate.ts'
+import { Charge, AdmissionGate, type Budgeted, type Leased, type Rated } from './admission-gate.ts'
 import { LimitLeases, type Live } from './limit-leases.ts'
 import { RemainingQuota } from './remaining-quota.ts'
 import { limitsOf, type Limit, type Owner } from './limits.ts'
@@ -221,9 +221,9 @@ export class Quotas {
   }
 
   #gateOf(limits: readonly Live[]): AdmissionGate | undefined {
-    const places = limits.filter(isPlaced)
+    const leases = limits.filter(isLeased)
     const rates = limits.filter(isRated)
-    return places.length + rates.length === 0 ? undefined : new AdmissionGate(places, rates, this.clock)
+    return leases.length + rates.length === 0 ? undefined : new AdmissionGate(leases, rates, this.clock)
   }
 
   #live(limit: Limit): Live {
@@ -238,7 +238,7 @@ function isLimit({ rate, concurrency, budgets }: QuotaConfig): boolean {
 function isRated(live: Live): live is Rated {
   return live.limit.kind === 'rate'
 }
-function isPlaced(live: Live): live is Placed {
+function isLeased(live: Live): live is Leased {
   return live.limit.kind === 'concurrency'
 }
 function isBudgeted(live: Live): live is Budgeted {

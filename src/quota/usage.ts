@@ -57,7 +57,7 @@ export class UsageResource {
     const limits = this.#quotas.limits(principal)
     // If the store cannot be asked, the last known state is shown.
     const asked = await Promise.allSettled(
-      limits.map(live => ('lease' in live ? live.lease.refresh() : live.places.refresh())),
+      limits.map(live => ('lease' in live ? live.lease.refresh() : live.leases.refresh())),
     )
     const current = asked.every(({ status }) => status === 'fulfilled')
     const usage = { principal: principal.name, current, limits: limits.map(usageOf) }
@@ -70,7 +70,7 @@ export class UsageResource {
 
 function usageOf(live: Live): LimitUsage {
   const { limit } = live
-  const { left, resetsAt } = 'lease' in live ? live.lease : live.places
+  const { left, resetsAt } = 'lease' in live ? live.lease : live.leases
   return {
     name: limit.name,
     of: limit.owner.part ?? 'everything',

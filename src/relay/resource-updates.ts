@@ -33,7 +33,7 @@ const MAX_WAITING = 1000
  */
 export class ResourceUpdates {
   readonly #subscriptions: TopicTable<Subscription>
-  readonly #hears: (view: string, server: string, own: string) => boolean
+  readonly #receivesUpdates: (view: string, server: string, own: string) => boolean
   readonly #telling: Deferrable
   /**
    * By server: subscriptions of which all, or these, subscribers are about to be notified that the whole resource may
@@ -48,7 +48,7 @@ export class ResourceUpdates {
     logger: Logger,
   ) {
     this.#subscriptions = subscriptions
-    this.#hears = hears
+    this.#receivesUpdates = hears
     this.#telling = new Deferrable(error =>
       logger.error('Subscribers could not be told of an update.', { cause: describeError(error) }),
     )
@@ -137,7 +137,7 @@ export class ResourceUpdates {
       for (const [subscriber, { exposed, view }] of subscribers) {
         let mayHear = hears.get(view)
         // A subscriber may lack the rights to a part of a subscribed resource.
-        if (mayHear === undefined) hears.set(view, (mayHear = this.#hears(view, name, uri)))
+        if (mayHear === undefined) hears.set(view, (mayHear = this.#receivesUpdates(view, name, uri)))
         if (mayHear)
           updates.tell(subscriber, exposed === own ? uri : uri === own ? exposed : `${name}+${uri}`)
         yield

@@ -21,7 +21,7 @@ export interface SubscriptionsOptions {
   /** Maximum number of resources of one subscriber. */
   readonly maxPerSubscriber: number
   /** Whether subscribers of a view may receive updates of a resource of a server. */
-  readonly hears: (view: string, server: string, own: string) => boolean
+  readonly receivesUpdates: (view: string, server: string, own: string) => boolean
   /** Called when the lists of a server may have changed without a notification. */
   readonly onMissed: (server: string) => void
 }
@@ -46,7 +46,7 @@ export class Subscriptions {
   constructor(options: SubscriptionsOptions) {
     this.#options = options
     this.maxPerSubscriber = options.maxPerSubscriber
-    this.#updates = new ResourceUpdates(this.#subscriptions, options.hears, options.logger)
+    this.#updates = new ResourceUpdates(this.#subscriptions, options.receivesUpdates, options.logger)
   }
 
   /**

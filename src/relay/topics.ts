@@ -61,7 +61,7 @@ export class TopicTable<W> {
   of(server: string): Topic<W>[] {
     const list: Topic<W>[] = []
     for (const [slot, { byOwn }] of this.#slots)
-      if (slot.server.name === server) for (const wanted of byOwn.values()) list.push(wanted)
+      if (slot.server.name === server) for (const topic of byOwn.values()) list.push(topic)
     return list
   }
 
@@ -93,51 +93,51 @@ export class TopicTable<W> {
   add(slot: LinkSlot, own: string, subscriber: Subscriber, wish: W): boolean {
     let ofSlot = this.#slots.get(slot)
     if (!ofSlot) this.#slots.set(slot, (ofSlot = { byOwn: new Map(), byPath: new PathIndex() }))
-    let wanted = ofSlot.byOwn.get(own)
-    const isNew = !wanted
-    if (!wanted) {
-      ofSlot.byOwn.set(own, (wanted = new Topic<W>(slot, own)))
-      ofSlot.byPath.add(own, wanted)
+    let topic = ofSlot.byOwn.get(own)
+    const isNew = !topic
+    if (!topic) {
+      ofSlot.byOwn.set(own, (topic = new Topic<W>(slot, own)))
+      ofSlot.byPath.add(own, topic)
       this.#size++
       slot.pin()
     }
-    wanted.subscribers.set(subscriber, wish)
+    topic.subscribers.set(subscriber, wish)
     let those = this.#bySubscriber.get(subscriber)
     if (!those) this.#bySubscriber.set(subscriber, (those = new Set()))
-    if (!those.has(wanted)) this.#names.add(subscriber, slot.server.name, own)
-    those.add(wanted)
+    if (!those.has(topic)) this.#names.add(subscriber, slot.server.name, own)
+    those.add(topic)
     return isNew
   }
 
   /** Removes a subscriber. @returns whether it was the last one */
-  remove(wanted: Topic<W>, subscriber: Subscriber): boolean {
-    if (!wanted.subscribers.delete(subscriber)) return false
-    this.#forget(wanted, subscriber)
-    if (wanted.subscribers.size > 0) return false
-    this.#delete(wanted)
+  remove(topic: Topic<W>, subscriber: Subscriber): boolean {
+    if (!topic.subscribers.delete(subscriber)) return false
+    this.#forget(topic, subscriber)
+    if (topic.subscribers.size > 0) return false
+    this.#delete(topic)
     return true
   }
 
   /** Removes a topic that has no subscribers. */
-  drop(wanted: Topic<W>): void {
-    for (const subscriber of wanted.subscribers.keys()) this.#forget(wanted, subscriber)
-    wanted.subscribers.clear()
-    this.#delete(wanted)
+  drop(topic: Topic<W>): void {
+    for (const subscriber of topic.subscribers.keys()) this.#forget(topic, subscriber)
+    topic.subscribers.clear()
+    this.#delete(topic)
   }
 
-  #forget(wanted: Topic<W>, subscriber: Subscriber): void {
+  #forget(topic: Topic<W>, subscriber: Subscriber): void {
     const those = this.#bySubscriber.get(subscriber)
-    if (!those?.delete(wanted)) return
-    this.#names.delete(subscriber, wanted.slot.server.name, wanted.own)
+    if (!those?.delete(topic)) return
+    this.#names.delete(subscriber, topic.slot.server.name, topic.own)
     if (those.size === 0) this.#bySubscriber.delete(subscriber)
   }
 
-  #delete(wanted: Topic<W>): void {
-    const { slot, own } = wanted
+  #delete(topic: Topic<W>): void {
+    const { slot, own } = topic
     const ofSlot = this.#slots.get(slot)
     if (!ofSlot?.byOwn.delete(own)) return
     this.#size--
-    ofSlot.byPath.delete(own, wanted)
+    ofSlot.byPath.delete(own, topic)
     if (ofSlot.byOwn.size === 0) this.#slots.delete(slot)
     slot.unpin()
   }

@@ -11,7 +11,7 @@ import type { Zone, ZoneSize } from './store.ts'
  */
 type Database = Lmdb.RootDatabase<Buffer, Buffer>
 
-const PLACES = 'p1/'
+const ENTRIES = 'p1/'
 const ORDER = 'o1/'
 const SIZES = 'z1/'
 const NUMBER = 8
@@ -87,7 +87,7 @@ function read(database: Database, name: string): Size {
 }
 
 function placeKey(key: string): Buffer {
-  return Buffer.from(PLACES + key)
+  return Buffer.from(ENTRIES + key)
 }
 
 function orderKey(name: string, turn: number): Buffer {

@@ -10,22 +10,34 @@ import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/
 import { setTimeout as pause } from 'node:timers/promises'
 
 /** @typedef {{ origin: string, file: string, bin: string }} Entrance */
+/** @typedef {(line: string) => void} Reader reads a line that a gateway logs */
 
 const INFO = { name: 'reloads', version: '1.0.0' }
 const MODERN = '2026-07-28'
 const TOOLS = ['legacy__echo_raw', 'modern__echo_raw', 'pipe__echo_raw', 'changing__echo_raw']
 const CLIENTS_OVER_HTTP = 3
-/** Between two calls of a client. */
-const PAUSE_MS = 10
 /** In the first call of each client: a process that still knows it has not been started again. */
 const MARK = 'the first call'
 
-/** Clients of both eras, over HTTP and on stdio, that call without end. @param {Entrance} entrance */
-export async function callers({ origin, file, bin }) {
+/** A call that is not answered by then has failed. */
+const CALL_TIMEOUT_MS = 30_000
+
+/**
+ * Clients of both eras, over HTTP and on stdio, that call at a fixed rate. A client whose call is still under way leaves
+ * out the next one.
+ * @param {Entrance} entrance
+ * @param {number} callsPerSecond of all clients together
+ * @param {(index: number) => (chunk: string) => void} logOf takes what each gateway on stdio logs
+ */
+export async function callers({ origin, file, bin }, callsPerSecond, logOf) {
   const command = {
     command: process.execPath,
     args: [bin, '--config', file],
-    stderr: /** @type {const} */ ('ignore'),
+    stderr: /** @type {const} */ ('pipe'),
+  }
+  const onStdio = (/** @type {any} */ transport, /** @type {number} */ index) => {
+    transport.stderr?.setEncoding('utf8').on('data', logOf(index))
+    return transport
   }
   const url = new URL('/mcp', origin)
   /** @type {{ name: string, call: (tool: string, args: Record<string, unknown>) => Promise<any>, close: () => Promise<void> }[]} */
@@ -35,7 +47,8 @@ export async function callers({ origin, file, bin }) {
     await client.connect(transport)
     clients.push({
       name,
-      call: (tool, args) => client.callTool({ name: tool, arguments: args }),
+      call: (tool, args) =>
+        client.callTool({ name: tool, arguments: args }, undefined, { timeout: CALL_TIMEOUT_MS }),
       close: () => client.close(),
     })
   }
@@ -44,7 +57,7 @@ export async function callers({ origin, file, bin }) {
     await client.connect(transport)
     clients.push({
       name,
-      call: (tool, args) => client.callTool({ name: tool, arguments: args }),
+      call: (tool, args) => client.callTool({ name: tool, arguments: args }, { timeout: CALL_TIMEOUT_MS }),
       close: () => client.close(),
     })
   }
@@ -52,16 +65,20 @@ export async function callers({ origin, file, bin }) {
     await legacy(`HTTP, legacy ${at}`, new StreamableHTTPClientTransport(url))
     await modern(`HTTP, modern ${at}`, new ModernHttp(url))
   }
-  await legacy('stdio, legacy', new StdioClientTransport(command))
-  await modern('stdio, modern', new ModernStdio(command))
+  await legacy('stdio, legacy', onStdio(new StdioClientTransport(command), 0))
+  await modern('stdio, modern', onStdio(new ModernStdio(command), 1))
 
   /** @type {string[]} */
   const failures = []
   let calls = 0
   let failed = 0
   const state = { stopped: false }
-  const run = async (/** @type {(typeof clients)[number]} */ client) => {
+  const everyMs = (1000 * clients.length) / callsPerSecond
+  const run = async (/** @type {(typeof clients)[number]} */ client, /** @type {number} */ index) => {
+    let due = performance.now() + (everyMs * index) / clients.length
     for (let at = 0; !state.stopped; at++) {
+      await pause(Math.max(0, due - performance.now()))
+      due += everyMs * Math.max(1, Math.ceil((performance.now() - due) / everyMs))
       const tool = TOOLS[at % TOOLS.length] ?? ''
       const text = `${client.name} ${at}`
       calls++
@@ -73,7 +90,6 @@ export async function callers({ origin, file, bin }) {
         failed++
         failures.push(`${client.name}: ${tool}: ${String(error).slice(0, 300)}`)
       }
-      await pause(PAUSE_MS)
     }
   }
   // Every list is there before the first reload.

@@ -1,9 +1,12 @@
 // @ts-check
 /**
- * Loaded into a gateway with `--import` and `--expose-gc`: on SIGUSR2 it collects garbage and writes the bytes of the
- * heap that are in use to the file that `HEAP_FILE` names, one line a signal.
+ * Loaded into a gateway with `--import` and `--expose-gc`: on SIGUSR2 it collects garbage and adds a line to the file
+ * that `HEAP_FILE` names: the bytes of the heap that are in use, those of compiled code among them, and how many
+ * generations of the configuration are left.
  */
 import { appendFileSync } from 'node:fs'
+import { getHeapCodeStatistics, queryObjects } from 'node:v8'
+import { Generation } from '../../dist/gateway/generation.js'
 
 const file = String(process.env['HEAP_FILE'])
 process.on('SIGUSR2', () => {
@@ -12,6 +15,9 @@ process.on('SIGUSR2', () => {
       globalThis.gc?.()
       await new Promise(resolve => setImmediate(resolve))
     }
-    appendFileSync(file, `${process.memoryUsage().heapUsed}\n`)
+    const { heapUsed } = process.memoryUsage()
+    const { code_and_metadata_size: code } = getHeapCodeStatistics()
+    const generations = queryObjects(Generation)
+    appendFileSync(file, `${heapUsed} ${code} ${generations}\n`)
   })()
 })

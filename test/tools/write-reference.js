@@ -46,13 +46,12 @@ const HEADINGS = [
 ]
 
 function reference() {
-  const forgotten = SECTIONS.filter(({ place }) => !HEADINGS.some(([known]) => known === place))
-  if (forgotten.length > 0)
-    throw new Error(`No heading for ${forgotten.map(({ place }) => place).join(', ')}`)
-  const server = SECTIONS.find(({ place }) => place === 'mcpServers.*')
+  const forgotten = SECTIONS.filter(({ path }) => !HEADINGS.some(([known]) => known === path))
+  if (forgotten.length > 0) throw new Error(`No heading for ${forgotten.map(({ path }) => path).join(', ')}`)
+  const server = SECTIONS.find(({ path }) => path === 'mcpServers.*')
   return [
-    ...HEADINGS.map(([place, heading]) => {
-      const section = SECTIONS.find(candidate => candidate.place === place)
+    ...HEADINGS.map(([path, heading]) => {
+      const section = SECTIONS.find(candidate => candidate.path === path)
       const entries = Object.entries(section.options)
       const own = entries.filter(([key, option]) => section === server || server.options[key] !== option)
       const shared = entries.filter(entry => !own.includes(entry)).map(([key]) => `\`${key}\``)
@@ -73,9 +72,9 @@ function reference() {
 }
 
 function oldNames() {
-  const rows = SECTIONS.flatMap(({ place, options }) =>
+  const rows = SECTIONS.flatMap(({ path, options }) =>
     Object.entries(options).flatMap(([key, { aliases }]) =>
-      aliases.map(alias => `| \`${place}.${alias}\` | \`${key}\` |`),
+      aliases.map(alias => `| \`${path}.${alias}\` | \`${key}\` |`),
     ),
   )
   return ['### Old names', '| old name | name |\n| --- | --- |\n' + rows.join('\n')].join('\n\n')

@@ -20,7 +20,7 @@ test('a stream that names many resources lets everything else have its turn betw
   }
   const router = new Router({
     catalog: { views: { view: () => view }, view: () => view },
-    learned: { owner: () => undefined },
+    resourceOwners: { owner: () => undefined },
     subscriptions: { leave: () => undefined },
   } as unknown as RouterOptions)
   const exchange = {

@@ -48,9 +48,9 @@ async function deleteStored(store: Store, what: readonly Cleared[]): Promise<num
     const names = await store.keys(prefixOf(server))
     for (let at = 0; at < names.length; at += BATCH) {
       const batch = names.slice(at, at + BATCH)
-      const doomed = tool === undefined ? batch : await ofTool(store, batch, tool)
-      await Promise.all(doomed.map(name => store.delete(name)))
-      deleted += doomed.length
+      const matching = tool === undefined ? batch : await ofTool(store, batch, tool)
+      await Promise.all(matching.map(name => store.delete(name)))
+      deleted += matching.length
     }
   }
   return deleted

@@ -1,6 +1,6 @@
 import { isJsonObject } from '../../core/json-object.ts'
 import { absolutePath } from '../paths.ts'
-import { isFilePlace } from '../options/server.ts'
+import { isFileRoot } from '../options/server.ts'
 import { SERVER_SECTIONS } from '../validate/scope.ts'
 import type { JsonObject } from '../../core/exchange.ts'
 
@@ -12,11 +12,11 @@ export function withAbsolutePaths(value: unknown, folder: string, home: string):
   if (!isJsonObject(value)) return value
   const absolute = (path: unknown): unknown =>
     typeof path === 'string' && path !== '' ? absolutePath(path, folder, home) : path
-  const root = (place: unknown): unknown => {
-    if (isJsonObject(place)) return { ...place, uri: root(place['uri']) }
-    return typeof place === 'string' && isFilePlace(place) && !/^file:\/\//i.test(place)
-      ? absolute(place)
-      : place
+  const root = (location: unknown): unknown => {
+    if (isJsonObject(location)) return { ...location, uri: root(location['uri']) }
+    return typeof location === 'string' && isFileRoot(location) && !/^file:\/\//i.test(location)
+      ? absolute(location)
+      : location
   }
   const endpoint = (entry: unknown): unknown => {
     if (!isJsonObject(entry)) return entry

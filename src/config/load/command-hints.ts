@@ -1,12 +1,12 @@
 import { absolutePath } from '../paths.ts'
 import { maskArgs, maskText, valueAt, type Path, type Problem } from '../problem.ts'
-import { findProgram, isFolder, isPath, type ProgramPlaces } from './programs.ts'
+import { findProgram, isFolder, isPath, type ProgramContext } from './programs.ts'
 import { isJsonObject } from '../../core/json-object.ts'
 import { SERVER_SECTIONS } from '../validate/scope.ts'
 import type { JsonObject } from '../../core/exchange.ts'
 
 /** Base folders for relative paths and programs, unless an entry overrides them. All paths are absolute. */
-export interface CommandPlaces extends ProgramPlaces {
+export interface CommandContext extends ProgramContext {
   /** Folder of the configuration file. */
   readonly folder: string
   readonly home: string
@@ -26,8 +26,8 @@ const COMES_WITH: Readonly<Record<string, string>> = {
  * reported.
  * @param value the file with its variables expanded; `raw` is the file as written, which may be shown
  */
-export function commandProblems(raw: unknown, value: unknown, places: CommandPlaces): Problem[] {
-  return commandsOf(value, places).flatMap((command): Problem[] => {
+export function commandProblems(raw: unknown, value: unknown, context: CommandContext): Problem[] {
+  return commandsOf(value, context).flatMap((command): Problem[] => {
     const { path, text } = command
     const written = valueAt(raw, path)
     const [program = '', ...first] = words(typeof written === 'string' ? written : '')
@@ -53,10 +53,10 @@ export function commandProblems(raw: unknown, value: unknown, places: CommandPla
 export function commandWarnings(
   raw: unknown,
   value: unknown,
-  places: CommandPlaces,
+  context: CommandContext,
   isUsed: (server: string) => boolean,
 ): string[] {
-  return commandsOf(value, places).flatMap(command => {
+  return commandsOf(value, context).flatMap(command => {
     const { path, text } = command
     if (!isUsed(String(path[1]))) return []
     const found = findProgram(text, command)
@@ -84,7 +84,7 @@ function reason(found: 'absent' | 'not executable', command: Command): string {
 }
 
 /** One `command` of a file, and where its program is searched. */
-interface Command extends ProgramPlaces {
+interface Command extends ProgramContext {
   readonly path: Path
   /** With variables expanded. */
   readonly text: string
@@ -92,7 +92,7 @@ interface Command extends ProgramPlaces {
   argsIn(file: unknown): string[]
 }
 
-function commandsOf(value: unknown, places: CommandPlaces): Command[] {
+function commandsOf(value: unknown, context: CommandContext): Command[] {
   return endpoints(value).flatMap((path): Command[] => {
     const server = objectAt(value, path.slice(0, 2))
     const endpoint = objectAt(value, path)
@@ -103,10 +103,10 @@ function commandsOf(value: unknown, places: CommandPlaces): Command[] {
       {
         path: [...path, 'command'],
         text,
-        cwd: typeof cwd === 'string' ? absolutePath(cwd, places.folder, places.home) : places.cwd,
+        cwd: typeof cwd === 'string' ? absolutePath(cwd, context.folder, context.home) : context.cwd,
         // A getter, because copying the environment takes longer than everything else here, and few commands need it.
         get env() {
-          return { ...places.env, ...texts(server['env']), ...texts(endpoint['env']) }
+          return { ...context.env, ...texts(server['env']), ...texts(endpoint['env']) }
         },
         argsIn: file => {
           const args = valueAt(file, [...path, 'args']) ?? valueAt(file, [...path.slice(0, 2), 'args'])
@@ -141,10 +141,10 @@ function texts(value: unknown): Record<string, string> {
 }
 
 /** Whether there is no program of this name, but its first word is a program or cannot be part of a path. */
-function isCommandLine(text: string, places: ProgramPlaces): boolean {
+function isCommandLine(text: string, context: ProgramContext): boolean {
   const [program = '', ...args] = words(text)
-  if (args.length === 0 || findProgram(text, places) !== 'absent') return false
-  return !/[\\/]/.test(program) || /^\s*["']/.test(text) || findProgram(program, places) !== 'absent'
+  if (args.length === 0 || findProgram(text, context) !== 'absent') return false
+  return !/[\\/]/.test(program) || /^\s*["']/.test(text) || findProgram(program, context) !== 'absent'
 }
 
 /** Splits a line as a shell does, including quotes. */

@@ -150,16 +150,16 @@ async function build(written: unknown, { file, text, options }: Source): Promise
   const parts = new Parts(main, included)
   const { raw } = parts
   const value = parts.merge(part => expanded.get(part)?.value)
-  const commandPlaces = { cwd: resolve(cwd), env, folder: main.folder, home }
+  const commandContext = { cwd: resolve(cwd), env, folder: main.folder, home }
   const unexpanded = [...expanded].flatMap(([part, { problems }]) => parts.own(part, problems))
   const checked = await check(value, unexpanded, parts, options)
   const named = new Set(checked.map(({ path }) => path.join('\0')))
-  const lines = commandProblems(raw, value, commandPlaces).filter(({ path }) => !named.has(path.join('\0')))
+  const lines = commandProblems(raw, value, commandContext).filter(({ path }) => !named.has(path.join('\0')))
   const found = [...checked, ...lines]
   const hints = (isUsed: (server: string) => boolean): string[] => [
     ...main.adopted.hints,
     ...included.flatMap(hintsOf),
-    ...(options.looksForCommands ? commandWarnings(raw, value, commandPlaces, isUsed) : []),
+    ...(options.looksForCommands ? commandWarnings(raw, value, commandContext, isUsed) : []),
   ]
   if (found.some(problem => serverOf(problem) === undefined)) {
     const all = (await renderer(parts)).all(found)

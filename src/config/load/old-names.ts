@@ -58,8 +58,8 @@ export function withPresentNames(adopted: Adopted, file: string | undefined): Pr
       }
       origins.set(at.join('\0'), key)
       const name = `${key}\0${present}`
-      const places = used.get(name)
-      if (places) places.paths.push(oldAt)
+      const found = used.get(name)
+      if (found) found.paths.push(oldAt)
       else used.set(name, { present, paths: [oldAt] })
       const below = names.below.get(present)
       entries.push([present, below ? visit(child, below, at, oldAt) : child])
@@ -113,7 +113,7 @@ function bothNames(path: Path, present: string): Problem {
 function hintOf(file: string | undefined, present: string, paths: readonly Path[]): string {
   const [first = [], ...others] = paths
   const more = others.length > 0 ? ` and ${others.length} more have` : ' has'
-  const place = `${formatPath(first)}${more} an old name`
-  const where = file === undefined ? place : `${file}: ${place}`
+  const location = `${formatPath(first)}${more} an old name`
+  const where = file === undefined ? location : `${file}: ${location}`
   return `${where}. Write "${present}" in place of "${String(first.at(-1))}".`
 }

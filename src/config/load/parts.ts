@@ -83,9 +83,9 @@ export class Parts {
 /** Creates a part from a parsed text. */
 export function partOf(
   written: unknown,
-  place: { file: string | undefined; text: string | undefined; folder: string; cwd: string },
+  origin: { file: string | undefined; text: string | undefined; folder: string; cwd: string },
 ): Part {
-  const { file, text, folder, cwd } = place
+  const { file, text, folder, cwd } = origin
   return { file, text, folder, written, adopted: withPresentNames(adopt(written, cwd), file) }
 }
 

@@ -2,7 +2,7 @@ import { accessSync, constants, statSync } from 'node:fs'
 import { delimiter, join, resolve } from 'node:path'
 
 /** Where a program is searched. */
-export interface ProgramPlaces {
+export interface ProgramContext {
   /** Absolute path; base of a command that contains a path. */
   readonly cwd: string
   readonly env: Readonly<Record<string, string | undefined>>
@@ -18,7 +18,7 @@ export function isPath(command: string): boolean {
 }
 
 /** Searches a program as the system does when it starts one. */
-export function findProgram(command: string, { cwd, env }: ProgramPlaces): Lookup {
+export function findProgram(command: string, { cwd, env }: ProgramContext): Lookup {
   const folders = isPath(command)
     ? [cwd]
     : [...(IS_WINDOWS ? [cwd] : []), ...valueOf(env, 'PATH').split(delimiter)]
@@ -34,7 +34,7 @@ export function findProgram(command: string, { cwd, env }: ProgramPlaces): Looku
 }
 
 /** Whether a command that contains a path is a folder. */
-export function isFolder(command: string, { cwd }: ProgramPlaces): boolean {
+export function isFolder(command: string, { cwd }: ProgramContext): boolean {
   try {
     return statSync(resolve(cwd, command)).isDirectory()
   } catch {
@@ -57,7 +57,7 @@ function look(file: string): Lookup {
 }
 
 /** Names of environment variables are case-insensitive on Windows. */
-function valueOf(env: ProgramPlaces['env'], name: string): string {
+function valueOf(env: ProgramContext['env'], name: string): string {
   const key = IS_WINDOWS ? Object.keys(env).find(other => other.toUpperCase() === name) : name
   return (key === undefined ? undefined : env[key]) ?? ''
 }

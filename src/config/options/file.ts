@@ -84,8 +84,8 @@ function sectionsIn(root: Section): Section[] {
     else if (check.kind === 'either') check.of.forEach(visit)
   }
   const add = (section: Section<Options>): void => {
-    if (found.has(section.place)) return
-    found.set(section.place, section)
+    if (found.has(section.path)) return
+    found.set(section.path, section)
     for (const option of Object.values(section.options)) visit(option.check)
   }
   add(root)

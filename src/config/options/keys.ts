@@ -41,11 +41,11 @@ export interface ConfigKey {
 
 /** Every key of the reference, section by section. */
 export function configKeys(): ConfigKey[] {
-  return SECTIONS.flatMap(({ place, options }) =>
+  return SECTIONS.flatMap(({ path, options }) =>
     Object.entries(options)
       .filter(([, { ignored }]) => ignored !== true)
       .map(([key, option]) => ({
-        path: place === '' ? key : `${place}.${key}`,
+        path: path === '' ? key : `${path}.${key}`,
         default: option.default,
         restart: option.restart,
         pending: option.pending !== undefined,

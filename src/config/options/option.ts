@@ -100,7 +100,7 @@ export type Options = Readonly<Record<string, Option>>
 /** An object with a closed set of keys. Every key is optional. */
 export interface Section<O extends Options = Options> {
   /** Location of its keys in the file; `*` stands for one key or index. */
-  readonly place: string
+  readonly path: string
   readonly options: O
 }
 
@@ -123,8 +123,8 @@ type NameOf<K, O> =
         : never
     : never
 
-export function section<const O extends Options>(place: string, options: O): Section<O> {
-  return { place, options }
+export function section<const O extends Options>(path: string, options: O): Section<O> {
+  return { path, options }
 }
 
 /** The resolved values of a section. Total for validated sections. */

@@ -50,7 +50,7 @@ export const TOOL = section('mcpServers.*.tools.*', {
 const REPLICA_ENTRY = section('mcpServers.*.replicas.*', { ...ENDPOINT, ...REPLICA })
 
 const rootExpected = 'expected a path or a file:// URI, or an object with uri and name'
-const rootPath: Check<string> = { kind: 'text', expected: rootExpected, passes: isFilePlace }
+const rootPath: Check<string> = { kind: 'text', expected: rootExpected, passes: isFileRoot }
 const root: Check<string | { readonly uri: string; readonly name?: string | undefined }> = {
   kind: 'either',
   of: [
@@ -65,7 +65,7 @@ const root: Check<string | { readonly uri: string; readonly name?: string | unde
 }
 
 /** Whether a text is a path or a `file://` URI, the only valid roots. A drive such as `C:` is not a scheme. */
-export function isFilePlace(text: string): boolean {
+export function isFileRoot(text: string): boolean {
   if (/^file:\/\//i.test(text)) return URL.canParse(text)
   return text !== '' && !/^[a-z][a-z0-9+.-]+:/i.test(text)
 }

@@ -27,14 +27,14 @@ type Values = Readonly<Record<string, unknown>>
  */
 export function keepNotReloadable(running: Config, next: Config): Kept {
   const notReloadable: NotReloadable[] = []
-  const keep = ({ place, options }: Section, before: Values, after: Values): Values => {
+  const keep = ({ path, options }: Section, before: Values, after: Values): Values => {
     let kept = after
     for (const [name, { check, restart }] of Object.entries(options)) {
       const [old, value] = [before[name], after[name]]
       const isSection = check.kind === 'section'
       const isOther = isSection ? (old === undefined) !== (value === undefined) : !isSame(old, value)
       if (restart !== undefined && isOther) {
-        notReloadable.push({ key: `${place}.${name}`, reason: restart })
+        notReloadable.push({ key: `${path}.${name}`, reason: restart })
         kept = { ...kept, [name]: old }
       } else if (isSection && old !== undefined && value !== undefined) {
         const inside = keep(check.section, old as Values, value as Values)

@@ -43,7 +43,7 @@ export class ReadingThreads {
   }
 
   async #read(request: ReadRequest, stopped: Promise<never>): Promise<FileReading> {
-    const worker = this.#taken() ?? started()
+    const worker = this.#taken() ?? this.#started()
     worker.ref()
     const { port1, port2 } = new MessageChannel()
     let timer: NodeJS.Timeout | undefined
@@ -82,17 +82,17 @@ export class ReadingThreads {
     this.#idle = worker
     this.#timer = setTimeout(() => void this.#taken()?.terminate(), IDLE_MS)
     this.#timer.unref()
-    worker.once('exit', () => {
+  }
+
+  #started(): Worker {
+    const worker = new Worker(new URL('./reading-worker.js', import.meta.url))
+    // An error is followed by `exit`; without a listener it would end the process.
+    worker.on('error', () => {})
+    worker.on('exit', () => {
       if (this.#idle === worker) this.#taken()
     })
+    return worker
   }
-}
-
-function started(): Worker {
-  const worker = new Worker(new URL('./reading-worker.js', import.meta.url))
-  // An error is followed by `exit`; without a listener it would end the process.
-  worker.on('error', () => {})
-  return worker
 }
 
 /** The end of the reading that a thread has been asked for, or of the thread. */

@@ -7,7 +7,7 @@ import { prefixesOf, serverNames } from './scope.ts'
 /** A generated file may contain a hundred thousand patterns. */
 const MAX_SHOWN = 20
 
-interface PlacedPattern {
+interface LocatedPattern {
   readonly text: string
   readonly path: Path
 }
@@ -45,12 +45,12 @@ function meantBy(text: string, prefixed: readonly Prefixed[]): string | undefine
   return own && wildcard(server)(own.server) ? `${kind}${own.server}/${own.name}` : undefined
 }
 
-function seenByClients({ text, path }: PlacedPattern, meant: string): string {
-  const place = `${formatPath(path)}: the pattern "${text}"`
-  return `${place} has the name as clients see it, so it does nothing unless the server itself calls it so. Did you mean "${meant}"?`
+function seenByClients({ text, path }: LocatedPattern, meant: string): string {
+  const location = `${formatPath(path)}: the pattern "${text}"`
+  return `${location} has the name as clients see it, so it does nothing unless the server itself calls it so. Did you mean "${meant}"?`
 }
 
-function warningOf({ text, path }: PlacedPattern, servers: readonly string[]): string {
+function warningOf({ text, path }: LocatedPattern, servers: readonly string[]): string {
   const name = text.replace(/^(?:tool|prompt|resource):/, '').replace(/\/.*$/s, '')
   const near = nearest(name, servers)
   const fix =
@@ -59,17 +59,17 @@ function warningOf({ text, path }: PlacedPattern, servers: readonly string[]): s
 }
 
 /** Every text of a file at the location of a pattern. */
-function patternsOf(file: unknown): PlacedPattern[] {
-  const listed = (path: Path): PlacedPattern[] =>
+function patternsOf(file: unknown): LocatedPattern[] {
+  const listed = (path: Path): LocatedPattern[] =>
     itemsAt(file, path).flatMap((text, at) =>
       typeof text === 'string' ? [{ text, path: [...path, at] }] : [],
     )
-  const ofRules = (path: Path): PlacedPattern[] => [
+  const ofRules = (path: Path): LocatedPattern[] => [
     ...listed([...path, 'allow']),
     ...listed([...path, 'deny']),
     ...itemsAt(file, [...path, 'rules']).flatMap((_, at) => listed([...path, 'rules', at, 'match'])),
   ]
-  const each = (section: string, of: (path: Path) => PlacedPattern[]): PlacedPattern[] =>
+  const each = (section: string, of: (path: Path) => LocatedPattern[]): LocatedPattern[] =>
     keysAt(file, [section]).flatMap(name => of([section, name]))
   return [
     ...ofRules(['gateway', 'policy']),

@@ -79,7 +79,7 @@ export async function checkConditions(file: ServersFile): Promise<Problem[]> {
     const compiled = compile(text)
     if ('condition' in compiled) return []
     const { cause, line, column } = compiled.problem
-    const place = text.includes('\n') ? `line ${line}, column ${column}` : `column ${column}`
-    return [{ path, cause: `does not compile, ${place} of the condition: ${cause}` }]
+    const location = text.includes('\n') ? `line ${line}, column ${column}` : `column ${column}`
+    return [{ path, cause: `does not compile, ${location} of the condition: ${cause}` }]
   })
 }

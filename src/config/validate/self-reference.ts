@@ -58,12 +58,12 @@ function isPackage(arg: string): boolean {
  * Warnings about prefixes that begin with another prefix and the separator: some names then belong to the longer one.
  */
 export function prefixWarnings(servers: readonly Pick<ServerConfig, 'name' | 'prefix'>[]): string[] {
-  const places = new Map<string, number[]>()
+  const byPrefix = new Map<string, number[]>()
   for (const [at, { prefix }] of servers.entries()) {
     if (prefix === false) continue
-    const same = places.get(prefix)
+    const same = byPrefix.get(prefix)
     if (same) same.push(at)
-    else places.set(prefix, [at])
+    else byPrefix.set(prefix, [at])
   }
   // Grouped by the server with the shorter prefix, in the order of the file.
   const warnings = servers.map((): string[] => [])
@@ -72,7 +72,7 @@ export function prefixWarnings(servers: readonly Pick<ServerConfig, 'name' | 'pr
     if (prefix === false) continue
     // A prefix is short, so it has few beginnings.
     for (let end = prefix.indexOf('__'); end >= 0; end = prefix.indexOf('__', end + 1))
-      for (const at of places.get(prefix.slice(0, end)) ?? []) {
+      for (const at of byPrefix.get(prefix.slice(0, end)) ?? []) {
         const { name } = servers[at] as (typeof servers)[number]
         warnings[at]?.push(
           `The prefix of the server "${other.name}" begins with that of "${name}": names of "${name}" that begin with "${prefix.slice(end + 2)}__" get an alias. Give one of them another "prefix".`,

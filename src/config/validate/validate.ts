@@ -1,5 +1,5 @@
 import { nearest } from './nearest.ts'
-import { otherPlaceOf } from './other-places.ts'
+import { otherSectionOf } from './other-sections.ts'
 import { valueAt } from '../problem.ts'
 import { checkRules } from './servers.ts'
 import { checkConditions } from './policy.ts'
@@ -29,7 +29,7 @@ export async function validate(file: unknown): Promise<Problem[]> {
   const issues: readonly Issue[] = result.error?.issues ?? []
   let sought = 0
   const near: Near = (path, known) =>
-    sought++ < MAX_SOUGHT ? (nearest(String(path.at(-1)), known) ?? otherPlaceOf(path)) : undefined
+    sought++ < MAX_SOUGHT ? (nearest(String(path.at(-1)), known) ?? otherSectionOf(path)) : undefined
   const problems = withMisplaced(
     file,
     issues.flatMap(issue => toProblems(issue, [], near)),

@@ -41,7 +41,7 @@ interface Room {
   held: number
 }
 
-interface Place {
+interface PendingBody {
   readonly principal: string
   readonly bytes: number
   since: number
@@ -60,8 +60,8 @@ export class Bodies {
   readonly #room: SharedRoom
   /** Unfinished small bodies. Those above a client's share are read like large ones. */
   readonly #small = new SharedRoom(SMALL_ROOM_BYTES)
-  readonly #reading = new Set<Place>()
-  readonly #waiting = new FairQueue<Place>(MAX_WAITING)
+  readonly #reading = new Set<PendingBody>()
+  readonly #waiting = new FairQueue<PendingBody>(MAX_WAITING)
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes
@@ -145,10 +145,10 @@ export class Bodies {
    */
   sweep(now = monotonicNow()): void {
     if (this.#waiting.size === 0) return
-    for (const place of this.#waiting.all()) if (now - place.since > MAX_WAIT_MS) place.refuse(noRoom())
+    for (const body of this.#waiting.all()) if (now - body.since > MAX_WAIT_MS) body.refuse(noRoom())
     const slow = [...this.#reading].filter(({ since }) => now - since > SLOW_MS)
     slow.sort((one, other) => this.#heldBy(other) - this.#heldBy(one))
-    for (const place of slow) if (this.#leastWaiting() <= this.#heldBy(place)) place.refuse(tooSlow())
+    for (const body of slow) if (this.#leastWaiting() <= this.#heldBy(body)) body.refuse(tooSlow())
   }
 
   #readLarge(request: IncomingMessage, principal: string, bytes: number): Promise<Body> {
@@ -156,16 +156,16 @@ export class Bodies {
       const room = { held: 0 }
       let body: MessageBody | undefined
       const leave = (): void => {
-        this.#reading.delete(place)
+        this.#reading.delete(pending)
         this.#leave(principal, room)
       }
       const left = (): void => {
         if (request.readableEnded) return
-        this.#waiting.delete(place)
+        this.#waiting.delete(pending)
         leave()
         reject(new GatewayError('cancelled', 'The client left.'))
       }
-      const place: Place = {
+      const pending: PendingBody = {
         principal,
         bytes,
         since: monotonicNow(),
@@ -176,7 +176,7 @@ export class Bodies {
             this.#maxBytes,
             text => {
               request.off('close', left)
-              this.#reading.delete(place)
+              this.#reading.delete(pending)
               this.#deliver(text, principal, room, resolve, reject)
             },
             error => {
@@ -188,7 +188,7 @@ export class Bodies {
         refuse: error => {
           forget(request)
           body?.clear()
-          this.#waiting.delete(place)
+          this.#waiting.delete(pending)
           leave()
           reject(error)
         },
@@ -196,18 +196,18 @@ export class Bodies {
       // A waiting request has no other listener for a disconnect.
       request.once('close', left)
       // A body that fits never waits, however many others do.
-      if (this.#room.fits(principal, bytes)) this.#begin(place)
-      else this.#waiting.add(place)?.refuse(noRoom())
+      if (this.#room.fits(principal, bytes)) this.#begin(pending)
+      else this.#waiting.add(pending)?.refuse(noRoom())
     })
   }
 
   /** Starts the bodies for which there is room. */
   #next(): void {
     for (;;) {
-      let next: Place | undefined
-      for (const [principal, places] of this.#waiting.byPrincipal) {
+      let next: PendingBody | undefined
+      for (const [principal, bodies] of this.#waiting.byPrincipal) {
         if (next && this.#room.of(principal) >= this.#heldBy(next)) continue
-        next = this.#firstThatFits(places) ?? next
+        next = this.#firstThatFits(bodies) ?? next
       }
       if (!next) return
       this.#waiting.delete(next)
@@ -216,21 +216,21 @@ export class Bodies {
   }
 
   /** The first body of one client that fits. If one does not fit, larger ones need not be tried. */
-  #firstThatFits(places: Iterable<Place>): Place | undefined {
+  #firstThatFits(bodies: Iterable<PendingBody>): PendingBody | undefined {
     let tooMuch = Infinity
-    for (const place of places) {
-      if (place.bytes >= tooMuch) continue
-      if (this.#room.fits(place.principal, place.bytes)) return place
-      tooMuch = place.bytes
+    for (const body of bodies) {
+      if (body.bytes >= tooMuch) continue
+      if (this.#room.fits(body.principal, body.bytes)) return body
+      tooMuch = body.bytes
     }
     return undefined
   }
 
-  #begin(place: Place): void {
-    this.#reading.add(place)
-    place.since = monotonicNow()
-    this.#room.add(place.principal, place.bytes)
-    place.begin()
+  #begin(body: PendingBody): void {
+    this.#reading.add(body)
+    body.since = monotonicNow()
+    this.#room.add(body.principal, body.bytes)
+    body.begin()
   }
 
   /** Bytes held by the waiting client that holds least. */
@@ -241,7 +241,7 @@ export class Bodies {
     return least
   }
 
-  #heldBy({ principal }: Place): number {
+  #heldBy({ principal }: PendingBody): number {
     return this.#room.of(principal)
   }
 

@@ -21,7 +21,7 @@ const UNFINISHED = 2
 const WORKING = 3
 
 /** One connection. */
-class Place {
+class Connection {
   readonly socket: Socket
   /** With the port. */
   readonly address: string
@@ -50,13 +50,13 @@ class Place {
 }
 
 /**
- * Property of a socket for its place. It is looked up three times for each request, so it is stored on the socket
+ * Property of a socket for its entry here. It is looked up three times for each request, so it is stored on the socket
  * itself.
  */
-const PLACE = Symbol('place')
+const CONNECTION = Symbol('connection')
 
 interface AskingSocket extends Socket {
-  [PLACE]?: Place
+  [CONNECTION]?: Connection
 }
 
 /**
@@ -69,12 +69,12 @@ export class Connections {
   readonly #most: number
   readonly #spare: number
   readonly #logger: Logger
-  readonly #byHolder = new Map<string, Set<Place>>()
+  readonly #byHolder = new Map<string, Set<Connection>>()
   /**
    * Connections without a request, by address. Separate, because a request over TLS has another socket than its
    * connection.
    */
-  readonly #silent = new Map<string, Place>()
+  readonly #silent = new Map<string, Connection>()
   #open = 0
   #closed = 0
   #saidAt = -Infinity
@@ -99,13 +99,13 @@ export class Connections {
    */
   admit(request: IncomingMessage, { id, kind }: Principal): void {
     const socket: AskingSocket = request.socket
-    const place = socket[PLACE]
+    const connection = socket[CONNECTION]
     // Anonymous callers are distinguished by address.
-    if (!place || (place.isAdmitted && (place.holder === id || kind === 'anonymous'))) return
-    if (kind !== 'anonymous') this.#move(place, id)
-    if (place.isAdmitted) return
-    if (this.#open > this.#most - this.#spare && !this.#makeRoomFor(place)) throw tooMany()
-    place.isAdmitted = true
+    if (!connection || (connection.isAdmitted && (connection.holder === id || kind === 'anonymous'))) return
+    if (kind !== 'anonymous') this.#move(connection, id)
+    if (connection.isAdmitted) return
+    if (this.#open > this.#most - this.#spare && !this.#makeRoomFor(connection)) throw tooMany()
+    connection.isAdmitted = true
   }
 
   /**
@@ -113,43 +113,43 @@ export class Connections {
    * after the answer to their request. The certificates are checked again with the next connections.
    */
   endCertified(): void {
-    for (const place of [...this.#byHolder.values()].flatMap(held => [...held])) {
-      const { use, asking, response } = place
+    for (const connection of [...this.#byHolder.values()].flatMap(held => [...held])) {
+      const { use, asking, response } = connection
       // One without a request may have been established under the former authorities.
       if (use !== SILENT && !(asking && hasCertificate(asking))) continue
-      if (use === SILENT || use === IDLE) this.#close(place)
+      if (use === SILENT || use === IDLE) this.#close(connection)
       else {
-        place.isLast = true
+        connection.isLast = true
         if (response && !response.headersSent) response.shouldKeepAlive = false
       }
     }
   }
 
   #opened(socket: Socket): void {
-    const place = new Place(socket)
+    const connection = new Connection(socket)
     this.#open++
     socket.once('close', () => {
       this.#open--
-      this.#forget(place)
-      this.#leave(place)
+      this.#forget(connection)
+      this.#leave(connection)
     })
     if (this.#open >= this.#most) this.#giveWay()
-    this.#silent.set(place.address, place)
-    this.#enter(place)
+    this.#silent.set(connection.address, connection)
+    this.#enter(connection)
   }
 
   #asked(request: IncomingMessage, response: ServerResponse): void {
     const socket: AskingSocket = request.socket
-    let place = socket[PLACE]
-    if (!place) {
-      place = this.#silent.get(addressOf(socket))
-      if (!place) return
-      this.#forget(place)
-      place.hasAsked = true
-      place.asking = socket
-      socket[PLACE] = place
+    let connection = socket[CONNECTION]
+    if (!connection) {
+      connection = this.#silent.get(addressOf(socket))
+      if (!connection) return
+      this.#forget(connection)
+      connection.hasAsked = true
+      connection.asking = socket
+      socket[CONNECTION] = connection
     }
-    place.response = response
+    connection.response = response
     response.on('close', over)
   }
 
@@ -162,7 +162,7 @@ export class Connections {
     const holders = this.#holders()
     const most = holders[0]
     if (!most) return
-    const place =
+    const connection =
       cheapest(most, SILENT, most.size > FEW ? UNFINISHED : IDLE) ??
       first(holders, SILENT) ??
       first(holders, IDLE) ??
@@ -170,18 +170,18 @@ export class Connections {
         holders.filter(({ size }) => size > FEW),
         UNFINISHED,
       )
-    if (place) this.#close(place)
+    if (connection) this.#close(connection)
   }
 
   /** Few connections are left: closes one for this. @returns whether the connection may stay */
-  #makeRoomFor(place: Place): boolean {
-    if (place.socket.destroyed) return true
-    const held = this.#byHolder.get(place.holder)
+  #makeRoomFor(connection: Connection): boolean {
+    if (connection.socket.destroyed) return true
+    const held = this.#byHolder.get(connection.holder)
     const own = held?.size ?? 0
     const holders = this.#holders().filter(({ size }) => size >= own)
     const other =
       (held && cheapest(held, SILENT, SILENT)) ??
-      firstAtRest(holders, place) ??
+      firstAtRest(holders, connection) ??
       oldestOfMost(holders, own) ??
       // Other clients' new connections may be about to send a request.
       first(holders, SILENT)
@@ -192,37 +192,37 @@ export class Connections {
   }
 
   /** Connections by holder, the largest group first. */
-  #holders(): Set<Place>[] {
+  #holders(): Set<Connection>[] {
     return [...this.#byHolder.values()].sort((one, other) => other.size - one.size)
   }
 
-  #close(place: Place): void {
+  #close(connection: Connection): void {
     // It is no longer counted, although the socket takes a moment to close.
-    this.#forget(place)
-    this.#leave(place)
-    place.socket.destroy()
+    this.#forget(connection)
+    this.#leave(connection)
+    connection.socket.destroy()
   }
 
-  #forget(place: Place): void {
-    if (this.#silent.get(place.address) === place) this.#silent.delete(place.address)
+  #forget(connection: Connection): void {
+    if (this.#silent.get(connection.address) === connection) this.#silent.delete(connection.address)
   }
 
-  #enter(place: Place): void {
-    const held = this.#byHolder.get(place.holder)
-    if (held) held.add(place)
-    else this.#byHolder.set(place.holder, new Set([place]))
+  #enter(connection: Connection): void {
+    const held = this.#byHolder.get(connection.holder)
+    if (held) held.add(connection)
+    else this.#byHolder.set(connection.holder, new Set([connection]))
   }
 
-  #leave(place: Place): void {
-    const held = this.#byHolder.get(place.holder)
-    if (held?.delete(place) && held.size === 0) this.#byHolder.delete(place.holder)
+  #leave(connection: Connection): void {
+    const held = this.#byHolder.get(connection.holder)
+    if (held?.delete(connection) && held.size === 0) this.#byHolder.delete(connection.holder)
   }
 
-  #move(place: Place, holder: string): void {
-    this.#leave(place)
-    place.holder = holder
+  #move(connection: Connection, holder: string): void {
+    this.#leave(connection)
+    connection.holder = holder
     // A request may be read while its connection closes.
-    if (!place.socket.destroyed) this.#enter(place)
+    if (!connection.socket.destroyed) this.#enter(connection)
   }
 
   #countClosed(): void {
@@ -237,13 +237,18 @@ export class Connections {
 }
 
 /** The oldest connection with the least use, between two uses, of one holder. */
-function cheapest(held: Iterable<Place>, from: number, to: number, except?: Place): Place | undefined {
-  let found: Place | undefined
+function cheapest(
+  held: Iterable<Connection>,
+  from: number,
+  to: number,
+  except?: Connection,
+): Connection | undefined {
+  let found: Connection | undefined
   let least = to + 1
-  for (const place of held) {
-    const { use } = place
-    if (use < from || use >= least || place === except) continue
-    found = place
+  for (const connection of held) {
+    const { use } = connection
+    if (use < from || use >= least || connection === except) continue
+    found = connection
     least = use
     if (use === from) break
   }
@@ -251,25 +256,25 @@ function cheapest(held: Iterable<Place>, from: number, to: number, except?: Plac
 }
 
 /** The oldest connection with this use, of the first holder that has one. */
-function first(holders: readonly Set<Place>[], use: number): Place | undefined {
+function first(holders: readonly Set<Connection>[], use: number): Connection | undefined {
   for (const held of holders) {
-    const place = cheapest(held, use, use)
-    if (place) return place
+    const connection = cheapest(held, use, use)
+    if (connection) return connection
   }
   return undefined
 }
 
 /** The oldest idle or unfinished connection, of the first holder that has one. */
-function firstAtRest(holders: readonly Set<Place>[], except: Place): Place | undefined {
+function firstAtRest(holders: readonly Set<Connection>[], except: Connection): Connection | undefined {
   for (const held of holders) {
-    const place = cheapest(held, IDLE, held.size > FEW ? UNFINISHED : IDLE, except)
-    if (place) return place
+    const connection = cheapest(held, IDLE, held.size > FEW ? UNFINISHED : IDLE, except)
+    if (connection) return connection
   }
   return undefined
 }
 
 /** The oldest connection of the largest holder, if that has twice as many as `own`, and not few. */
-function oldestOfMost([most]: readonly Set<Place>[], own: number): Place | undefined {
+function oldestOfMost([most]: readonly Set<Connection>[], own: number): Connection | undefined {
   if (!most || most.size <= FEW || most.size < 2 * own) return undefined
   const [oldest] = most
   return oldest
@@ -278,9 +283,9 @@ function oldestOfMost([most]: readonly Set<Place>[], own: number): Place | undef
 /** Shared by all requests. Responses end in the order of their requests, so the last one leaves none behind. */
 function over(this: ServerResponse): void {
   const socket: AskingSocket = this.req.socket
-  const place = socket[PLACE]
-  if (place?.response === this) place.response = undefined
-  if (place?.isLast === true) socket.end()
+  const connection = socket[CONNECTION]
+  if (connection?.response === this) connection.response = undefined
+  if (connection?.isLast === true) socket.end()
 }
 
 /** Whether the peer has shown a certificate. */

@@ -22,7 +22,7 @@ import { nothing } from './no-login.ts'
 import { answerReady, type ReadinessAnswer } from './readiness.ts'
 import { Refusals } from './error-responses.ts'
 import type { Service } from '../service.ts'
-import { closeServer, deserted, openServer, type Certificates } from './listener.ts'
+import { closeServer, untilDisconnected, openServer, type Certificates } from './listener.ts'
 import { refuseUnavailable } from '../shutting-down.ts'
 import { StreamableHttpFront } from './streamable-http.ts'
 import type { SseFront } from './sse.ts'
@@ -42,7 +42,7 @@ export interface HttpFrontOptions {
 }
 
 /** The settings that decide which callers may use a front. */
-export interface Entrance {
+export interface AccessSettings {
   readonly authenticator: Authenticator
   /** `undefined` without TLS. */
   readonly certificates: Certificates | undefined
@@ -148,7 +148,7 @@ export class HttpFront implements Front {
   }
 
   /** Sets the authenticator and the certificates for new requests and connections. Called before `reconfigured`. */
-  use({ authenticator, certificates, thisMachineOnly }: Entrance): void {
+  use({ authenticator, certificates, thisMachineOnly }: AccessSettings): void {
     if (certificates && this.#server && 'setSecureContext' in this.#server) {
       ;(this.#server as HttpsServer).setSecureContext(certificates)
       if (String(certificates.ca) !== String(this.#certificates?.ca)) this.#connections?.endCertified()
@@ -193,8 +193,8 @@ export class HttpFront implements Front {
     this.#sse?.drain()
   }
 
-  async deserted(ms: number): Promise<void> {
-    if (this.#server) await deserted(this.#server, ms)
+  async untilDisconnected(ms: number): Promise<void> {
+    if (this.#server) await untilDisconnected(this.#server, ms)
   }
 
   /** Ends every stream and session, then stops listening. Clients have `flushMs` to read their answers. Idempotent. */

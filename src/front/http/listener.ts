@@ -32,7 +32,7 @@ export interface Listening {
 const POLL_MS = 25
 
 /** Resolves when no connection is left, or after `ms`. */
-export async function deserted(server: Server, ms: number): Promise<void> {
+export async function untilDisconnected(server: Server, ms: number): Promise<void> {
   const until = monotonicNow() + ms
   const count = (): Promise<number> =>
     new Promise(resolve => server.getConnections((_, open) => resolve(open)))

@@ -32,22 +32,22 @@ const OF_ONE_PRINCIPAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
  */
 export function coalesce(options: CoalesceOptions): CallMiddleware {
   return next => {
-    const flights = new SharedRequests(options, next)
+    const requests = new SharedRequests(options, next)
     return (exchange, route) =>
-      exchange instanceof CacheableExchange ? flights.join(exchange, route) : next(exchange, route)
+      exchange instanceof CacheableExchange ? requests.join(exchange, route) : next(exchange, route)
   }
 }
 
 /** Number of hash buckets, a power of two: about as many as concurrent calls. */
-const PLACES = 256
+const BUCKETS = 256
 /** Characters of a key that determine its bucket. */
 const SAMPLES = 24
 
-function placeOf(key: string): number {
+function bucketOf(key: string): number {
   const step = Math.max(1, Math.floor(key.length / SAMPLES))
   let mixed = key.length
   for (let at = key.length - 1; at >= 0; at -= step) mixed = (Math.imul(mixed, 31) + key.charCodeAt(at)) | 0
-  return mixed & (PLACES - 1)
+  return mixed & (BUCKETS - 1)
 }
 
 /** Shared calls in progress, by key. */
@@ -58,7 +58,7 @@ class SharedRequests {
    * By bucket, each the first of a chain. Not a `Map`: for the reason given at `IdTable`, it would keep old entries in
    * memory.
    */
-  readonly #places: (SharedRequest | undefined)[] = Array.from({ length: PLACES }, () => undefined)
+  readonly #buckets: (SharedRequest | undefined)[] = Array.from({ length: BUCKETS }, () => undefined)
 
   constructor(options: CoalesceOptions, next: CallHandler) {
     this.#options = options
@@ -69,40 +69,40 @@ class SharedRequests {
     return new Promise((resolve, reject) => {
       const caller = new Waiter(this.#options, call, route, resolve, reject)
       call.cancellation.onCancel(reason => caller.cancel(reason))
-      if (call.cancellation.reason === undefined) this.board(caller)
+      if (call.cancellation.reason === undefined) this.joinOrStart(caller)
     })
   }
 
   /** Lets a caller join a call in progress, or makes one for it. */
-  board(caller: Waiter): void {
+  joinOrStart(caller: Waiter): void {
     const { call } = caller
-    const { key, plan, tags } = call.wanted
+    const { key, plan, tags } = call.lookup
     const wantsProgress = call.request.progressToken !== undefined
-    const place = placeOf(key)
-    for (let flight = this.#places[place]; flight; flight = flight.following)
+    const bucket = bucketOf(key)
+    for (let shared = this.#buckets[bucket]; shared; shared = shared.following)
       if (
-        flight.wanted.key === key &&
-        (flight.tellsProgress || !wantsProgress) &&
-        plan.changes.isCurrent(flight.epoch, tags)
+        shared.lookup.key === key &&
+        (shared.reportsProgress || !wantsProgress) &&
+        plan.changes.isCurrent(shared.epoch, tags)
       ) {
-        flight.add(caller)
+        shared.add(caller)
         return
       }
-    const flight = new SharedRequest(this, caller, place)
-    flight.following = this.#places[place]
-    this.#places[place] = flight
-    flight.start()
+    const shared = new SharedRequest(this, caller, bucket)
+    shared.following = this.#buckets[bucket]
+    this.#buckets[bucket] = shared
+    shared.start()
   }
 
   /** Closes a shared call to further callers. Idempotent. */
-  leave(flight: SharedRequest): void {
-    const { place } = flight
+  leave(shared: SharedRequest): void {
+    const { bucket } = shared
     let before: SharedRequest | undefined
-    for (let at = this.#places[place]; at; before = at, at = at.following) {
-      if (at !== flight) continue
-      if (before) before.following = flight.following
-      else this.#places[place] = flight.following
-      flight.following = undefined
+    for (let at = this.#buckets[bucket]; at; before = at, at = at.following) {
+      if (at !== shared) continue
+      if (before) before.following = shared.following
+      else this.#buckets[bucket] = shared.following
+      shared.following = undefined
       return
     }
   }
@@ -114,11 +114,11 @@ class SharedRequests {
 class SharedRequest extends CacheableExchange {
   readonly epoch: number
   /** Its bucket, and the next one in it. */
-  readonly place: number
+  readonly bucket: number
   following: SharedRequest | undefined
   /** Whether the server reports its progress. A caller that wants progress cannot join a call without it. */
-  readonly tellsProgress: boolean
-  readonly #flights: SharedRequests
+  readonly reportsProgress: boolean
+  readonly #requests: SharedRequests
   readonly #route: Route
   readonly #cancellation = new Cancellation()
   /** The caller that the call belongs to. `undefined`: it has left. */
@@ -127,12 +127,12 @@ class SharedRequest extends CacheableExchange {
   #ended = false
   #heardAt = 0
 
-  constructor(flights: SharedRequests, leader: Waiter, place: number) {
-    super(leader.call, leader.call.wanted)
-    this.place = place
-    this.tellsProgress = leader.call.request.progressToken !== undefined
-    this.epoch = this.wanted.plan.changes.now
-    this.#flights = flights
+  constructor(requests: SharedRequests, leader: Waiter, bucket: number) {
+    super(leader.call, leader.call.lookup)
+    this.bucket = bucket
+    this.reportsProgress = leader.call.request.progressToken !== undefined
+    this.epoch = this.lookup.plan.changes.now
+    this.#requests = requests
     this.#route = leader.route
     this.#leader = leader
     leader.flight = this
@@ -153,7 +153,7 @@ class SharedRequest extends CacheableExchange {
   }
 
   start(): void {
-    this.#flights.next(this, this.#route).then(
+    this.#requests.next(this, this.#route).then(
       outcome => this.#answered(outcome),
       (error: unknown) => this.#failed(error),
     )
@@ -203,12 +203,12 @@ class SharedRequest extends CacheableExchange {
 
   /** Ends the sharing: from here on the call is the leader's alone. */
   #part(): void {
-    this.#flights.leave(this)
-    for (const other of this.#takeOthers()) other.goAlone(this.#flights.next)
+    this.#requests.leave(this)
+    for (const other of this.#takeOthers()) other.goAlone(this.#requests.next)
   }
 
   #abandon(reason: string): void {
-    this.#flights.leave(this)
+    this.#requests.leave(this)
     if (!this.#ended) this.#cancellation.cancel(reason)
   }
 
@@ -219,9 +219,9 @@ class SharedRequest extends CacheableExchange {
     leader?.resolve(outcome)
     // An outcome that only the leader can continue with, or that depends on its input, is not shared.
     const ownOnly = this.state.asked || !isForAll(outcome)
-    const { counters } = this.wanted.plan
+    const { counters } = this.lookup.plan
     for (const other of others) {
-      if (ownOnly) other.goAlone(this.#flights.next)
+      if (ownOnly) other.goAlone(this.#requests.next)
       else {
         other.call.trace.servedFrom('coalesced')
         counters.coalesced++
@@ -243,7 +243,7 @@ class SharedRequest extends CacheableExchange {
     for (const { other, leftMs } of others) {
       if (leader && this.#concerns(error, other, leftMs)) other.reject(error)
       // The first of them leads the next call.
-      else this.#flights.board(other)
+      else this.#requests.joinOrStart(other)
     }
   }
 
@@ -256,7 +256,7 @@ class SharedRequest extends CacheableExchange {
 
   #end(): void {
     this.#ended = true
-    this.#flights.leave(this)
+    this.#requests.leave(this)
   }
 
   #takeOthers(): Waiter[] {

@@ -16,7 +16,7 @@ export interface DispatchOptions {
   readonly events?: EventSink | undefined
   /** @throws GatewayError for a server that does not exist, or no longer */
   readonly poolOf: (server: string) => Pool
-  readonly learned: ResourceOwners
+  readonly resourceOwners: ResourceOwners
   readonly legacyTasks: LegacyTasks
   /** Called when a server has answered a call, or has failed to. */
   readonly called: (exchange: Exchange, server: string) => void
@@ -101,7 +101,7 @@ function shownUris(
   outcome: ServerResult,
 ): ServerResult {
   if (!namesUris(outcome.value)) return outcome
-  options.learned.learn(exchange.principal.id, route.server, outcome.value)
+  options.resourceOwners.learn(exchange.principal.id, route.server, outcome.value)
   const map = options.uriMap(exchange.view, route.server)
   const read = exchange.request.method === 'resources/read' && route.exposed !== route.own
   if (!map && !read) return outcome

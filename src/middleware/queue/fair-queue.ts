@@ -64,7 +64,7 @@ export class FairQueue {
     this.#all.resize(options)
     for (const lane of this.#lanes) if (!servers.has(lane.name)) this.#refuseAll(lane, 'removed')
     this.#lanes = this.#lanes.filter(lane => servers.has(lane.name) || !lane.isUnused)
-    while (!this.#closed && this.#all.taken < this.#all.places) {
+    while (!this.#closed && this.#all.taken < this.#all.permits) {
       const winner = this.#nextLane()
       if (!winner) break
       this.#grant(winner)
@@ -74,7 +74,7 @@ export class FairQueue {
   /** Takes a slot if one is free. */
   enter(lane: ServerQueue): boolean {
     // While a slot is free, no call waits for it.
-    if (lane.taken >= lane.places || this.#all.taken >= this.#all.places) return false
+    if (lane.taken >= lane.permits || this.#all.taken >= this.#all.permits) return false
     lane.taken++
     this.#all.taken++
     return true
@@ -84,7 +84,7 @@ export class FairQueue {
   leave(lane: ServerQueue, heldMs: number): void {
     lane.sample(heldMs)
     this.#all.sample(heldMs)
-    const full = this.#all.taken >= this.#all.places
+    const full = this.#all.taken >= this.#all.permits
     lane.taken--
     this.#all.taken--
     this.#freed(lane, full)
@@ -96,7 +96,7 @@ export class FairQueue {
    */
   hold(lane: ServerQueue, clientId: string, heldMs: number): void {
     this.#all.sample(heldMs)
-    const full = this.#all.taken >= this.#all.places
+    const full = this.#all.taken >= this.#all.permits
     this.#all.taken--
     lane.hold(clientId)
     if (full) this.#freed(lane, full)
@@ -113,7 +113,7 @@ export class FairQueue {
     lane.sample(heldMs)
     lane.taken--
     lane.release(clientId)
-    if (this.#all.taken < this.#all.places) this.#freed(lane, false)
+    if (this.#all.taken < this.#all.permits) this.#freed(lane, false)
   }
 
   /** `full`: whether the gateway was full, so that a call of another server may get the slot. */
@@ -202,8 +202,8 @@ export class FairQueue {
 
   /** When a refused call may be retried with some chance, in milliseconds. `undefined`: not known yet. */
   retryAfterMs(lane: ServerQueue): number | undefined {
-    const here = lane.taken >= lane.places ? lane.drainMs : undefined
-    const overall = this.#all.taken >= this.#all.places ? this.#all.drainMs : undefined
+    const here = lane.taken >= lane.permits ? lane.drainMs : undefined
+    const overall = this.#all.taken >= this.#all.permits ? this.#all.drainMs : undefined
     return here === undefined ? overall : Math.max(here, overall ?? 0)
   }
 

@@ -16,7 +16,7 @@ export type Refusal =
 
 export interface PrioritySemaphoreOptions {
   /** Number of slots. */
-  readonly places: number
+  readonly permits: number
   /** Maximum number of waiting calls. */
   readonly bound: number
 }
@@ -40,7 +40,7 @@ const LATEST = 1 / 8
 
 /** A number of slots, and the average time they are held. */
 export class PrioritySemaphore {
-  places: number
+  permits: number
   bound: number
   /** Slots in use. */
   taken = 0
@@ -51,13 +51,13 @@ export class PrioritySemaphore {
   #heldMs = 0
   #samples = 0
 
-  constructor({ places, bound }: PrioritySemaphoreOptions) {
-    this.places = places
+  constructor({ permits, bound }: PrioritySemaphoreOptions) {
+    this.permits = permits
     this.bound = bound
   }
 
-  resize({ places, bound }: PrioritySemaphoreOptions): void {
-    this.places = places
+  resize({ permits, bound }: PrioritySemaphoreOptions): void {
+    this.permits = permits
     this.bound = bound
   }
 
@@ -71,15 +71,15 @@ export class PrioritySemaphore {
    * little is known.
    */
   estimateMs(own: number, weight: number, active: boolean): number | undefined {
-    if (this.#samples < MIN_SAMPLES || this.taken < this.places) return undefined
+    if (this.#samples < MIN_SAMPLES || this.taken < this.permits) return undefined
     const others = this.weights - (active ? weight : 0)
     const ahead = Math.min(this.waiting, own + ((own + 1) * others) / weight)
-    return ((ahead + 1) * this.#heldMs) / this.places
+    return ((ahead + 1) * this.#heldMs) / this.permits
   }
 
   /** When all waiting calls will have been served, in milliseconds from now. */
   get drainMs(): number | undefined {
-    return this.#samples === 0 ? undefined : ((this.waiting + 1) * this.#heldMs) / this.places
+    return this.#samples === 0 ? undefined : ((this.waiting + 1) * this.#heldMs) / this.permits
   }
 }
 
@@ -152,7 +152,7 @@ export class ServerQueue extends PrioritySemaphore {
 
 /** Whether the server has a free slot for a waiting call. */
 export function hasTurn(lane: ServerQueue): boolean {
-  return lane.taken < lane.places && (lane.waiting > 0 || lane.returning.size > 0)
+  return lane.taken < lane.permits && (lane.waiting > 0 || lane.returning.size > 0)
 }
 
 /** The longest flow for its weight, if that is more than `share`. */

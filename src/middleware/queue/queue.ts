@@ -19,7 +19,7 @@ export interface QueueOptions {
 }
 
 /** Methods without a slot: `tasks/result` stays open as long as the task runs, and a cancellation frees a slot. */
-const WITHOUT_PLACE: ReadonlySet<string> = new Set(['tasks/result', 'tasks/cancel'])
+const WITHOUT_PERMIT: ReadonlySet<string> = new Set(['tasks/result', 'tasks/cancel'])
 
 /** Bounds of the delay given to refused calls, and the delay while latencies are unknown. */
 const RETRY_AFTER_MS = { min: 100, max: 60_000, unknown: 1000 }
@@ -33,13 +33,13 @@ export interface QueueMiddlewareOptions {
  * free slot, no call waits. A call returns its slot while its client is being asked. The slot of a cancelled call is
  * held until its server has finished it; its client does not wait for that.
  */
-export function queue({ limiter: places }: QueueMiddlewareOptions): CallMiddleware {
+export function queue({ limiter }: QueueMiddlewareOptions): CallMiddleware {
   return next => async (exchange, route) => {
-    const lane = places.lane(route.server)
-    if (!lane || WITHOUT_PLACE.has(exchange.request.method)) return await next(exchange, route)
-    if (!places.enter(lane)) await places.wait(lane, exchange)
+    const lane = limiter.lane(route.server)
+    if (!lane || WITHOUT_PERMIT.has(exchange.request.method)) return await next(exchange, route)
+    if (!limiter.enter(lane)) await limiter.wait(lane, exchange)
     if (exchange.features !== '') {
-      const call = new Interruptible(exchange, lane, places)
+      const call = new Interruptible(exchange, lane, limiter)
       let unfinished: Unfinished | undefined
       try {
         return await next(call, route)
@@ -58,8 +58,8 @@ export function queue({ limiter: places }: QueueMiddlewareOptions): CallMiddlewa
       unfinished = unfinishedOf(error)
       throw error
     } finally {
-      if (unfinished) places.hold(lane, exchange.principal.id, unfinished, since)
-      else places.leave(lane, performance.now() - since)
+      if (unfinished) limiter.hold(lane, exchange.principal.id, unfinished, since)
+      else limiter.leave(lane, performance.now() - since)
     }
   }
 }
@@ -74,7 +74,7 @@ export class ConcurrencyLimiter {
   constructor(options: QueueOptions) {
     this.#options = options
     const { gateway } = options
-    this.#queue = new FairQueue({ places: gateway.maxConcurrentCalls, bound: gateway.queue })
+    this.#queue = new FairQueue({ permits: gateway.maxConcurrentCalls, bound: gateway.queue })
     this.#arrange(options)
   }
 
@@ -85,12 +85,12 @@ export class ConcurrencyLimiter {
     for (const name of this.#lanes.keys()) if (!names.has(name)) this.#lanes.delete(name)
     this.#arrange(this.#options)
     const { gateway } = options
-    this.#queue.resize({ places: gateway.maxConcurrentCalls, bound: gateway.queue }, names)
+    this.#queue.resize({ permits: gateway.maxConcurrentCalls, bound: gateway.queue }, names)
   }
 
   #arrange({ servers }: QueueOptions): void {
     for (const server of servers) {
-      const lane = this.#queue.lane(server.name, { places: server.maxConcurrentCalls, bound: server.queue })
+      const lane = this.#queue.lane(server.name, { permits: server.maxConcurrentCalls, bound: server.queue })
       this.#lanes.set(server.name, lane)
       this.#timeouts.set(lane, server.queueTimeoutMs)
     }
@@ -187,13 +187,13 @@ export class ConcurrencyLimiter {
   }
 
   #reason(lane: ServerQueue, refusal: Exclude<Refusal, 'closed' | 'removed'> | 'timeout'): string {
-    const { name, places, bound } = lane
+    const { name, permits, bound } = lane
     const { maxConcurrentCalls, queue } = this.#options.gateway
     const seconds = (this.#timeouts.get(lane) ?? 0) / 1000
-    const limit = `which is as long as one may ("queueTimeout" of this server; "maxConcurrentCalls" is ${places})`
+    const limit = `which is as long as one may ("queueTimeout" of this server; "maxConcurrentCalls" is ${permits})`
     switch (refusal) {
       case 'server_full':
-        return `Server "${name}" is busy: ${places} calls are under way ("maxConcurrentCalls" of this server), and ${bound} may wait ("queue").`
+        return `Server "${name}" is busy: ${permits} calls are under way ("maxConcurrentCalls" of this server), and ${bound} may wait ("queue").`
       case 'gateway_full':
         return `The gateway is busy: ${maxConcurrentCalls} calls are under way ("gateway.maxConcurrentCalls"), and ${queue} may wait ("gateway.queue").`
       case 'too_late':
@@ -227,7 +227,7 @@ class Turn extends Waiting implements Deadline {
   }
 
   /** Whether it has a slot, even if `came` has not been handled yet. */
-  get hasPlace(): boolean {
+  get hasPermit(): boolean {
     return this.#granted
   }
 
@@ -259,16 +259,16 @@ class Turn extends Waiting implements Deadline {
  */
 class Interruptible extends Delegate {
   readonly #lane: ServerQueue
-  readonly #places: ConcurrencyLimiter
+  readonly #limiter: ConcurrencyLimiter
   #state: 'working' | 'asking' | 'returning' | 'ended' = 'working'
   #since = performance.now()
   #questions = 0
   #turn: Turn | undefined
 
-  constructor(inner: Exchange, lane: ServerQueue, places: ConcurrencyLimiter) {
+  constructor(inner: Exchange, lane: ServerQueue, limiter: ConcurrencyLimiter) {
     super(inner)
     this.#lane = lane
-    this.#places = places
+    this.#limiter = limiter
   }
 
   override async ask(request: InputRequest): Promise<string> {
@@ -284,11 +284,11 @@ class Interruptible extends Delegate {
   /** Ends the call, which the server may still be working on. */
   end(unfinished: Unfinished | undefined): void {
     const working = this.#state === 'working'
-    if (this.#state === 'asking') this.#places.stayAway(this.#lane)
+    if (this.#state === 'asking') this.#limiter.stayAway(this.#lane)
     this.#state = 'ended'
     if (unfinished)
-      this.#places.hold(this.#lane, this.principal.id, unfinished, working ? this.#since : undefined)
-    else if (working) this.#places.leave(this.#lane, performance.now() - this.#since)
+      this.#limiter.hold(this.#lane, this.principal.id, unfinished, working ? this.#since : undefined)
+    else if (working) this.#limiter.leave(this.#lane, performance.now() - this.#since)
     this.#turn?.leave()
   }
 
@@ -296,14 +296,14 @@ class Interruptible extends Delegate {
     this.#state = 'asking'
     const now = performance.now()
     this.trace.paused(now)
-    this.#places.leaveForNow(this.#lane, now - this.#since)
+    this.#limiter.leaveForNow(this.#lane, now - this.#since)
   }
 
   /** The server continues when it gets the answer, so the answer waits for the slot. */
   async #comeBack(): Promise<void> {
     if (this.#state === 'returning') await this.#turn?.came
     if (this.#state !== 'asking') return
-    const turn = this.#places.enterAgain(this.#lane)
+    const turn = this.#limiter.enterAgain(this.#lane)
     if (turn) {
       this.#state = 'returning'
       this.#turn = turn
@@ -311,7 +311,7 @@ class Interruptible extends Delegate {
       this.#turn = undefined
     }
     if (this.#ended) {
-      if (turn?.hasPlace) this.#places.leave(this.#lane, 0)
+      if (turn?.hasPermit) this.#limiter.leave(this.#lane, 0)
       return
     }
     this.#state = 'working'

@@ -11,7 +11,7 @@ export function admit<R extends ClientRequest>({ quotas }: QuotaOptions): Middle
     const gate = quotas.gate(request.principal)
     if (!gate) return next(request)
     const entering = gate.enter()
-    return entering || gate.hasPlaces ? inside(gate, entering, next, request) : next(request)
+    return entering || gate.hasLeases ? inside(gate, entering, next, request) : next(request)
   }
 }
 

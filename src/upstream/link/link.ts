@@ -104,7 +104,7 @@ export class Link implements Receiver {
   readonly #clientInfo: string
   readonly #pending = new IdTable<number, Pending>()
   readonly #questions: ServerRequests
-  readonly #givenUp: CancelledCalls
+  readonly #cancelledCalls: CancelledCalls
   readonly #underWay: UnderWay
   readonly #junk = new Junk()
   readonly #refusals = new LogSampler(LOGGED_REFUSALS, 60_000)
@@ -146,8 +146,8 @@ export class Link implements Receiver {
     this.logger = options.logger
     this.#listener = options.listener
     this.#deadlines = options.deadlines
-    this.#givenUp = new CancelledCalls(options.deadlines, options.server)
-    this.#underWay = new UnderWay(this.#pending, this.#givenUp)
+    this.#cancelledCalls = new CancelledCalls(options.deadlines, options.server)
+    this.#underWay = new UnderWay(this.#pending, this.#cancelledCalls)
     this.#clientInfo = options.clientInfo
     this.#questions = new ServerRequests(options.server)
     this.capabilities = options.capabilities
@@ -275,8 +275,8 @@ export class Link implements Receiver {
   }
 
   /** Whether the server may still be working on a cancelled call. */
-  get haunted(): boolean {
-    return this.#givenUp.any
+  get hasCancelledCalls(): boolean {
+    return this.#cancelledCalls.any
   }
 
   /**
@@ -415,10 +415,10 @@ export class Link implements Receiver {
 
   /** `what` completes "sent". A message that cannot be attributed must not leave its call hanging. */
   #onUnread(what: string, text: string, stream: number | undefined): void {
-    const culprit = stream ?? unreadAnswer(text, this.#pending)
+    const request = stream ?? unreadAnswer(text, this.#pending)
     // An answer with that many values is no junk.
-    if (culprit === undefined || what !== TOO_MANY_VALUES) this.#onJunk(`The server sent ${what}.`, text)
-    if (culprit !== undefined) this.onFailure(culprit, protocolError(this.server.name, what))
+    if (request === undefined || what !== TOO_MANY_VALUES) this.#onJunk(`The server sent ${what}.`, text)
+    if (request !== undefined) this.onFailure(request, protocolError(this.server.name, what))
   }
 
   /** The gateway sends no batches, so no answer is lost if a batch cannot be attributed to a call. */
@@ -432,7 +432,7 @@ export class Link implements Receiver {
 
   onFailure(id: number, error: GatewayError): void {
     const pending = this.#take(id)
-    if (!pending) this.#givenUp.answered(id)
+    if (!pending) this.#cancelledCalls.answered(id)
     if (pending && id !== this.#checkId && this.#peer && refusalRaisesDoubt(error))
       void this.#doubts.settle(error).then(lost => pending.reject(lost ?? error))
     else pending?.reject(error)
@@ -495,7 +495,7 @@ export class Link implements Receiver {
   #answer(id: number, text: string, value: JsonObject): void {
     const pending = this.#take(id)
     if (!pending) {
-      this.#givenUp.answered(id)
+      this.#cancelledCalls.answered(id)
       this.logger.debug('An answer came for a call that is no longer waiting; dropped.', { id })
       return
     }
@@ -648,7 +648,7 @@ export class Link implements Receiver {
   #giveUp({ id, exchange, reject }: Pending, reason: string, error: GatewayError): void {
     // A message on a session's own link belongs to that session in any case.
     if (this.#cancelUpstream(id, reason) && exchange)
-      error.unfinished = this.#givenUp.add(id, this.owner ? undefined : exchange)
+      error.unfinished = this.#cancelledCalls.add(id, this.owner ? undefined : exchange)
     reject(error)
   }
 
@@ -673,7 +673,7 @@ export class Link implements Receiver {
 
   #failAll(error: GatewayError): void {
     this.#questions.close()
-    this.#givenUp.close()
+    this.#cancelledCalls.close()
     for (const { id } of this.#pending.values()) this.#take(id)?.reject(error)
   }
 

@@ -9,13 +9,13 @@ import type { Pending } from './pending.ts'
  */
 export class UnderWay {
   readonly #requests: IdTable<number, Pending>
-  readonly #givenUp: CancelledCalls
+  readonly #cancelledCalls: CancelledCalls
   #pending: Exchange[] | undefined
-  #all: { readonly givenUp: readonly Exchange[]; readonly list: readonly Exchange[] } | undefined
+  #all: { readonly cancelledCalls: readonly Exchange[]; readonly list: readonly Exchange[] } | undefined
 
-  constructor(requests: IdTable<number, Pending>, givenUp: CancelledCalls) {
+  constructor(requests: IdTable<number, Pending>, cancelledCalls: CancelledCalls) {
     this.#requests = requests
-    this.#givenUp = givenUp
+    this.#cancelledCalls = cancelledCalls
   }
 
   /** Called when a call has begun or ended. */
@@ -36,9 +36,10 @@ export class UnderWay {
 
   /** Cancelled calls, followed by the pending ones. */
   get all(): readonly Exchange[] {
-    const givenUp = this.#givenUp.exchanges()
-    if (givenUp.length === 0) return this.pending
-    if (this.#all?.givenUp !== givenUp) this.#all = { givenUp, list: [...givenUp, ...this.pending] }
+    const cancelledCalls = this.#cancelledCalls.exchanges()
+    if (cancelledCalls.length === 0) return this.pending
+    if (this.#all?.cancelledCalls !== cancelledCalls)
+      this.#all = { cancelledCalls, list: [...cancelledCalls, ...this.pending] }
     return this.#all.list
   }
 }

@@ -14,7 +14,7 @@ import { closed } from '../link/link-errors.ts'
 import type { Replica } from '../replica/replica.ts'
 import type { SlotKey } from '../replica/slot-key.ts'
 import { failureOf, type SlotState } from './slot-state.ts'
-import type { WarmPool } from './warm-spares.ts'
+import type { WarmPool } from './warm-pool.ts'
 import { ProcessReplacement } from './replacement.ts'
 
 /** Receives the events of a slot. */
@@ -41,7 +41,7 @@ export interface SlotOptions {
   /** As `spoken` of the slot; default: unknown. */
   readonly spoken?: Spoken
   /** Spare processes. */
-  readonly spares?: WarmPool | undefined
+  readonly warmPool?: WarmPool | undefined
   readonly now?: () => number
 }
 
@@ -59,11 +59,11 @@ export class LinkSlot implements Deadline {
   /** The listener of its links. */
   readonly #listener: SlotListener
   readonly #now: () => number
-  readonly #departing: RetiringLinks
+  readonly #retiring: RetiringLinks
   #state: SlotState = { kind: 'idle' }
   #openedAt = 0
   readonly #starts: RestartBackoff
-  readonly #succession: ProcessReplacement
+  readonly #replacement: ProcessReplacement
   #pins = 0
   /** Whether only the gateway itself waits for the link that is being opened. */
   #onlyToList = false
@@ -90,13 +90,13 @@ export class LinkSlot implements Deadline {
     this.#spoken = options.spoken ?? UNKNOWN
     this.#now = options.now ?? monotonicNow
     this.#restart = new RestartTimer(this.#now, () => this.#startAgain())
-    this.#departing = new RetiringLinks(options.deadlines, options.logger, link =>
+    this.#retiring = new RetiringLinks(options.deadlines, options.logger, link =>
       options.listener.onClose?.(link),
     )
     // An address is tried again at least every minute, because that starts no process.
     const isProcess = options.replica.traits.process
     this.#starts = new RestartBackoff(() => (isProcess ? options.server.restartLimit : Infinity))
-    this.#succession = new ProcessReplacement({
+    this.#replacement = new ProcessReplacement({
       ...options,
       open: () => this.#open(),
       take: (opened, before) => this.#succeed(opened, before),
@@ -238,7 +238,7 @@ export class LinkSlot implements Deadline {
     const openMs = this.#now() - this.#openedAt
     // The next server to answer may be of the other era.
     this.#spoken = afterLoss(this.#spoken)
-    this.#departing.leave(link)
+    this.#retiring.leave(link)
     if (error.code === 'session_lost') {
       // The server itself has no problem. It only has to be greeted again.
       this.#set({ kind: 'idle' })
@@ -253,10 +253,10 @@ export class LinkSlot implements Deadline {
     this.#lastLoss = cause
     const backoff = this.#starts.ended(openMs, link.answered)
     // A spare process has already started, so there is no start to delay, except in a crash loop.
-    const ready = !this.#starts.looping && this.#options.spares?.fits(this.replica, this.#key)
+    const ready = !this.#starts.looping && this.#options.warmPool?.fits(this.replica, this.#key)
     const delay = ready ? 0 : backoff
-    const told = this.#fail(error, delay)
-    if (delay > 0) this.#options.listener.onUnreachable(this, told)
+    const failure = this.#fail(error, delay)
+    if (delay > 0) this.#options.listener.onUnreachable(this, failure)
   }
 
   /** Called by the idle deadline. */
@@ -278,7 +278,7 @@ export class LinkSlot implements Deadline {
     const { link } = this.#state
     this.#starts.stopped(this.#now() - this.#openedAt)
     this.#set({ kind: 'idle' })
-    this.#departing.leave(link, reason)
+    this.#retiring.leave(link, reason)
   }
 
   /** Applies changed settings of its server. `forgiven`: with these it may start although it did not before. */
@@ -301,11 +301,11 @@ export class LinkSlot implements Deadline {
       this.#closing.abort()
       this.#restart.stop()
       this.#options.deadlines.remove(this)
-      if (state.kind === 'ready') this.#departing.leave(state.link, reason)
+      if (state.kind === 'ready') this.#retiring.leave(state.link, reason)
       if (state.kind === 'starting') await state.opening.catch(() => undefined)
     }
-    await this.#succession.settled()
-    await this.#departing.close(reason)
+    await this.#replacement.settled()
+    await this.#retiring.close(reason)
   }
 
   #start(purpose: 'use' | 'list' = 'use'): Promise<Link> {
@@ -327,9 +327,9 @@ export class LinkSlot implements Deadline {
       // evidence of that.
       if (error.code === 'upstream_protocol' || error.code === 'upstream_closed') this.#spoken = UNKNOWN
       if (this.#state.kind === 'closed') throw this.#onlyToList ? closed(this.server.name, 'not_sent') : error
-      const told = this.#fail(error, this.#starts.startFailed())
-      this.#options.listener.onUnreachable(this, told)
-      throw told
+      const failure = this.#fail(error, this.#starts.startFailed())
+      this.#options.listener.onUnreachable(this, failure)
+      throw failure
     }
     if (this.#state.kind === 'closed') {
       await opened.link.close()
@@ -340,10 +340,10 @@ export class LinkSlot implements Deadline {
 
   /** A spare process, or else a new one. */
   #open(): Promise<Connected> {
-    const { server, replica, deadlines, logger, clientInfo, spares } = this.#options
+    const { server, replica, deadlines, logger, clientInfo, warmPool } = this.#options
     const listener = this.#listener
-    const spare = spares?.take(replica, this.#key, listener)
-    if (spare) return Promise.resolve(spare)
+    const warm = warmPool?.take(replica, this.#key, listener)
+    if (warm) return Promise.resolve(warm)
     const { capabilities, owner, era } = this.#key
     const { signal } = this.#closing
     const options = { server, replica, listener, deadlines, logger, clientInfo, capabilities, owner, signal }
@@ -369,24 +369,24 @@ export class LinkSlot implements Deadline {
   /** @returns the error for the callers */
   #fail(error: GatewayError, delayMs: number): GatewayError {
     const { looping, inARow } = this.#starts
-    const told = looping ? inCrashLoop(this.server.name, inARow, error) : error
+    const failure = looping ? inCrashLoop(this.server.name, inARow, error) : error
     const nextTry = this.#now() + delayMs
-    this.#set({ kind: looping ? 'stopped' : 'failed', error: told, attempts: inARow, nextTry })
+    this.#set({ kind: looping ? 'stopped' : 'failed', error: failure, attempts: inARow, nextTry })
     if (this.#starts.loopBegins)
-      this.#options.logger.error('The server is in a crash loop.', { cause: describeError(told), delayMs })
+      this.#options.logger.error('The server is in a crash loop.', { cause: describeError(failure), delayMs })
     if (this.#pins > 0) this.#restart.in(delayMs)
-    return told
+    return failure
   }
 
   #outgrown(link: Link, bytes: number): void {
     if (!this.holds(link) || this.#retireAfterUse) return
-    if (!this.#succession.due(link, bytes, this.#now() - this.#openedAt, this.#now())) return
-    if (!this.#key.exclusive) this.#succession.begin(link, this.#now)
+    if (!this.#replacement.due(link, bytes, this.#now() - this.#openedAt, this.#now())) return
+    if (!this.#key.exclusive) this.#replacement.begin(link, this.#now)
     // The call holds it exclusively, so a second link beside it has no benefit.
     else if (this.#leases > 0) this.#retireAfterUse = true
     else {
       this.#set({ kind: 'idle' })
-      this.#departing.leave(link)
+      this.#retiring.leave(link)
     }
   }
 
@@ -395,7 +395,7 @@ export class LinkSlot implements Deadline {
     if (kind === 'closed' || kind === 'starting' || (kind === 'ready' && !this.holds(before))) return false
     if (kind !== 'ready') this.#use(opened, undefined)
     else {
-      this.#departing.retire(before, reason => this.#options.listener.onLost(before, reason))
+      this.#retiring.retire(before, reason => this.#options.listener.onLost(before, reason))
       this.#use(opened, before)
     }
     return true

@@ -17,6 +17,8 @@ export class LiveSettings {
     const before = { ...this.settings }
     Object.assign(this.settings, server)
     return {
+      // A reload keeps the object of what is equal.
+      replicas: before.replicas !== server.replicas,
       links: differsForLinks(before, server),
       starts: differsForStarts(before, server),
       isolation: before.isolation !== server.isolation,
@@ -26,6 +28,7 @@ export class LiveSettings {
 
 /** What differs between the former settings of a server and its current ones. */
 export interface Differences {
+  readonly replicas: boolean
   /** Links would be opened in another way, also to the same endpoint. */
   readonly links: boolean
   /** A program that did not start before may start now. */
@@ -45,5 +48,5 @@ export function differsForLists(a: ServerConfig, b: ServerConfig): boolean {
 
 /** Whether links opened with one of these differ from links opened with the other in more than the endpoint. */
 function differsForLinks(a: ServerConfig, b: ServerConfig): boolean {
-  return LINK_SETTINGS.some(key => JSON.stringify(a[key]) !== JSON.stringify(b[key]))
+  return LINK_SETTINGS.some(key => a[key] !== b[key] && JSON.stringify(a[key]) !== JSON.stringify(b[key]))
 }

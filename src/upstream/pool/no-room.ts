@@ -20,23 +20,23 @@ export interface Giving {
  * The slot to close for another link: the one that has been idle longest, or, with `force`, one that only the gateway's
  * own list requests use.
  */
-export function toGiveUp<T extends Giving>(places: Iterable<T>, force: boolean): T | undefined {
-  let spare: T | undefined
+export function toGiveUp<T extends Giving>(slots: Iterable<T>, force: boolean): T | undefined {
+  let evictable: T | undefined
   let yielding: T | undefined
-  for (const place of places)
-    if (place.evictable) {
-      if (!spare || place.lastUsed < spare.lastUsed) spare = place
-    } else if (force && place.yields) yielding ??= place
-  return spare ?? yielding
+  for (const slot of slots)
+    if (slot.evictable) {
+      if (!evictable || slot.lastUsed < evictable.lastUsed) evictable = slot
+    } else if (force && slot.yields) yielding ??= slot
+  return evictable ?? yielding
 }
 
 /** There is no room for another link. `listing` are the slots that only list requests of the gateway occupy. */
 export class NoRoom extends GatewayError {
   readonly #listing: readonly Giving[]
 
-  constructor(message: string, server: string, places: Iterable<Giving>) {
+  constructor(message: string, server: string, slots: Iterable<Giving>) {
     super('overloaded', message, { server })
-    this.#listing = [...places].filter(place => place.yields)
+    this.#listing = [...slots].filter(slot => slot.yields)
   }
 
   /** Whether waiting may help. */
@@ -48,7 +48,7 @@ export class NoRoom extends GatewayError {
   async passed({ cancellation }: Pick<Exchange, 'cancellation'>): Promise<void> {
     const until = monotonicNow() + WAIT_MS
     while (
-      this.#listing.every(place => place.yields) &&
+      this.#listing.every(slot => slot.yields) &&
       cancellation.reason === undefined &&
       monotonicNow() < until
     )

@@ -26,7 +26,7 @@ import { Lease } from './lease.ts'
 import { LiveSettings } from './live-settings.ts'
 import { LinkSlot } from './link-slot.ts'
 import type { SlotState } from './slot-state.ts'
-import { WarmPool } from './warm-spares.ts'
+import { WarmPool } from './warm-pool.ts'
 import { BackgroundStart } from '../replica/start-beside.ts'
 
 /** How often a call moves to another link because the server turns out to be of another era. */
@@ -39,7 +39,7 @@ export class Pool {
   readonly #options: PoolOptions
   readonly #slots = new Map<string, LinkSlot>()
   readonly #starting: BackgroundStart
-  readonly #spares: WarmPool
+  readonly #warmPool: WarmPool
   readonly #exclusive: ExclusiveLinks
   readonly #counted: SlotLimits
   readonly #closing = new Set<Promise<void>>()
@@ -50,20 +50,20 @@ export class Pool {
   #closed = false
 
   constructor(given: PoolOptions) {
-    const told = new PoolEvents(given.events ?? UNHEARD, given.server.name)
+    const poolEvents = new PoolEvents(given.events ?? UNHEARD, given.server.name)
     this.#live = new LiveSettings(given.server)
     this.server = this.#live.settings
     const options = { ...given, server: this.server }
-    this.#options = { ...options, listener: told.links(options.listener) }
+    this.#options = { ...options, listener: poolEvents.links(options.listener) }
     this.replicas = new ReplicaSet(options.server, options.zone, (replica, cause) =>
-      told.turned(replica, cause),
+      poolEvents.turned(replica, cause),
     )
     this.#starting = new BackgroundStart({
       replicas: this.replicas,
       runs: ({ common, modern }) => [common, modern].some(({ id }) => this.#slots.get(id)?.current),
       start: replica => this.#at(replica.own, replica, undefined).pick(),
     })
-    this.#spares = new WarmPool({
+    this.#warmPool = new WarmPool({
       ...options,
       hasRoom: () => this.#processes < this.server.maxLinks,
       lastUse: () => this.#lastUse(),
@@ -85,11 +85,11 @@ export class Pool {
       replicas: this.replicas,
       slots: () => this.#slots.values(),
       isSpare: slot => slot.evictable,
-      events: told,
+      events: poolEvents,
       remove: (slot, reason) => this.#remove(slot, reason),
       onEnded: (link, reason) => options.listener.onLost(link, reason),
       onChanged: () => {
-        this.#spares.tidy()
+        this.#warmPool.tidy()
         options.onReplicasChanged?.()
       },
     })
@@ -285,7 +285,7 @@ export class Pool {
     // A link that was opened only to list the server is not needed beside one that is used.
     const common = this.#slots.get(replica.common.id)
     if (era === 'legacy' && common && common !== slot && common.evictable) this.#remove(common)
-    this.#spares.fill(replica, era)
+    this.#warmPool.fill(replica, era)
   }
 
   /** The server is of another era than wanted: the link becomes the shared one of that era, unless there is one. */
@@ -344,14 +344,14 @@ export class Pool {
     const differs = this.#live.update(server)
     this.membership.configure(gateway)
     this.replicas.reconfigured(gateway.zone)
-    this.membership.update(server.replicas)
+    if (differs.replicas) this.membership.update(server.replicas)
     this.#checks.reconfigured()
     if (differs.links) this.membership.renew()
-    this.#spares.resize(differs.starts)
+    this.#warmPool.resize(differs.starts)
     for (const slot of this.#slots.values()) {
       slot.reconfigured(differs.starts)
       if (!this.replicas.list.includes(slot.replica)) this.#counted.delete(slot)
-      else if (slot.current) this.#spares.fill(slot.replica, slot.current.peer.era)
+      else if (slot.current) this.#warmPool.fill(slot.replica, slot.current.peer.era)
     }
     // Sharing of links may have changed, or a replica may be tried again.
     if (differs.isolation || (differs.starts && this.replicas.tryNow())) this.#options.onReplicasChanged?.()
@@ -378,7 +378,7 @@ export class Pool {
     this.membership.close()
     for (const slot of this.#slots.values()) this.#remove(slot)
     this.#exclusive.close()
-    await Promise.all([...this.#closing, this.#spares.close()])
+    await Promise.all([...this.#closing, this.#warmPool.close()])
   }
 
   async #acquireAlone(
@@ -419,7 +419,7 @@ export class Pool {
 
   /** Late messages of the server about a cancelled call must not reach the next call. */
   readonly #returned = (slot: LinkSlot): void => {
-    if (slot.current?.haunted || slot.retireAfterUse) this.#remove(slot)
+    if (slot.current?.hasCancelledCalls || slot.retireAfterUse) this.#remove(slot)
     this.#exclusive.wake()
   }
 
@@ -437,14 +437,14 @@ export class Pool {
         server.name,
         this.#counted.of(principal),
       )
-    const full = this.#processes >= server.maxLinks && !this.#spares.fits(replica, key)
-    if (full && !this.#spares.discard() && !this.#evict(force))
+    const full = this.#processes >= server.maxLinks && !this.#warmPool.fits(replica, key)
+    if (full && !this.#warmPool.discard() && !this.#evict(force))
       throw new NoRoom(
         `Server "${server.name}" has ${server.maxLinks} links in use, which is the most there may be. Try again later, or raise "maxLinks" of this server.`,
         server.name,
         this.#slots.values(),
       )
-    const spares = this.#spares
+    const warmPool = this.#warmPool
     const { spoken } = replica
     const slot = new LinkSlot({
       server,
@@ -455,7 +455,7 @@ export class Pool {
       logger,
       clientInfo,
       spoken,
-      spares,
+      warmPool,
     })
     this.#slots.set(key.id, slot)
     if (counts) this.#counted.add(slot, principal)
@@ -470,7 +470,7 @@ export class Pool {
 
   /** Links that are open, being opened, or spare. Those of removed replicas end soon and do not count. */
   get #processes(): number {
-    let size = this.#spares.size
+    let size = this.#warmPool.size
     for (const { replica } of this.#slots.values()) if (this.replicas.list.includes(replica)) size++
     return size
   }

@@ -118,7 +118,7 @@ async function makeParts(): Promise<CallParts & { readonly close: () => Promise<
     }),
     // `dispatch` is no middleware.
     poolOf: () => undefined as never,
-    learned: undefined as never,
+    resourceOwners: undefined as never,
     called: () => undefined,
     uriMap: () => undefined,
     close: async () => {
@@ -136,7 +136,7 @@ function placesTaken({ quotas }: Parts): number {
   let taken = 0
   for (let at = 0; at < 10; at++)
     for (const live of quotas?.limits(clientPrincipal(`client-${at}`)) ?? [])
-      if ('places' in live) taken += live.limit.limit - live.places.left
+      if ('leases' in live) taken += live.limit.limit - live.leases.left
   return taken
 }
 
@@ -144,7 +144,7 @@ function placesTaken({ quotas }: Parts): number {
 function cacheable({ cache }: Parts, number: number): Exchange {
   const exchange = callOf(number)
   const plan = cache.plans.tool(ROUTE.server, ROUTE.own)
-  const wanted = plan && cache.wanted(plan, exchange, ROUTE, '')
+  const wanted = plan && cache.lookup(plan, exchange, ROUTE, '')
   if (!wanted) throw new Error('nothing is kept of it')
   return new CacheableExchange(exchange, wanted)
 }

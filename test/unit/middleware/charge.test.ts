@@ -44,7 +44,7 @@ function charging(quotas: Quotas, answer: () => Promise<Outcome>): CallHandler {
   const pool = { server: { name: 's', retries: 0 }, replicas, acquire: () => lease } as unknown as Pool
   const send = dispatch({
     poolOf: () => pool,
-    learned: new ResourceOwners(),
+    resourceOwners: new ResourceOwners(),
     legacyTasks: { at: () => undefined } as unknown as LegacyTasks,
     called: () => undefined,
     uriMap: () => undefined,

@@ -14,7 +14,7 @@ const ROUTE = { server: 's', own: 't', exposed: 's__t' }
 function limited(): { quotas: Quotas; readonly taken: number } {
   let taken = 0
   const gate = {
-    hasPlaces: true,
+    hasLeases: true,
     enter: () => void taken++,
     leave: () => void taken--,
   }
@@ -27,7 +27,7 @@ function limited(): { quotas: Quotas; readonly taken: number } {
   }
 }
 
-it('gives the places of limits back with the answer, and with a failure', async () => {
+it('gives the leases of limits back with the answer, and with a failure', async () => {
   const limits = limited()
   await compose([rateLimit(limits)], async () => OK)(exchangeOf('tools/call'), ROUTE)
   const error = new GatewayError('upstream_closed', 'Gone.')
@@ -37,7 +37,7 @@ it('gives the places of limits back with the answer, and with a failure', async 
   expect(limits.taken).toBe(0)
 })
 
-it('holds the places of limits for a call that was given up until its server is done with it', async () => {
+it('holds the leases of limits for a call that was given up until its server is done with it', async () => {
   const limits = limited()
   const error = new GatewayError('cancelled', 'The request was cancelled.')
   const unfinished = (error.unfinished = new Unfinished())

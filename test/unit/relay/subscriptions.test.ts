@@ -48,7 +48,7 @@ function sceneOf(
     pool: () => pool,
     logger: SILENT,
     maxPerSubscriber,
-    hears: () => true,
+    receivesUpdates: () => true,
     onMissed: () => undefined,
   })
   subscriptions.opened(slot, link)
@@ -219,7 +219,7 @@ test('a subscriber that moves to another slot while an update waits for it is to
     pool: () => ({ membership: { pending: undefined }, standing }) as unknown as Pool,
     logger: SILENT,
     maxPerSubscriber: 1000,
-    hears: () => true,
+    receivesUpdates: () => true,
     onMissed: () => undefined,
   })
   for (const slot of [left, right]) subscriptions.opened(slot, slot.current as Link)

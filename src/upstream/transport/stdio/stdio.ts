@@ -50,7 +50,7 @@ class StdioTransport implements Transport {
   readonly #reaper: OrphanReaper
   readonly #memory: MemoryWatch
   readonly #graceMs: number
-  readonly #lastWords = new StderrTail()
+  readonly #stderrTail = new StderrTail()
   readonly #junk = new Junk()
   readonly #printed: PrintedByOne
   #receiver: Receiver | undefined
@@ -235,7 +235,7 @@ class StdioTransport implements Transport {
   #onStderr(line: string): void {
     const text = line.trimEnd()
     if (text === '') return
-    this.#lastWords.add(text)
+    this.#stderrTail.add(text)
     this.#printed.line(text)
   }
 
@@ -256,7 +256,7 @@ class StdioTransport implements Transport {
     if (this.#closed) return
     this.#printed.failed()
     this.#receiver?.onClose(
-      this.#closedError(this.#verdict ?? describeExit(running.child), 'unknown', this.#lastWords.telling),
+      this.#closedError(this.#verdict ?? describeExit(running.child), 'unknown', this.#stderrTail.telling),
     )
   }
 
@@ -297,7 +297,7 @@ class StdioTransport implements Transport {
     else this.#logger.debug('A message could not be sent.', { method: message.method, reason: error.code })
   }
 
-  #closedError(what: string, delivery: Delivery, lastWords?: string): GatewayError {
+  #closedError(what: string, delivery: Delivery, stderrTail?: string): GatewayError {
     const { server } = this.#options
     return new GatewayError(
       'upstream_closed',
@@ -305,7 +305,7 @@ class StdioTransport implements Transport {
       {
         server,
         delivery,
-        ...(lastWords !== undefined && { cause: new SaidBeforeEnd(lastWords) }),
+        ...(stderrTail !== undefined && { cause: new SaidBeforeEnd(stderrTail) }),
       },
     )
   }

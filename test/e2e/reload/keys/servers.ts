@@ -19,7 +19,10 @@ import {
   type KeyTests,
   type Look,
 } from './change.ts'
+import { CACHING_KEYS } from './caching.ts'
+import { FILE_KEYS } from './files.ts'
 import { LINK_KEYS } from './links.ts'
+import { REPLICA_KEYS } from './replicas.ts'
 
 /** What a change of each key of a server, of its tools and of its replicas does. */
 
@@ -104,7 +107,10 @@ const calledAt = (max: number, name = 'a__t'): Look =>
   )
 
 export const SERVER_KEYS: KeyTests = {
+  ...FILE_KEYS,
   ...LINK_KEYS,
+  ...REPLICA_KEYS,
+  ...CACHING_KEYS,
   mcpServers: change([() => ({ mcpServers: {} }), ({ entry }) => ({ mcpServers: { a: entry } })], tools, [
     [],
     ['a__t'],

@@ -46,6 +46,18 @@ test('one thread makes one reading after the other', { timeout: TIMEOUT_MS }, as
   expect(started).toHaveLength(1)
 })
 
+test('a thread keeps no listener of a reading', { timeout: TIMEOUT_MS }, async () => {
+  const { started, read } = await threads()
+  const counts: number[] = []
+  for (let times = 0; times < 3; times++) {
+    await read(textOf('a')).reading
+    counts.push(
+      ['error', 'exit', 'message'].reduce((sum, name) => sum + (started[0]?.listenerCount(name) ?? 0), 0),
+    )
+  }
+  expect(counts).toEqual([counts[0], counts[0], counts[0]])
+})
+
 test('readings at the same time do not wait for each other', { timeout: TIMEOUT_MS }, async () => {
   const { started, ended, read } = await threads()
   const all = await Promise.all([read(textOf('a')).reading, read(textOf('b')).reading])

@@ -19,15 +19,15 @@ function fileWith(place: string, key: string): { file: unknown; path: Path } {
 const fixOf = async (file: unknown, path: Path): Promise<string | undefined> =>
   (await validate(file)).find(problem => formatPath(problem.path) === formatPath(path))?.fix
 
-const CASES = SECTIONS.flatMap(({ place, options }) =>
-  Object.entries(options).flatMap(([key, option]) => (option.ignored ? [] : [[place, key] as const])),
+const CASES = SECTIONS.flatMap(({ path, options }) =>
+  Object.entries(options).flatMap(([key, option]) => (option.ignored ? [] : [[path, key] as const])),
 )
 
 test('two letters of a key are swapped, at every place of a file: the error names the key', async () => {
   const missed: string[] = []
   for (const [place, key] of CASES) {
     const typo = `${key.charAt(1)}${key.charAt(0)}${key.slice(2)}`
-    const known = SECTIONS.find(section => section.place === place)?.options ?? {}
+    const known = SECTIONS.find(section => section.path === place)?.options ?? {}
     if (typo === key || Object.hasOwn(known, typo)) continue
     const { file, path } = fileWith(place, typo)
     const fix = await fixOf(file, path)

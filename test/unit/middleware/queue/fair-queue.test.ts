@@ -36,12 +36,12 @@ function wait(queue: FairQueue, lane: ServerQueue, client: string, weight = 1, w
   return entry
 }
 
-function single(places: number, bound = 1000): { queue: FairQueue; lane: ServerQueue } {
-  const queue = new FairQueue({ places: 1000, bound: 10_000 })
-  return { queue, lane: queue.lane('s', { places, bound }) }
+function single(permits: number, bound = 1000): { queue: FairQueue; lane: ServerQueue } {
+  const queue = new FairQueue({ permits: 1000, bound: 10_000 })
+  return { queue, lane: queue.lane('s', { permits, bound }) }
 }
 
-/** Gives `turns` places back, one after the other, and names the clients that got them. */
+/** Gives `turns` permits back, one after the other, and names the clients that got them. */
 function turns(queue: FairQueue, lane: ServerQueue, entries: readonly Entry[], count: number): string {
   let order = ''
   for (const entry of entries) entry.onGranted = () => (order += entry.client)
@@ -49,7 +49,7 @@ function turns(queue: FairQueue, lane: ServerQueue, entries: readonly Entry[], c
   return order
 }
 
-describe('places', () => {
+describe('permits', () => {
   it('are taken while there are some, and given to who waits when they come back', () => {
     const { queue, lane } = single(2)
     expect([queue.enter(lane), queue.enter(lane), queue.enter(lane)]).toEqual([true, true, false])
@@ -66,13 +66,13 @@ describe('places', () => {
   })
 
   it('of a free server are had while a full one has others waiting', () => {
-    const queue = new FairQueue({ places: 10, bound: 100 })
-    const full = queue.lane('full', { places: 1, bound: 10 })
-    const free = queue.lane('free', { places: 5, bound: 10 })
+    const queue = new FairQueue({ permits: 10, bound: 100 })
+    const full = queue.lane('full', { permits: 1, bound: 10 })
+    const free = queue.lane('free', { permits: 5, bound: 10 })
     queue.enter(full)
     const waiting = [wait(queue, full, 'a'), wait(queue, full, 'a')]
     expect(queue.enter(free)).toBe(true)
-    // Those who wait for their server hold no place of the gateway.
+    // Those who wait for their server hold no permit of the gateway.
     expect(queue.taken).toBe(2)
     queue.leave(free, 1)
     expect(waiting.map(({ outcome }) => outcome)).toEqual([undefined, undefined])
@@ -81,9 +81,9 @@ describe('places', () => {
   })
 
   it('of the gateway go to a server that has room, whichever gave one back', () => {
-    const queue = new FairQueue({ places: 2, bound: 100 })
-    const one = queue.lane('one', { places: 2, bound: 10 })
-    const other = queue.lane('other', { places: 1, bound: 10 })
+    const queue = new FairQueue({ permits: 2, bound: 100 })
+    const one = queue.lane('one', { permits: 2, bound: 10 })
+    const other = queue.lane('other', { permits: 1, bound: 10 })
     queue.enter(one)
     queue.enter(other)
     const atFull = wait(queue, other, 'a')
@@ -113,16 +113,16 @@ describe('places', () => {
   })
 })
 
-describe('places of another number', () => {
+describe('permits of another number', () => {
   const servers = (...names: string[]): ReadonlySet<string> => new Set(names)
 
   it('are given at once to those that wait, at a server and over all servers', () => {
-    const queue = new FairQueue({ places: 1, bound: 10 })
-    const one = queue.lane('one', { places: 1, bound: 10 })
+    const queue = new FairQueue({ permits: 1, bound: 10 })
+    const one = queue.lane('one', { permits: 1, bound: 10 })
     queue.enter(one)
     const waiting = ['a', 'b', 'c'].map(client => wait(queue, one, client))
-    queue.lane('one', { places: 5, bound: 10 })
-    queue.resize({ places: 3, bound: 10 }, servers('one'))
+    queue.lane('one', { permits: 5, bound: 10 })
+    queue.resize({ permits: 3, bound: 10 }, servers('one'))
     expect(waiting.map(({ outcome }) => outcome)).toEqual(['granted', 'granted', undefined])
     expect([queue.taken, queue.waiting]).toEqual([3, 1])
   })
@@ -131,8 +131,8 @@ describe('places of another number', () => {
     const { queue, lane } = single(3)
     for (const _ of [1, 2, 3]) queue.enter(lane)
     const waiting = ['a', 'b', 'c'].map(client => wait(queue, lane, client))
-    queue.lane('s', { places: 1, bound: 1 })
-    queue.resize({ places: 1, bound: 1 }, servers('s'))
+    queue.lane('s', { permits: 1, bound: 1 })
+    queue.resize({ permits: 1, bound: 1 }, servers('s'))
     expect([queue.taken, queue.waiting]).toEqual([3, 3])
     expect(wait(queue, lane, 'd').outcome).toBe('server_full')
     queue.leave(lane, 1)
@@ -143,33 +143,33 @@ describe('places of another number', () => {
   })
 
   it('are none for a server that is removed: those that wait are refused, and the last one in it ends its queue', () => {
-    const queue = new FairQueue({ places: 2, bound: 10 })
-    const lane = queue.lane('gone', { places: 1, bound: 10 })
-    const other = queue.lane('other', { places: 5, bound: 10 })
+    const queue = new FairQueue({ permits: 2, bound: 10 })
+    const lane = queue.lane('gone', { permits: 1, bound: 10 })
+    const other = queue.lane('other', { permits: 5, bound: 10 })
     queue.enter(lane)
     queue.enter(other)
     const waiting = ['a', 'a', 'b'].map(client => wait(queue, lane, client))
     const elsewhere = wait(queue, other, 'a')
-    queue.resize({ places: 2, bound: 10 }, servers('other'))
+    queue.resize({ permits: 2, bound: 10 }, servers('other'))
     expect(waiting.map(({ outcome }) => outcome)).toEqual(['removed', 'removed', 'removed'])
     expect([queue.taken, queue.waiting, elsewhere.outcome]).toEqual([2, 1, undefined])
     // Its server is back before the call has ended: it is still one place.
-    expect(queue.lane('gone', { places: 1, bound: 10 })).toBe(lane)
-    queue.resize({ places: 2, bound: 10 }, servers('other'))
+    expect(queue.lane('gone', { permits: 1, bound: 10 })).toBe(lane)
+    queue.resize({ permits: 2, bound: 10 }, servers('other'))
     queue.leave(lane, 1)
     expect([queue.taken, queue.waiting, elsewhere.outcome]).toEqual([2, 0, 'granted'])
-    queue.resize({ places: 2, bound: 10 }, servers('other'))
-    expect(queue.lane('gone', { places: 1, bound: 10 })).not.toBe(lane)
+    queue.resize({ permits: 2, bound: 10 }, servers('other'))
+    expect(queue.lane('gone', { permits: 1, bound: 10 })).not.toBe(lane)
   })
 
   it('are found again by a call whose client was asked while its server was removed and added', () => {
-    const queue = new FairQueue({ places: 1, bound: 10 })
-    const lane = queue.lane('a', { places: 1, bound: 10 })
+    const queue = new FairQueue({ permits: 1, bound: 10 })
+    const lane = queue.lane('a', { permits: 1, bound: 10 })
     queue.enter(lane)
     queue.leaveForNow(lane, 1)
-    queue.resize({ places: 1, bound: 10 }, servers())
-    const added = queue.lane('a', { places: 1, bound: 10 })
-    queue.resize({ places: 1, bound: 10 }, servers('a'))
+    queue.resize({ permits: 1, bound: 10 }, servers())
+    const added = queue.lane('a', { permits: 1, bound: 10 })
+    queue.resize({ permits: 1, bound: 10 }, servers('a'))
     queue.enter(added)
     const back = new Entry('x', lane)
     expect(queue.enterAgain(lane, back)).toBe(false)
@@ -233,9 +233,9 @@ describe('turns', () => {
   })
 
   it('of the gateway are not saved up by whoever waited for a full server', () => {
-    const queue = new FairQueue({ places: 2, bound: 1000 })
-    const slow = queue.lane('slow', { places: 1, bound: 500 })
-    const fast = queue.lane('fast', { places: 10, bound: 500 })
+    const queue = new FairQueue({ permits: 2, bound: 1000 })
+    const slow = queue.lane('slow', { permits: 1, bound: 500 })
+    const fast = queue.lane('fast', { permits: 10, bound: 500 })
     queue.enter(slow)
     queue.enter(fast)
     const patient = Array.from({ length: 20 }, () => wait(queue, slow, 'p'))
@@ -251,10 +251,10 @@ describe('turns', () => {
   })
 })
 
-describe('a place that is held', () => {
+describe('a permit that is held', () => {
   it('is free again when it is given back, and the one of the gateway at once', () => {
-    const queue = new FairQueue({ places: 1, bound: 100 })
-    const [one, other] = ['one', 'other'].map(name => queue.lane(name, { places: 1, bound: 10 })) as [
+    const queue = new FairQueue({ permits: 1, bound: 100 })
+    const [one, other] = ['one', 'other'].map(name => queue.lane(name, { permits: 1, bound: 10 })) as [
       ServerQueue,
       ServerQueue,
     ]
@@ -272,7 +272,7 @@ describe('a place that is held', () => {
 
   it('makes the turns of its client dearer, and those of no other', () => {
     const { queue, lane } = single(4)
-    for (let place = 0; place < 4; place++) queue.enter(lane)
+    for (let permit = 0; permit < 4; permit++) queue.enter(lane)
     for (let call = 0; call < 3; call++) queue.hold(lane, 'x', 1)
     const entries = [...'xxxxxxyyyyyy'].map(client => wait(queue, lane, client))
     expect(turns(queue, lane, entries, 1)).toBe('y')
@@ -323,8 +323,8 @@ describe('a line that is full', () => {
   })
 
   it('over all servers is that of the gateway', () => {
-    const queue = new FairQueue({ places: 100, bound: 5 })
-    const lanes = ['a', 'b'].map(name => queue.lane(name, { places: 1, bound: 100 }))
+    const queue = new FairQueue({ permits: 100, bound: 5 })
+    const lanes = ['a', 'b'].map(name => queue.lane(name, { permits: 1, bound: 100 }))
     const [one, other] = lanes as [ServerQueue, ServerQueue]
     queue.enter(one)
     queue.enter(other)
@@ -362,7 +362,7 @@ describe('who cannot be served in time', () => {
 
   it('is refused at once', () => {
     const { queue, lane } = observed()
-    // Two places for 100 ms each: the first in line waits 50 ms, the fourth 200.
+    // Two permits for 100 ms each: the first in line waits 50 ms, the fourth 200.
     expect(wait(queue, lane, 'a', 1, 60).outcome).toBeUndefined()
     expect(wait(queue, lane, 'a', 1, 60).outcome).toBe('too_late')
     for (let more = 0; more < 8; more++) wait(queue, lane, 'a')
@@ -382,7 +382,7 @@ describe('who cannot be served in time', () => {
 })
 
 describe('leaving', () => {
-  it('the line at any place in it changes nothing for the others', () => {
+  it('the line at any permit in it changes nothing for the others', () => {
     const { queue, lane } = single(1)
     queue.enter(lane)
     const entries = [0, 1, 2, 3].map(() => wait(queue, lane, 'a'))
@@ -425,11 +425,11 @@ function random(seed: number): (below: number) => number {
 
 test.each(Array.from({ length: 40 }, (_, seed) => seed))('whatever happens, seed %i', seed => {
   const pick = random(seed)
-  const places = 1 + pick(6)
+  const permits = 1 + pick(6)
   const bound = pick(12)
-  const queue = new FairQueue({ places, bound })
+  const queue = new FairQueue({ permits, bound })
   const lanes = Array.from({ length: 1 + pick(4) }, (_, at) =>
-    queue.lane(`s${at}`, { places: 1 + pick(4), bound: pick(8) }),
+    queue.lane(`s${at}`, { permits: 1 + pick(4), bound: pick(8) }),
   )
   const waiting = new Set<Entry>()
   const holding: ServerQueue[] = []
@@ -486,7 +486,7 @@ test.each(Array.from({ length: 40 }, (_, seed) => seed))('whatever happens, seed
     const holds = (what: string, condition: boolean): void => void (condition || wrong.push(what))
     holds('given = taken + returned', queue.taken === acquired + granted - returned)
     holds('taken = held', queue.taken === holding.length)
-    holds('taken <= places', queue.taken <= places)
+    holds('taken <= permits', queue.taken <= permits)
     holds('waiting <= bound', queue.waiting <= bound)
     let counted = 0
     for (const each of lanes) {
@@ -495,12 +495,12 @@ test.each(Array.from({ length: 40 }, (_, seed) => seed))('whatever happens, seed
       const ordinary = mine.filter(({ flow }) => flow !== undefined).length
       counted += ordinary
       holds('taken = held, of a server', each.taken === held)
-      holds('taken <= places, of a server', each.taken <= each.places)
+      holds('taken <= permits, of a server', each.taken <= each.permits)
       holds('waiting, of a server', each.waiting === ordinary)
       holds('waiting <= bound, of a server', each.waiting <= each.bound)
       holds('returning', each.returning.size === mine.length - ordinary)
-      const room = each.taken < each.places && queue.taken < places
-      holds('nobody waits who could have a place', !room || mine.length === 0)
+      const room = each.taken < each.permits && queue.taken < permits
+      holds('nobody waits who could have a permit', !room || mine.length === 0)
     }
     holds('waiting, of all servers', queue.waiting === counted)
     if (wrong.length > 0) expect.fail(`step ${step}: ${wrong.join(', ')}`)

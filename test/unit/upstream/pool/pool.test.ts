@@ -112,7 +112,7 @@ it('shares the link of a call that was to have one of its own, where the server 
   )
   cancelled.cancellation.cancel('enough')
   await calls[0]
-  expect(first.link.haunted).toBe(true)
+  expect(first.link.hasCancelledCalls).toBe(true)
   first.release()
   await vi.advanceTimersByTimeAsync(1000)
   expect(second.link.usable).toBe(true)

@@ -9,14 +9,14 @@ const GATEWAY = 'gateway'
  * The location where a key that is unknown at `path` would be valid: in the same part of the file, or in `gateway` for
  * a top-level key. An equal name is preferred to a similar one, then a nearer location to a farther one.
  */
-export function otherPlaceOf(path: Path): string | undefined {
+export function otherSectionOf(path: Path): string | undefined {
   const key = String(path.at(-1))
   const at = path.slice(0, -1)
   const root = at[0] === 'servers' ? 'mcpServers' : (at[0] ?? GATEWAY)
   let best: string | undefined
   let bestRank = Infinity
-  for (const { place, options } of SECTIONS) {
-    const parts = place.split('.')
+  for (const { path: section, options } of SECTIONS) {
+    const parts = section.split('.')
     if (parts[0] !== root) continue
     const known = Object.keys(options).filter(name => !options[name]?.ignored)
     const near = nearest(key, known)
@@ -33,10 +33,10 @@ export function otherPlaceOf(path: Path): string | undefined {
 }
 
 /** Number of steps that two locations have in common; `servers` is an alias of `mcpServers`. */
-function sharedParts(place: readonly string[], path: Path): number {
+function sharedParts(section: readonly string[], path: Path): number {
   let at = 0
-  for (; at < Math.min(place.length, path.length); at++) {
-    const [part, other] = [place[at], path[at]]
+  for (; at < Math.min(section.length, path.length); at++) {
+    const [part, other] = [section[at], path[at]]
     if (part !== '*' && part !== other && !(at === 0 && other === 'servers')) break
   }
   return at

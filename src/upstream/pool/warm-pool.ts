@@ -95,7 +95,7 @@ export class WarmPool {
   }
 }
 
-interface Spare extends Connected {
+interface WarmInstance extends Connected {
   readonly since: number
 }
 
@@ -109,7 +109,7 @@ class Reserve implements Deadline {
   readonly #options: WarmPoolOptions
   readonly #loop: RestartBackoff
   /** Oldest first. */
-  readonly #waiting: Spare[] = []
+  readonly #waiting: WarmInstance[] = []
   readonly #ending = new Set<Promise<void>>()
   readonly #closing = new AbortController()
   readonly #listener: LinkListener
@@ -152,11 +152,11 @@ class Reserve implements Deadline {
 
   take(key: SlotKey, listener: LinkListener): Connected | undefined {
     const at = this.#fitting(key)
-    const [spare] = at < 0 ? [] : this.#waiting.splice(at, 1)
-    if (!spare) return undefined
-    spare.link.adopt(listener, key.owner)
-    this.#loop.stopped(monotonicNow() - spare.since)
-    return spare
+    const [instance] = at < 0 ? [] : this.#waiting.splice(at, 1)
+    if (!instance) return undefined
+    instance.link.adopt(listener, key.owner)
+    this.#loop.stopped(monotonicNow() - instance.since)
+    return instance
   }
 
   fill(era: Era): void {
@@ -167,9 +167,9 @@ class Reserve implements Deadline {
   }
 
   discard(): boolean {
-    const spare = this.#waiting.shift()
-    if (spare) this.#end(spare.link)
-    return spare !== undefined
+    const instance = this.#waiting.shift()
+    if (instance) this.#end(instance.link)
+    return instance !== undefined
   }
 
   resize(forgiven: boolean): void {
@@ -241,9 +241,9 @@ class Reserve implements Deadline {
   }
 
   #lost(link: Link, error: GatewayError): void {
-    const spare = this.#leave(link)
-    if (!spare) return
-    const delay = this.#loop.ended(monotonicNow() - spare.since)
+    const instance = this.#leave(link)
+    if (!instance) return
+    const delay = this.#loop.ended(monotonicNow() - instance.since)
     this.#end(link)
     this.#putOff(delay, 'A process that waited has ended.', error)
     this.#seeTo()
@@ -261,8 +261,8 @@ class Reserve implements Deadline {
     this.#options.logger.warn(what, { cause: describeError(error), delayMs: Math.ceil(delayMs), ...loop })
   }
 
-  #leave(link: Link): Spare | undefined {
-    const at = this.#waiting.findIndex(spare => spare.link === link)
+  #leave(link: Link): WarmInstance | undefined {
+    const at = this.#waiting.findIndex(instance => instance.link === link)
     return at < 0 ? undefined : this.#waiting.splice(at, 1)[0]
   }
 
