@@ -39,7 +39,9 @@ function at(logger: Logger, written: Written, own: LogFields): Logger {
     warn: (message, fields) => write('warn', message, fields),
     info: (message, fields) => write('info', message, fields),
     debug: (message, fields) => logger.debug(message, fields),
-    ...(logger.debugs !== undefined && { debugs: logger.debugs }),
+    get debugs() {
+      return logger.debugs === true
+    },
     child: fields => at(logger.child(fields), written, { ...own, ...fields }),
   }
 }

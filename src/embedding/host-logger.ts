@@ -12,11 +12,11 @@ export interface HostLogger {
 const SEVERITY: Readonly<Record<LogLevel, number>> = { error: 0, warn: 1, info: 2, debug: 3 }
 
 /**
- * Forwards records that pass `level` to the host's logger, without secrets. Exceptions of that logger are dropped, so
+ * Forwards records that pass `level`, which `setLevel` changes, to the host's logger, without secrets. Exceptions of that logger are dropped, so
  * that no call fails because of it.
  */
 export function toLogger(host: HostLogger, level: LogLevel): Logger {
-  const max = SEVERITY[level]
+  let max = SEVERITY[level]
   const withFields = (fields: LogFields): Logger => {
     const write = (at: LogLevel, text: string, more: LogFields | undefined): void => {
       if (SEVERITY[at] > max) return
@@ -32,7 +32,12 @@ export function toLogger(host: HostLogger, level: LogLevel): Logger {
       warn: (text, more) => write('warn', text, more),
       info: (text, more) => write('info', text, more),
       debug: (text, more) => write('debug', text, more),
-      debugs: max >= SEVERITY.debug,
+      get debugs() {
+        return max >= SEVERITY.debug
+      },
+      setLevel: to => {
+        max = SEVERITY[to]
+      },
       child: more => withFields({ ...fields, ...more }),
     }
   }

@@ -1,15 +1,18 @@
-import { stat } from 'node:fs/promises'
 import { GatewayError } from '../../core/errors.ts'
 import { renderProblems } from '../problem.ts'
 import { isNestedTooDeep, MAX_DEPTH } from './nesting.ts'
-import type { FilesRead } from './files-read.ts'
+import { MAX_FILE_BYTES, type FilesRead } from './files-read.ts'
 
-/** Maximum size of a file, and of all files of a configuration together: enough for thousands of servers. */
-export const MAX_FILE_BYTES = 16 * 1024 * 1024
+/** By error code. @param named the location of the file's name */
+const WHY: Readonly<Record<string, (named: string) => string>> = {
+  ENOENT: named => `there is no such file. Check ${named}.`,
+  EISDIR: () => 'it is a directory. Name the file in it.',
+  EFBIG: named => `it is larger than ${MAX_FILE_BYTES} bytes, which is the most. Check ${named}.`,
+}
 
 /**
  * The text of a file, without a byte order mark.
- * @param named the location of the file's name, for the error when there is no such file
+ * @param named the location of the file's name, for errors
  * @throws GatewayError `config`
  */
 export async function readText(
@@ -18,25 +21,12 @@ export async function readText(
   named = 'the path after --config',
 ): Promise<string> {
   try {
-    const { size } = await stat(file)
-    if (size > MAX_FILE_BYTES)
-      throw new GatewayError(
-        'config',
-        `The configuration ${file} was not loaded: it has ${size} bytes, and ${MAX_FILE_BYTES} is the most. Name a file of servers after --config.`,
-      )
     const text = (await files.read(file)).toString('utf8')
     // Editors on Windows write a byte order mark.
     return text.startsWith('\uFEFF') ? text.slice(1) : text
   } catch (cause) {
-    if (cause instanceof GatewayError) throw cause
-    await files.digestOf(file)
-    const code = (cause as { code?: unknown }).code
-    const why =
-      code === 'ENOENT'
-        ? `there is no such file. Check ${named}.`
-        : code === 'EISDIR'
-          ? 'it is a directory. Name the file in it.'
-          : `it cannot be read (${String(code)}). Check its permissions.`
+    const { code } = cause as NodeJS.ErrnoException
+    const why = WHY[code ?? '']?.(named) ?? `it cannot be read (${code}). Check its permissions.`
     throw new GatewayError('config', `The configuration ${file} was not loaded: ${why}`, { cause })
   }
 }

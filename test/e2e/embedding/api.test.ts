@@ -3,7 +3,14 @@ import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
-import { createGateway, GatewayError, loadConfig, type Gateway, type HostLogger } from '../../../src/index.ts'
+import {
+  createGateway,
+  GatewayError,
+  loadConfig,
+  type ConfigObject,
+  type Gateway,
+  type HostLogger,
+} from '../../../src/index.ts'
 import { createMemoryStore } from '../../../src/state/memory.ts'
 import { openSession } from '../../helpers/http-client.ts'
 import { assertNothingLeft, takeStock } from '../../helpers/leftovers.ts'
@@ -187,6 +194,29 @@ describe('a gateway', () => {
     const levels = new Set(logger.lines.map(line => line.split(' ')[0]))
     expect([...levels].sort()).toEqual(['warn'])
     expect(logger.lines.join('\n')).not.toContain(token)
+  })
+
+  test('tells the program more or less once a reload has changed the level', async () => {
+    await using upstream = await scriptedHttp()
+    upstream.results.set('tools/call', '{"content":[{"type":"text","text":"done"}]}')
+    const logger = recorder()
+    const at = (log: string): ConfigObject => ({ mcpServers: { s: upstream.entry }, gateway: { log } })
+    const gateway = await createGateway(at('warn'), { logger })
+    const stdio = new Lines()
+    const served = gateway.connectStdio(stdio.input, stdio.output)
+    const levelsOfCall = async (): Promise<string[]> => {
+      logger.lines.length = 0
+      expect(await stdio.call('s__t')).toContain('done')
+      return [...new Set(logger.lines.map(line => line.split(' ')[0] ?? ''))]
+    }
+    await levelsOfCall()
+    expect(await levelsOfCall()).toEqual([])
+    await gateway.reload(at('debug'))
+    expect(await levelsOfCall()).toContain('debug')
+    await gateway.reload(at('warn'))
+    expect(await levelsOfCall()).toEqual([])
+    await gateway.close()
+    await served
   })
 
   test('works on where the logger of the program throws', async () => {

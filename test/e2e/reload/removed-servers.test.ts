@@ -71,14 +71,13 @@ describe.each(['http', 'stdio'] as const)('a server over %s that is removed', ki
     a.results.delete('tools/list')
     await using running = await startGateway({ mcpServers: {} })
     await using session = await LegacySession.open(running.origin)
-    await reload(running.gateway, alone(a))
+    // Beyond the time of this test.
+    const gateway = { catalog: { firstListTimeout: '10m' } }
+    await reload(running.gateway, { ...alone(a), gateway })
     const answer = session.request('1', 'tools/call', CALL)
     const listing = await asked(a, 'tools/list')
-    const began = performance.now()
-    await reload(running.gateway, { mcpServers: {} })
+    await reload(running.gateway, { mcpServers: {}, gateway })
     expect(await answer).toContain('Unknown tool')
-    // Not only when the time for a first listing is over.
-    expect(performance.now() - began).toBeLessThan(4000)
     listing.answer(`"result":{"tools":[${toolText('t')}]}`)
     a.results.set('tools/list', `{"tools":[${toolText('t')}]}`)
     await worksAgain(running, a)

@@ -155,10 +155,12 @@ test('a server that is changed while it is listed for the first time is listed a
   await using running = await startGateway({ mcpServers: {} })
   const { gateway, origin } = running
   await using session = await LegacySession.open(origin)
-  await reload(gateway, { mcpServers: { a: old.entry } })
+  // Beyond the time of this test.
+  const catalog = { firstListTimeout: '10m' }
+  await reload(gateway, { mcpServers: { a: old.entry }, gateway: { catalog } })
   const list = session.request('1', 'tools/list')
   const listing = await old.requests.take(({ method }) => method === 'tools/list', 'the list')
-  await reload(gateway, { mcpServers: { a: next.entry } })
+  await reload(gateway, { mcpServers: { a: next.entry }, gateway: { catalog } })
   expect(await list).toContain('a__new')
   listing.answer(`"result":{"tools":[${toolText('old')}]}`)
   await session.request('2', 'ping')

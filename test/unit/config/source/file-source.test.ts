@@ -11,6 +11,7 @@ import {
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { FileSource } from '../../../../src/config/source/file-source.ts'
+import { FilesRead } from '../../../../src/config/load/files-read.ts'
 import { readConfig, type FileReading } from '../../../../src/config/source/reading.ts'
 import { GatewayError } from '../../../../src/core/errors.ts'
 import { SILENT } from '../../../../src/core/logger.ts'
@@ -210,6 +211,26 @@ test('other files beside it start nothing: backups of editors, state, hidden fil
     scratch.write(name, textOf('b'))
   await settled()
   expect(said).toEqual(['a'])
+})
+
+test('a file that is too large is refused with its name, and has a mark and a digest', async () => {
+  const scratch = folder()
+  const file = scratch.write('servers.json', textOf('one'))
+  truncateSync(file, 17 * 1024 * 1024)
+  const { reading, marks } = await readConfig({ file, overrides: {} })
+  expect(marks.map(({ path }) => path)).toEqual([file])
+  expect(reading).toMatchObject({
+    problem: expect.stringContaining(
+      `The configuration ${file} was not loaded: it is larger than 16777216 bytes, which is the most. Check the path`,
+    ) as string,
+  })
+  const including = scratch.write('including.json', JSON.stringify({ include: 'servers.json' }))
+  const second = await readConfig({ file: including, overrides: {} })
+  expect(second.marks.map(({ path }) => path)).toEqual([including, file])
+  expect(second.reading).toMatchObject({
+    problem: expect.stringContaining('larger than 16777216 bytes') as string,
+  })
+  expect(new Set([reading.digest, second.reading.digest, new FilesRead().digest]).size).toBe(3)
 })
 
 test('a file is read within seconds while it is touched without end', async () => {
