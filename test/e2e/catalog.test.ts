@@ -12,6 +12,7 @@ import { scriptedHttp } from '../helpers/scripted-servers.ts'
 import { freePort } from '../helpers/served.ts'
 import { answerOf, ENVELOPE, LegacySession, ModernHttp, type WireClient } from '../helpers/wire-clients.ts'
 import { RunningTime } from '../helpers/running-time.ts'
+import { HeldClock } from '../helpers/held-clock.ts'
 
 /** What clients see of many servers, over time and over restarts. */
 
@@ -396,15 +397,20 @@ describe('a list after a change', () => {
     const listed = (): number => server.requests.filter(({ text }) => text.includes('"tools/list"')).length
     await caller.names('tools')
     await other.names('tools')
+    // The call is a moment ago for as long as this takes.
+    const clock = new HeldClock()
     await caller.call('one__echo_raw', {})
+    clock.advance(10)
     const before = listed()
     for (let turn = 0; turn < 5; turn++) await other.names('tools')
     expect(listed()).toBe(before)
     server.setTools([tool('echo_raw'), tool('new')])
     expect(await caller.names('tools')).toEqual(['one__echo_raw', 'one__new'])
+    clock.advance(10)
     await caller.names('tools')
     await caller.names('resources')
     expect(listed()).toBe(before + 1)
+    clock[Symbol.dispose]()
     const started = performance.now()
     for (let turn = 0; turn < 50; turn++) {
       await caller.call('one__echo_raw', {})
@@ -422,11 +428,12 @@ describe('a list after a change', () => {
     const others = async (): Promise<string> => await answerOf(await caller.post('1', 'tools/list', asked))
     expect(await caller.request('1', 'tools/list')).not.toContain('one__new')
     expect(await others()).not.toContain('one__new')
+    using clock = new HeldClock()
     await caller.request('2', 'tools/call', '{"name":"one__echo_raw","arguments":{}}')
     server.setTools([tool('echo_raw'), tool('new')])
     expect(await caller.request('3', 'tools/list')).toContain('one__new')
     // Of the same principal, so its list would be fetched as well; once the two seconds are over it is not.
-    await new Promise(resolve => setTimeout(resolve, 2100))
+    clock.advance(2100)
     expect(await others()).toContain('one__new')
   })
 

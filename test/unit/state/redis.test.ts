@@ -95,12 +95,12 @@ describe.runIf(hasRedis())('redis', () => {
     const store = await openRedisStore(address('real:'), { logger: SILENT })
     onTestFinished(() => store.close())
     const request = { key: 'k', limit: 3, want: 2, atLeast: 1, spend: 0 }
-    const first = await store.take({ ...request, window: { slidingMs: 300 } })
+    const first = await store.take({ ...request, window: { slidingMs: 2000 } })
     expect(first).toMatchObject({ granted: 2, left: 1 })
     expect(Math.abs(first.at - Date.now())).toBeLessThan(5000)
-    expect(await store.take({ ...request, window: { slidingMs: 300 } })).toMatchObject({ granted: 1 })
-    await store.hold({ key: 'h', holder: 'p', want: 2, limit: 2, ttlMs: 200 })
-    await store.set('v', '1', { ttlMs: 200 })
+    expect(await store.take({ ...request, window: { slidingMs: 2000 } })).toMatchObject({ granted: 1 })
+    await store.hold({ key: 'h', holder: 'p', want: 2, limit: 2, ttlMs: 2000 })
+    await store.set('v', '1', { ttlMs: 2000 })
     expect(await store.keys('')).toEqual(['h', 'k', 'v'])
     await expect.poll(() => store.keys('')).toEqual([])
     expect(await store.take({ ...request, window: { until: Date.now() + 60_000 } })).toMatchObject({
