@@ -87,7 +87,6 @@ describe('a pool that is reconfigured', () => {
   it.each([
     ['another command', command('other')],
     ['another bound of messages', { maxMessageBytes: 7 }],
-    ['another bound of memory', { memoryLimitBytes: 7 }],
     ['other roots', { roots: [{ uri: 'file:///a' }] }],
   ] as const)('opens new links for %s, and ends the call in flight on the old one', async (_, changes) => {
     poolOf()
