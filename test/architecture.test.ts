@@ -18,6 +18,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   protocol: ['core'],
   front: ['type:config/types', 'core', 'protocol'],
   'make-folder': [],
+  'regular-file': [],
   state: ['core', 'make-folder'],
   auth: ['type:config/types', 'core', 'type:front/authenticator', 'protocol/well-known', 'type:state/store'],
   bridge: ['core', 'protocol', 'type:state/seal'],
@@ -53,6 +54,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'type:config/resolve/environment',
     'config/validate',
     'core',
+    'regular-file',
   ],
   'config/source': [
     'config/problem',
@@ -69,7 +71,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'make-folder',
   ],
   descriptors: [],
-  'front/http': ['type:config/types', 'core', 'front', 'protocol'],
+  'front/http': ['type:config/types', 'core', 'front', 'protocol', 'regular-file'],
   quota: ['type:config/types', 'core', 'policy/pattern', 'state/store'],
   'upstream/balance': ['core'],
   'upstream/transport/shared': ['type:config/replica-types', 'core', 'protocol'],
@@ -243,6 +245,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'core',
     'make-folder',
     'observe/redact',
+    'regular-file',
   ],
   cli: [
     'admin',

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import { editText } from '../config/edit/edit-text.ts'
 import { isSame } from '../config/source/differences.ts'
 import { mergePatch } from '../config/edit/merge-patch.ts'
@@ -12,6 +11,7 @@ import { formatPath, type Path } from '../config/problem.ts'
 import { GatewayError } from '../core/errors.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import type { JsonObject } from '../core/exchange.ts'
+import { readRegularFile, whyUnreadable } from '../regular-file.ts'
 import { definedCommands } from './commands.ts'
 import { masked, movedSecrets, unmasked } from './masks.ts'
 import { AdminProblem, problemOf } from './problem-details.ts'
@@ -167,10 +167,9 @@ export class ConfigFile {
 async function textOf(file: string): Promise<string> {
   let bytes: Buffer
   try {
-    bytes = await readFile(file)
+    bytes = await readRegularFile(file)
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    throw new AdminProblem(409, `The file ${file} cannot be read (${code}).`)
+    throw new AdminProblem(409, `The file ${file} was not read: ${whyUnreadable(error)}.`)
   }
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)

@@ -1,4 +1,4 @@
-import { chmodSync, readFileSync, renameSync } from 'node:fs'
+import { chmodSync, renameSync } from 'node:fs'
 import {
   createServer,
   type IncomingMessage,
@@ -10,6 +10,7 @@ import type { AddressInfo } from 'node:net'
 import type { TlsOptions } from 'node:tls'
 import { describeError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
+import { readRegularFile } from '../regular-file.ts'
 import type { ConfigFile } from './config-file.ts'
 import { AdminGuard, type GuardOptions } from './guard.ts'
 import type { AdminService } from './service.ts'
@@ -84,7 +85,7 @@ export async function listenOnAddress(
   const server = await serverFor(
     { hosts: isAny ? undefined : new Set([host]), token },
     options,
-    tls && { cert: readFileSync(tls.cert), key: readFileSync(tls.key), minVersion: 'TLSv1.2' },
+    tls && { ...(await filesOf(tls)), minVersion: 'TLSv1.2' },
   )
   const bare = host.replace(/^\[|\]$/g, '')
   await listening(server, () => server.listen(Number(listen.slice(colon + 1)), bare))
@@ -93,6 +94,10 @@ export async function listenOnAddress(
     at: `${tls ? 'https' : 'http'}://${host}:${port}`,
     close: () => closed(server),
   }
+}
+
+async function filesOf({ cert, key }: { readonly cert: string; readonly key: string }): Promise<TlsOptions> {
+  return { cert: await readRegularFile(cert), key: await readRegularFile(key) }
 }
 
 /** An HTTP server that loads the application with the first request. It does not keep the process alive. */

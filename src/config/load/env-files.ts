@@ -1,4 +1,5 @@
 import { absolutePath } from '../paths.ts'
+import { whyUnreadable } from '../../regular-file.ts'
 import type { FilesRead } from './files-read.ts'
 import type { Path, Problem } from '../problem.ts'
 import type { ServersFile } from '../options/file.ts'
@@ -34,9 +35,7 @@ export async function readEnvFiles(
       const { parseEnv } = await import('node:util')
       values.set(absolute, parseEnv(text) as Record<string, string>)
     } catch (error) {
-      const code = (error as { code?: unknown }).code
-      const cause = code === 'ENOENT' ? 'there is no such file' : `it cannot be read (${String(code)})`
-      problems.push({ path, cause, fix: `Relative paths start at ${folder}.` })
+      problems.push({ path, cause: whyUnreadable(error), fix: `Relative paths start at ${folder}.` })
     }
   }
   return { values, problems }

@@ -1,10 +1,7 @@
 import { createHash } from 'node:crypto'
-import { closeSync, openSync, readSync, statSync, type BigIntStats } from 'node:fs'
-import { open, readdir, stat } from 'node:fs/promises'
-
-/** Largest file that is read, and the most of all files of a configuration: thousands of servers fit in. */
-export const MAX_FILE_BYTES = 16 * 1024 * 1024
-const CHUNK_BYTES = 64 * 1024
+import { statSync, type BigIntStats } from 'node:fs'
+import { readdir, stat } from 'node:fs/promises'
+import { readFileOrDescriptor, readRegularFile, readRegularFileNow } from '../../regular-file.ts'
 
 /** The state of a file when it was read, to detect later changes. */
 export interface FileMark {
@@ -51,8 +48,17 @@ export class FilesRead {
     return createHash('sha256').update(parts.join('')).digest('hex')
   }
 
-  /** @throws the error of the file system, `EFBIG` for a file of more than `MAX_FILE_BYTES` */
-  async read(path: string): Promise<Buffer> {
+  /** @throws as `readRegularFile` */
+  read(path: string): Promise<Buffer> {
+    return this.#read(path, readRegularFile)
+  }
+
+  /** As `read`, but also reads `/dev/stdin` and the like. @throws as `readFileOrDescriptor` */
+  readOnce(path: string): Promise<Buffer> {
+    return this.#read(path, readFileOrDescriptor)
+  }
+
+  async #read(path: string, contentOf: (path: string) => Promise<Buffer>): Promise<Buffer> {
     const known = this.#contents.get(path)
     if (known) return known
     this.#marks.set(path, await markOf(path, 'file'))
@@ -69,7 +75,7 @@ export class FilesRead {
     if (known) return known
     try {
       this.#marks.set(path, fileMark(path, statSync(path, { bigint: true })))
-      return this.#keep(path, contentNow(path))
+      return this.#keep(path, readRegularFileNow(path))
     } catch (error) {
       if (!this.#marks.has(path)) this.#marks.set(path, absentMark(path, 'file', error))
       throw this.#failed(path, error)
@@ -106,48 +112,6 @@ export class FilesRead {
   #failed(path: string, error: unknown): unknown {
     this.#digests.set(path, codeOf(error))
     return error
-  }
-}
-
-/** A device, or a file that grows, has no end that its size tells. */
-async function contentOf(path: string): Promise<Buffer> {
-  const handle = await open(path)
-  try {
-    const content = new Content()
-    while (content.take((await handle.read(content.buffer, 0, CHUNK_BYTES, null)).bytesRead));
-    return content.whole
-  } finally {
-    await handle.close()
-  }
-}
-
-function contentNow(path: string): Buffer {
-  const file = openSync(path, 'r')
-  try {
-    const content = new Content()
-    while (content.take(readSync(file, content.buffer, 0, CHUNK_BYTES, null)));
-    return content.whole
-  } finally {
-    closeSync(file)
-  }
-}
-
-class Content {
-  readonly buffer = Buffer.allocUnsafe(CHUNK_BYTES)
-  readonly #chunks: Buffer[] = []
-  #bytes = 0
-
-  /** Keeps what was read into the buffer; `false` at the end. @throws Error `EFBIG` */
-  take(bytes: number): boolean {
-    this.#bytes += bytes
-    if (this.#bytes > MAX_FILE_BYTES)
-      throw Object.assign(new Error(`more than ${MAX_FILE_BYTES} bytes`), { code: 'EFBIG' })
-    this.#chunks.push(Buffer.from(this.buffer.subarray(0, bytes)))
-    return bytes > 0
-  }
-
-  get whole(): Buffer {
-    return Buffer.concat(this.#chunks)
   }
 }
 

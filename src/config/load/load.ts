@@ -10,7 +10,7 @@ import { readEnvFiles } from './env-files.ts'
 import { FilesRead } from './files-read.ts'
 import { includedParts, includeProblems } from './include.ts'
 import { partOf, Parts, type Part } from './parts.ts'
-import { parse, readText } from './read-text.ts'
+import { parse, readMainText } from './read-text.ts'
 import { renderer } from './render.ts'
 import { expand, type Expanded } from './variables.ts'
 import { patternWarnings } from '../validate/pattern-warnings.ts'
@@ -46,6 +46,8 @@ export interface LoadOptions {
   readonly looksForCommands?: boolean
   /** Collects every file that is read or searched, even when loading fails. */
   readonly files?: FilesRead
+  /** Whether the process has read the file before: standard input and other pipes are gone then. Default: false. */
+  readonly isReadAgain?: boolean
 }
 
 interface Source {
@@ -83,7 +85,8 @@ export async function loadConfig(options: LoadOptions = {}): Promise<Config> {
 export async function loadWithSource(options: LoadOptions = {}): Promise<Loaded> {
   const file = await findConfigFile(options)
   const files = options.files ?? new FilesRead()
-  return await loadText(await readText(file, files), { ...options, files, file })
+  const text = await readMainText(file, files, options.isReadAgain ?? false)
+  return await loadText(text, { ...options, files, file })
 }
 
 /** As `loadWithSource`, for the text of the file, without a byte order mark. `options.file` is absolute. */

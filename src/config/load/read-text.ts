@@ -1,34 +1,43 @@
 import { GatewayError } from '../../core/errors.ts'
 import { renderProblems } from '../problem.ts'
 import { isNestedTooDeep, MAX_DEPTH } from './nesting.ts'
-import { MAX_FILE_BYTES, type FilesRead } from './files-read.ts'
-
-/** By error code. @param named the location of the file's name */
-const WHY: Readonly<Record<string, (named: string) => string>> = {
-  ENOENT: named => `there is no such file. Check ${named}.`,
-  EISDIR: () => 'it is a directory. Name the file in it.',
-  EFBIG: named => `it is larger than ${MAX_FILE_BYTES} bytes, which is the most. Check ${named}.`,
-}
+import { whyUnreadable } from '../../regular-file.ts'
+import type { FilesRead } from './files-read.ts'
 
 /**
  * The text of a file, without a byte order mark.
  * @param named the location of the file's name, for errors
  * @throws GatewayError `config`
  */
-export async function readText(
-  file: string,
-  files: FilesRead,
-  named = 'the path after --config',
-): Promise<string> {
+export async function readText(file: string, files: FilesRead, named: string): Promise<string> {
+  return await textOf(file, files.read(file), named)
+}
+
+/** As `readText`, for the main file. `isReadAgain`: what was given to this process as a pipe is gone by then. */
+export async function readMainText(file: string, files: FilesRead, isReadAgain: boolean): Promise<string> {
+  return await textOf(file, isReadAgain ? files.read(file) : files.readOnce(file), 'the path after --config')
+}
+
+async function textOf(file: string, content: Promise<Buffer>, named: string): Promise<string> {
   try {
-    const text = (await files.read(file)).toString('utf8')
+    const text = (await content).toString('utf8')
     // Editors on Windows write a byte order mark.
     return text.startsWith('\uFEFF') ? text.slice(1) : text
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException
-    const why = WHY[code ?? '']?.(named) ?? `it cannot be read (${code}). Check its permissions.`
-    throw new GatewayError('config', `The configuration ${file} was not loaded: ${why}`, { cause })
+    throw new GatewayError(
+      'config',
+      `The configuration ${file} was not loaded: ${whyUnreadable(cause)}. ${FIXES[code ?? ''] ?? `Check ${named}`}.`,
+      { cause },
+    )
   }
+}
+
+/** By error code. */
+const FIXES: Readonly<Record<string, string>> = {
+  EISDIR: 'Name the file in it',
+  EACCES: 'Check its permissions',
+  EPERM: 'Check its permissions',
 }
 
 /**

@@ -23,7 +23,7 @@ export interface FileReading {
 export async function readConfig({ file, overrides, text }: ReadRequest): Promise<FileReading> {
   const files = new FilesRead()
   try {
-    const options = { file, overrides, files, ...knownValid() }
+    const options = { file, overrides, files, isReadAgain: true, ...knownValid() }
     const { config, problems } = await (text === undefined
       ? loadWithSource(options)
       : loadText(text, options))

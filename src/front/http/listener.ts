@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -6,6 +5,7 @@ import type { SecureContextOptions } from 'node:tls'
 import type { HttpFrontConfig, TlsConfig } from '../../config/types.ts'
 import { monotonicNow } from '../../core/clock.ts'
 import { GatewayError } from '../../core/errors.ts'
+import { readRegularFile, whyUnreadable } from '../../regular-file.ts'
 
 /** The listening socket: plain or with TLS, and the errors of its address. */
 
@@ -114,11 +114,11 @@ export async function readCertificates(tls: TlsConfig): Promise<Certificates> {
 
 async function readPem(option: keyof TlsConfig, file: string): Promise<Buffer> {
   try {
-    return await readFile(file)
+    return await readRegularFile(file)
   } catch (cause) {
     throw new GatewayError(
       'config',
-      `The file ${file} cannot be read (${String((cause as { code?: unknown }).code)}). Correct "gateway.http.tls.${option}".`,
+      `The file ${file} was not read: ${whyUnreadable(cause)}. Correct "gateway.http.tls.${option}".`,
       { cause },
     )
   }

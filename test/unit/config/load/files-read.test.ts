@@ -1,16 +1,22 @@
 import { truncateSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { FilesRead, MAX_FILE_BYTES } from '../../../../src/config/load/files-read.ts'
+import { FilesRead } from '../../../../src/config/load/files-read.ts'
+import { MAX_FILE_BYTES } from '../../../../src/regular-file.ts'
 import { makeScratch } from '../../../helpers/scratch.ts'
 
-test('a file without end, and one that is too large, are given up at the limit', async () => {
+test('a file that is too large is given up at the limit, and a device is not opened', async () => {
   await using scratch = makeScratch()
   const large = scratch.write('large', '')
   truncateSync(large, MAX_FILE_BYTES + 1)
-  for (const path of [large, '/dev/zero']) {
-    await expect(new FilesRead().read(path)).rejects.toMatchObject({ code: 'EFBIG' })
-    expect(() => new FilesRead().readNow(path)).toThrow('more than')
-    expect(await new FilesRead().digestOf(path)).toBe('EFBIG')
+  for (const [path, code] of [
+    [large, 'EFBIG'],
+    ['/dev/zero', 'ENOTREG'],
+  ] as const) {
+    await expect(new FilesRead().read(path)).rejects.toMatchObject({ code })
+    expect(() => new FilesRead().readNow(path)).toThrow(expect.objectContaining({ code }) as Error)
+    const files = new FilesRead()
+    expect(await files.digestOf(path)).toBe(code)
+    expect(files.marks).toMatchObject([{ path }])
   }
 })
 

@@ -48,7 +48,7 @@ describe('a variable', () => {
     ['${UNSET}', 'uses ${UNSET}, but the environment variable UNSET is not set'],
     ['${env:UNSET}', 'uses ${env:UNSET}, but the environment variable UNSET is not set'],
     ['${input:other}', 'uses ${input:other}, but nobody can be asked for the input "other" here'],
-    ['${file:missing}', 'uses ${file:missing}, but the file cannot be read (ENOENT)'],
+    ['${file:missing}', 'uses ${file:missing}, but there is no such file'],
     ['${a b}', 'has ${a b}, which is no variable'],
     ['${}', 'has ${}, which is no variable'],
     ['${command:x}', 'has ${command:x}, which is no variable'],
