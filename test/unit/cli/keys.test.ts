@@ -98,7 +98,7 @@ test('a key of a client that is new in the file counts once the gateway has read
     'A gateway that runs accepts it at once if it has read "added" in its configuration. A running gateway reads a changed configuration by itself',
   )
   const key = created.stdout.trim()
-  await expect.poll(() => open(served.origin, key)).toEqual([200, expect.any(String)])
+  await expect.poll(() => open(served.origin, key), { timeout: 20_000 }).toEqual([200, expect.any(String)])
 })
 
 test('the command that the start report prints makes a key in any folder, and callers hear no path of it', async () => {
