@@ -260,6 +260,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'config/validate/nearest',
     'config/validate/scope',
     'core',
+    'front/http/listener',
     'gateway/gateway',
     'gateway/status',
     'observe/console-records',

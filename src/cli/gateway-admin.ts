@@ -1,4 +1,4 @@
-import { GatewayError } from '../core/errors.ts'
+import { describeError, GatewayError } from '../core/errors.ts'
 import { VERSION } from '../version.ts'
 import { notThere } from './not-there.ts'
 import type {
@@ -66,6 +66,8 @@ export class GatewayAdmin implements AdminService {
     const content = text.replace(/^\uFEFF/, '')
     const { reading } = await threads.read({ file: this.file ?? '', overrides, text: content }).reading
     if (reading.config === undefined) return { problem: reading.problem, broken: [] }
+    const problem = await certificateProblem(reading.config)
+    if (problem !== undefined) return { problem, broken: [] }
     const broken = reading.config.servers.flatMap(({ name, problem }) =>
       problem === undefined ? [] : [{ name, problem }],
     )
@@ -130,6 +132,14 @@ export class GatewayAdmin implements AdminService {
       return
     throw notThere(quoted => `Server "${server}" has no replica ${quoted}`, replica, names)
   }
+}
+
+/** Why the certificates of a configuration cannot be used, also where they would count at the next start only. */
+async function certificateProblem({ gateway }: Config): Promise<string | undefined> {
+  const { tls } = gateway.http
+  if (!tls) return undefined
+  const { readCertificates } = await import('../front/http/listener.ts')
+  return await readCertificates(tls).then(() => undefined, describeError)
 }
 
 /** The servers that get new links, with the keys that cause it. */

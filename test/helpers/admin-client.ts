@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { request } from 'node:http'
+import { request as requestTls } from 'node:https'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished } from 'vitest'
@@ -20,18 +21,21 @@ export interface AdminRequest {
   readonly headers?: Readonly<Record<string, string>>
   /** An object is sent as JSON, a text as it is. */
   readonly body?: object | string
+  /** PEM of the authority that an `https` address is trusted by. */
+  readonly ca?: string
 }
 
-/** One request to the admin API, at a socket or at `http://host:port`. */
+/** One request to the admin API, at a socket or at `http://host:port` or `https://host:port`. */
 export async function askAdmin(at: string, asked: AdminRequest): Promise<AdminAnswer> {
-  const { method = 'GET', path, headers = {}, body } = asked
+  const { method = 'GET', path, headers = {}, body, ca } = asked
   const text = body === undefined || typeof body === 'string' ? body : JSON.stringify(body)
-  const where = at.startsWith('http:')
+  const where = /^https?:/.test(at)
     ? { host: new URL(at).hostname, port: new URL(at).port }
     : { socketPath: at }
   return await new Promise((resolve, reject) => {
-    const sent = request({
+    const sent = (at.startsWith('https:') ? requestTls : request)({
       ...where,
+      ...(ca !== undefined && { ca }),
       method,
       path,
       agent: false,
