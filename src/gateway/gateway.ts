@@ -111,10 +111,11 @@ export class Gateway extends ClientService implements Reloadable {
     output: Writable,
     { endpoint = WHOLE, client }: StdioOptions = {},
   ): Promise<void> {
-    if (client !== undefined && !this.config.clients.some(({ name }) => name === client))
-      throw new GatewayError('config', `There is no client ${JSON.stringify(client)} in "clients".`)
     const principal = client === undefined ? LOCAL : clientPrincipal(client)
     await this.known(endpoint, principal)
+    // After the wait, because a reload may have come meanwhile. From here on a reload sees the front.
+    if (client !== undefined && !this.config.clients.some(({ name }) => name === client))
+      throw new GatewayError('config', `There is no client ${JSON.stringify(client)} in "clients".`)
     const view = this.viewOf(endpoint, principal)
     if (view === undefined) throw new GatewayError('config', noEndpoint(this.config, endpoint, principal))
     const front = new StdioFront({

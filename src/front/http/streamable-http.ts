@@ -165,8 +165,8 @@ export class StreamableHttpFront {
     checkAccept(request, 'application/json')
     const { text, letGo } = await this.#bodies.read(request, access.credential.principal.id)
     if (letGo) response.once('close', letGo)
-    const isCurrent = access.epoch === this.#service.epoch
-    const current = isCurrent ? access : await this.#renew(request, access.endpoint)
+    let current = access
+    while (current.epoch !== this.#service.epoch) current = await this.#renew(request, access.endpoint)
     const value = parseJson(text)
     if (Array.isArray(value)) return this.#batch(request, response, current, { text, letGo }, value)
     const kind = kindOf(value)
@@ -271,12 +271,14 @@ export class StreamableHttpFront {
   async #initialize(
     request: IncomingMessage,
     response: ServerResponse,
-    access: EndpointAccess,
+    asked: EndpointAccess,
     incoming: Incoming,
   ): Promise<void> {
     const service = this.#service
-    const refusal = await admitSession(service, access, incoming)
+    const refusal = await admitSession(service, asked, incoming)
     if (refusal) return void refuse(this.#errorReply(response, 200), incoming.id as string, refusal)
+    let access = asked
+    while (access.epoch !== service.epoch) access = await this.#renew(request, asked.endpoint)
     if (this.#draining) return refuseUnavailable(response, incoming.id as string, this.#headers)
     this.#sessions.makeRoom(access.credential.principal.id)
     const bounds = { backlogs: this.#backlogs, budget: this.#events, events: () => this.#config }
@@ -316,9 +318,12 @@ export class StreamableHttpFront {
       if (incoming) session.session.request(incoming.id as string, incoming, reply)
   }
 
-  async #get(request: IncomingMessage, response: ServerResponse, access: EndpointAccess): Promise<void> {
+  async #get(request: IncomingMessage, response: ServerResponse, asked: EndpointAccess): Promise<void> {
     checkAccept(request, 'text/event-stream')
-    if (!(await admitStream(this.#service, access, response))) return
+    if (!(await admitStream(this.#service, asked, response))) return
+    let access = asked
+    while (access.epoch !== this.#service.epoch) access = await this.#renew(request, asked.endpoint)
+    if (response.destroyed) return
     const session = this.#sessionOf(request, access)
     const last = request.headers['last-event-id']
     // A stream that still has to carry an answer may be resumed.
