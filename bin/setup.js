@@ -18,7 +18,7 @@ function newestIn(folder) {
 
 function run(reason, ...args) {
   console.error(`${reason}: npm ${args.join(' ')}`)
-  // On Windows npm is a script, which only a shell can start; stdout stays free for whoever runs next.
+  // On Windows npm is a script, which only a shell can start; stdout stays free for the next program.
   const { status, error } = spawnSync('npm', args, {
     cwd: fileURLToPath(root),
     stdio: ['ignore', 2, 2],

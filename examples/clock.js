@@ -1,4 +1,4 @@
-/** A small MCP server for the examples: it tells the time. It is written without a library, so that the examples need none. */
+/** A small MCP server for the examples: it tells the time. It needs no library. */
 import { createInterface } from 'node:readline'
 
 const answers = {

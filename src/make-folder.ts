@@ -2,8 +2,8 @@ import { mkdirSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 
 /**
- * Makes a folder for its owner alone, with those that are missing above it. Node's own `recursive` does not end where a file system says
- * that the folder to make one in is not there, as `/proc` does.
+ * Makes a folder for its owner alone, with those that are missing above it. Node's own `recursive` does not end where a
+ * file system says that the folder to make one in is not there, as `/proc` does.
  * @throws the error of the file system
  */
 export function makeFolder(path: string): void {

@@ -62,24 +62,52 @@ describe('pages', () => {
     })
   })
 
-  test.each(
-    PAGES.filter(page =>
-      /^(?:CONTRIBUTING|SECURITY|docs\/README|docs\/embedding|docs\/decisions\/.*)\.md$/.test(page),
-    ),
-  )('%s has short lines', page => {
-    expect(
-      read(page)
-        .split('\n')
-        .filter(line => line.length > 120),
-    ).toEqual([])
-  })
-
   test.each(['CONTRIBUTING.md', 'SECURITY.md'])('every path of the source that %s names exists', page => {
     const named = [...read(page).matchAll(/`((?:src|test|docs|bin)\/[^`\s]*)`/g)].map(
       ([, path]) => path as string,
     )
     expect(named.length).toBeGreaterThan(10)
     expect(named.filter(path => !path.includes('<') && !existsSync(join(ROOT, path)))).toEqual([])
+  })
+})
+
+describe('the language', () => {
+  const WIDTH = 120
+  /** Pronouns for persons: the gateway, a client, a server or the operator is named instead. */
+  const PERSONS = /\b(?:who|whoever|whom|(?:some|any|every|no)(?:body|one))\b/i
+  const pages = [...PAGES, 'CHANGELOG.md']
+  const sources = ['src', 'bin', 'examples'].flatMap(folder =>
+    filesIn(folder)
+      .filter(file => /\.[jt]s$/.test(file) && !file.includes('node_modules'))
+      .map(file => `${folder}/${file}`),
+  )
+  /** `file:line: text` of each such line. */
+  const linesOf = (files: readonly string[], matches: (line: string) => boolean): string[] =>
+    files.flatMap(file =>
+      read(file)
+        .split('\n')
+        .flatMap((line, at) => (matches(line) ? [`${file}:${at + 1}: ${line.slice(0, 200)}`] : [])),
+    )
+
+  test(`no line of a page is longer than ${WIDTH} characters, apart from tables, code blocks and lone links`, () => {
+    let code = false
+    expect(
+      linesOf(pages, line => {
+        const fence = line.trimStart().startsWith('```')
+        if (fence) code = !code
+        if (code || fence || line.startsWith('|')) return false
+        return line.length > WIDTH && /\s\S/.test(line.trim().replace(/^(?:- |\[[^\]]*\]: )/, ''))
+      }),
+    ).toEqual([])
+  })
+
+  test(`no line of a comment is longer than ${WIDTH} characters`, () => {
+    expect(sources.length).toBeGreaterThan(300)
+    expect(linesOf(sources, line => line.length > WIDTH && /^\s*(?:\/\/|\/?\*)/.test(line))).toEqual([])
+  })
+
+  test('no page, comment, message or name speaks of persons by a pronoun', () => {
+    expect(linesOf([...pages, ...sources], line => PERSONS.test(line))).toEqual([])
   })
 })
 

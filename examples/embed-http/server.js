@@ -40,7 +40,8 @@ server.listen(port, '127.0.0.1', () => {
   console.log(`http://127.0.0.1:${server.address().port}/gateway/mcp`)
 })
 
-// The gateway handles no signals: when to stop is up to the program. The gateway closes first, because clients keep streams open.
+// The gateway handles no signals: when to stop is up to the program. The gateway closes first, because clients keep
+// streams open.
 process.once('SIGTERM', async () => {
   await gateway.close()
   server.close()

@@ -1,6 +1,6 @@
 /**
- * A program that uses the gateway itself: the official client talks to it over a pair of streams, without a network and without another process
- * in between. Two servers appear as one, and rules say what the client may use.
+ * A program that uses the gateway itself: the official client talks to it over a pair of streams, without a network and
+ * without another process in between. Two servers appear as one, and rules say what the client may use.
  *
  *   node examples/embed-stdio/client.js
  */

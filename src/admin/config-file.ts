@@ -194,7 +194,8 @@ function ownOf(value: JsonObject, file: string): Pick<Content, 'value' | 'foreig
 }
 
 /**
- * The checks below read the gateway's own form. Loading also takes servers from the forms of other programs, so these are not written.
+ * The checks below read the gateway's own form. Loading also takes servers from the forms of other programs, so these
+ * are not written.
  * @throws AdminProblem 422
  */
 function checkForm(after: JsonObject): void {

@@ -53,16 +53,16 @@ export function checkExposure({ clients, gateway }: Config, logger: Logger): voi
   }
   if (isLoopback(host)) {
     logger.info(
-      'Without clients, the gateway serves this machine only, and whoever is on it. Add "clients" to open it to others.',
+      'Without clients, the gateway serves this machine only, and every user on it. Add "clients" to open it to others.',
     )
     return
   }
   if (!auth.allowAnonymous)
     throw new GatewayError(
       'config',
-      `The gateway would serve everyone who reaches ${host}, because there are no clients to tell callers apart. Add "clients", for which "keys create <client>" makes keys, or start it with --allow-anonymous if everyone is meant.`,
+      `The gateway would serve every caller that reaches ${host}, because there are no clients to tell callers apart. Add "clients", for which "keys create <client>" makes keys, or start it with --allow-anonymous if that is meant.`,
     )
   logger.warn(
-    `Everyone who reaches ${host} can use every server, without credentials, as --allow-anonymous says.`,
+    `Every caller that reaches ${host} can use every server, without credentials, as --allow-anonymous says.`,
   )
 }

@@ -129,7 +129,7 @@ export class ServerLists {
     this.firstLists.drop(name)
   }
 
-  /** A listing that is still running, and what earlier ones have shown, concern another server than the one from now on. */
+  /** From now on the name stands for another server: running listings and former lists do not count for it. */
   #restart(name: string): void {
     this.retries.cancel(name)
     this.pauses.forget(name)

@@ -68,7 +68,10 @@ export async function runProgram(args: readonly string[]): Promise<void> {
       `port to listen on, 0 for a free one (default: ${HTTP.options.port.default})`,
       toPort,
     )
-    .option('--allow-anonymous', 'let everyone in who reaches the address, without any clients configured')
+    .option(
+      '--allow-anonymous',
+      'serve every caller that reaches the address, without any clients configured',
+    )
     .option('--allow-command-admin', 'let the admin API define and change what programs the gateway starts')
     .action(async (_options: unknown, command: Command) => {
       const { runServe } = await import('./serve.ts')

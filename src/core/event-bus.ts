@@ -78,8 +78,8 @@ export class EventBus implements EventSink {
   }
 
   /**
-   * Adds a listener for one event type, or for all with `*`. Returns an idempotent function that removes it, after which
-   * it is not called, not even for an event that is being delivered.
+   * Adds a listener for one event type, or for all with `*`. Returns an idempotent function that removes it, after
+   * which it is not called, not even for an event that is being delivered.
    * @throws TypeError for a type that does not exist, or a listener that is no function
    */
   on(type: '*', listener: EventListener): () => void

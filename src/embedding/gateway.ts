@@ -10,7 +10,7 @@ import type { ConfigSource } from './load-config.ts'
 export interface StdioOptions {
   /** Name of a profile or of a server; default: all servers. */
   readonly endpoint?: string
-  /** Name of the configured client; default: the local user, to whom no client's rules and limits apply. */
+  /** Name of the configured client; default: the local user, which no client's rules and limits apply to. */
   readonly client?: string
 }
 

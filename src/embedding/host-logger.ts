@@ -12,8 +12,8 @@ export interface HostLogger {
 const SEVERITY: Readonly<Record<LogLevel, number>> = { error: 0, warn: 1, info: 2, debug: 3 }
 
 /**
- * Forwards records that pass `level`, which `setLevel` changes, to the host's logger, without secrets. Exceptions of that logger are dropped, so
- * that no call fails because of it.
+ * Forwards records that pass `level`, which `setLevel` changes, to the host's logger, without secrets. Exceptions of
+ * that logger are dropped, so that no call fails because of it.
  */
 export function toLogger(host: HostLogger, level: LogLevel): Logger {
   let max = SEVERITY[level]

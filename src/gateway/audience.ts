@@ -34,8 +34,8 @@ export class Audience {
   }
 
   /**
-   * Each sees by another generation now, perhaps in a view of another name. It goes on with the subscriptions that it may have, and hears once of each kind of list that
-   * looks different. Never rejects.
+   * Each sees by another generation now, perhaps in a view of another name. It goes on with the subscriptions that it
+   * may have, and hears once of each kind of list that looks different. Never rejects.
    */
   async moved(seen: readonly Seen[], generation: Generation): Promise<void> {
     const compared = new Map<View, Map<View, Promise<readonly ListKind[]>>>()

@@ -10,13 +10,13 @@ export interface BuildOptions {
   readonly runtime: Runtime
   readonly events: EventSink
   readonly former: Generation
-  /** Who is served at the moment: what they see is ready when the generation takes effect. */
+  /** The clients that are served now: what they see is ready when the generation takes effect. */
   readonly clients: Iterable<ServedClient>
 }
 
 /**
- * Makes the generation of another configuration, whole and checked, beside the one that is in effect. What is the same in both is taken from the former: the rules, and what
- * endpoints show. Nothing that runs is changed.
+ * Makes the generation of another configuration, whole and checked, beside the one that is in effect. What is the same
+ * in both is taken from the former: the rules, and what endpoints show. Nothing that runs is changed.
  * @throws GatewayError `config` for rules that do not compile
  */
 export async function buildGeneration(options: BuildOptions): Promise<Generation> {

@@ -12,7 +12,10 @@ export interface CacheSharingOptions {
   readonly cache: () => Cache
 }
 
-/** The shared part of the cache, where something is cached and other processes can know of it. Replaced when a configuration says otherwise of it. */
+/**
+ * The shared part of the cache, where something is cached and other processes can know of it. Replaced when a
+ * configuration says otherwise of it.
+ */
 export class CacheSharing {
   readonly #options: CacheSharingOptions
   #shared: SharedCache | undefined

@@ -26,8 +26,8 @@ import { report, reportOpening, type ReportOptions } from '../middleware/request
 import { tasks, type TasksOptions } from '../tasks/tasks-middleware.ts'
 
 /**
- * The chains, each outermost first. They are the same for every configuration; a middleware that has nothing to do with one is left out when they
- * are composed. The pictures in docs/ are made of the names in these arrays.
+ * The chains, each outermost first. They are the same for every configuration; a middleware that has nothing to do with
+ * one is left out when they are composed. The pictures in docs/ are made of the names in these arrays.
  */
 
 /** What the middlewares of requests are made of. */

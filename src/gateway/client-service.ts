@@ -23,8 +23,8 @@ export abstract class ClientService implements Service {
   readonly listens: ListenStreams
   readonly streams: ClientStreams
   /**
-   * Hears of what happens (docs/events.md), of one type or with `*` of everything, until the returned function is called. A listener is called in the turn
-   * of the event and returns soon; its failures are logged and change nothing.
+   * Hears of what happens (docs/events.md), of one type or with `*` of everything, until the returned function is
+   * called. A listener is called in the turn of the event and returns soon; its failures are logged and change nothing.
    */
   readonly on: EventBus['on']
   protected readonly events: GatewayEvents

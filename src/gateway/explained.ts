@@ -6,7 +6,7 @@ import { SaidBeforeEnd } from '../upstream/transport/stdio/stderr-tail.ts'
 /** Characters of what a program said. */
 const MAX_SAID = 300
 
-/** A failure with what the program said of it: one line, without known secrets. For the one who runs the program alone. */
+/** A failure and what the program said of it: one line, without known secrets. Only for the user that runs it. */
 export function explained(error: Error): string {
   return withSaid(error.message, saidOf(error))
 }

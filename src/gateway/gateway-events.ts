@@ -29,7 +29,10 @@ export class GatewayEvents extends EventBus {
   #endTrace: (() => void) | undefined
   readonly #closing = new Set<Promise<void>>()
 
-  /** Lets what a configuration asks for listen: the audit log, and the log where it shows what clients do. What was asked for before and is not now ends. */
+  /**
+   * Lets what a configuration asks for listen: the audit log, and the log where it shows what clients do. What was
+   * asked for before and is not now ends.
+   */
   follow(audit: AuditConfig | undefined, logger: Logger): void {
     const settings = JSON.stringify(audit)
     if (settings !== this.#auditSettings) {

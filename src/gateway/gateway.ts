@@ -36,8 +36,8 @@ interface Built {
 }
 
 /**
- * A running gateway: what its fronts ask of it, its start and its end. How its parts are wired is in `generation.ts`. Servers are started when they
- * are first needed.
+ * A running gateway: what its fronts ask of it, its start and its end. How its parts are wired is in `generation.ts`.
+ * Servers are started when they are first needed.
  */
 export class Gateway extends ClientService implements Reloadable {
   readonly #logger: Logger
@@ -103,8 +103,8 @@ export class Gateway extends ClientService implements Reloadable {
   }
 
   /**
-   * Serves one client over a pair of streams; resolves when that client is gone. Whoever starts the process decides who it is: the configured client of
-   * this name, else the local user.
+   * Serves one client over a pair of streams; resolves when that client is gone. The program that starts the gateway
+   * decides which client it is: the configured client of this name, else the local user.
    * @throws GatewayError `config` when there is no such client or endpoint, or the client may use nothing of it
    */
   async serveStdio(
@@ -134,7 +134,7 @@ export class Gateway extends ClientService implements Reloadable {
     this.#fronts.delete(front)
   }
 
-  /** Serves HTTP on the configured address. @throws GatewayError `config` when the address cannot be used, or must not be */
+  /** Serves HTTP on the configured address. @throws GatewayError `config` for an address that cannot be used */
   listen(): Promise<{ url: string; port: number }> {
     return this.#http.listen()
   }
@@ -144,7 +144,7 @@ export class Gateway extends ClientService implements Reloadable {
     return this.#http.handler(options)
   }
 
-  /** Lists every server that has never been listed, and starts those that are required. Resolves when each has succeeded or failed; `onSettled` hears of each. */
+  /** Lists each server that was never listed, and starts the required ones. `onSettled` is called after each. */
   async warmUp(onSettled?: (server: string) => void): Promise<ServerStatus[]> {
     await Promise.all(
       this.config.servers.map(async server => {
@@ -157,8 +157,8 @@ export class Gateway extends ClientService implements Reloadable {
   }
 
   /**
-   * Takes over another configuration. What does not change runs on: links, sessions, subscriptions, what is used up. Calls in flight end under the
-   * configuration they began with. Of reloads that overlap, the last valid one wins.
+   * Takes over another configuration. What does not change runs on: links, sessions, subscriptions, what is used up.
+   * Calls in flight end under the configuration they began with. Of reloads that overlap, the last valid one wins.
    * @throws GatewayError `config` that names every problem; the gateway runs on as it was
    */
   async reload(asked: Config | (() => Promise<Config>)): Promise<ReloadReport> {
@@ -292,8 +292,8 @@ export class Gateway extends ClientService implements Reloadable {
   }
 
   /**
-   * Takes no new requests, answers those that are in flight for `timeoutMs` at most (`gateway.shutdownTimeout`), then closes. The HTTP front listens until
-   * then, and tells everyone who still comes to go elsewhere. Idempotent.
+   * Takes no new requests, answers those that are in flight for `timeoutMs` at most (`gateway.shutdownTimeout`), then
+   * closes. The HTTP front listens until then, and tells every new caller to go elsewhere. Idempotent.
    */
   stop(timeoutMs = this.config.gateway.shutdownTimeoutMs): Promise<void> {
     if (!this.#stopping) this.events.tell({ type: 'shutdown.began' })
@@ -302,8 +302,8 @@ export class Gateway extends ClientService implements Reloadable {
   }
 
   /**
-   * Ends at once: what is in flight is answered with an error, then every conversation ends, then every server it started. Idempotent; resolves when
-   * nothing is left.
+   * Ends at once: what is in flight is answered with an error, then every conversation ends, then every server it
+   * started. Idempotent; resolves when nothing is left.
    */
   close(): Promise<void> {
     this.#closing ??= this.#close()
@@ -321,7 +321,7 @@ export class Gateway extends ClientService implements Reloadable {
   async #close(): Promise<void> {
     this.#fronts.drain()
     await this.#drains?.close()
-    // First, and with time for the answers to leave: those who wait hear why they do not get their turn.
+    // First, and with time for the answers to leave: calls that wait are told why they do not get their turn.
     const { waiting } = this.runtime.limiter
     this.runtime.limiter.close()
     if (waiting > 0) await new Promise(resolve => setImmediate(resolve))

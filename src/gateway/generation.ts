@@ -22,8 +22,9 @@ export interface GenerationOptions {
 }
 
 /**
- * What one configuration says: who may use what under which name, and the way of a request to what runs. Made whole before it is used; a request goes its way to the end
- * by the generation that it began with. Nothing in `runtime.ts` holds one, so that a generation is gone with its last request.
+ * What one configuration says: which caller may use what under which name, and how a request reaches a server. It is
+ * complete before it is used. A request is served to its end by the generation that it began with. Nothing in
+ * `runtime.ts` holds a generation, so that it is garbage after its last request.
  */
 export class Generation {
   readonly config: Config

@@ -40,7 +40,7 @@ interface LoadedAuth {
   readonly issuerKeys: IssuerKeySets
 }
 
-/** What a gateway serves over HTTP: an address of its own, and handlers in servers of other programs. Each has sessions of its own. */
+/** What a gateway serves over HTTP: its own address, and handlers in other programs. Each has its own sessions. */
 export class HttpFronts {
   readonly #options: HttpFrontsOptions
   #config: Config
@@ -117,7 +117,7 @@ export class HttpFronts {
     }
   }
 
-  /** @throws GatewayError `config` when the prefix is no path, or tokens are accepted and no `publicUrl` is configured */
+  /** @throws GatewayError `config` for a prefix that is no path, and for tokens without a `publicUrl` */
   handler({ prefix = '' }: HandlerOptions = {}): RequestHandler {
     const { logger } = this.#options
     const config = this.#config

@@ -22,8 +22,8 @@ export class Operations {
   }
 
   /**
-   * Takes a server, or one replica, out of use in all gateways that share the store, or uses it again. In effect here when it resolves, elsewhere
-   * within a second.
+   * Takes a server, or one replica, out of use in all gateways that share the store, or uses it again. In effect here
+   * when it resolves, elsewhere within a second.
    */
   async drain(server: string, replica: string | undefined, drained: boolean): Promise<void> {
     if (drained) await writeDrained(this.#store, server, replica ?? '')
@@ -39,7 +39,7 @@ export class Operations {
     return calls
   }
 
-  /** Gives a server new links for new calls; calls in flight end on the old ones. Returns how many of those there are. */
+  /** Gives a server new links for new calls; calls in flight end on the old ones. Returns their number. */
   restart(server: string): number {
     const pool = this.#parts.poolOf(server)
     const { length } = pool.links

@@ -7,7 +7,7 @@ export interface GatewayOptions {
   readonly store: Store
 }
 
-/** For whom stdio is served. */
+/** The client that stdio is served for. */
 export interface StdioOptions {
   /** Name of a profile or a server; everything when left out. */
   readonly endpoint?: string | undefined

@@ -5,8 +5,8 @@ interface Waiting<Asked, Done> {
 }
 
 /**
- * Runs reloads one at a time. Those that are asked for meanwhile wait together. Of these the last one is run first. When
- * it fails, the one before it is run, until one succeeds; the others before that one are superseded.
+ * Runs reloads one at a time. Those that are asked for meanwhile wait together. Of these the last one is run first.
+ * When it fails, the one before it is run, until one succeeds; the others before that one are superseded.
  */
 export class ReloadQueue<Asked, Done> {
   readonly #run: (asked: Asked) => Promise<Done>

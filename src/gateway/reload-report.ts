@@ -1,8 +1,8 @@
 import type { Reloaded } from '../config/source/reloadable.ts'
 
 /**
- * The result of a reload. A configuration that cannot be used is not reported, it is thrown. A superseded reload reports
- * no differences.
+ * The result of a reload. A configuration that cannot be used is not reported, it is thrown. A superseded reload
+ * reports no differences.
  */
 export interface ReloadReport {
   /** Whether the gateway runs with the new configuration. */

@@ -47,8 +47,8 @@ const PAGED: ReadonlyMap<string, ListKind> = new Map([
 ])
 
 /**
- * What becomes of a request, by its method: answered from the catalogue, or resolved to a route and sent down the call chain. Names are looked up, never
- * taken apart.
+ * What becomes of a request, by its method: answered from the catalogue, or resolved to a route and sent down the call
+ * chain. Names are looked up, never taken apart.
  */
 export class Router {
   readonly #options: RouterOptions
@@ -57,7 +57,7 @@ export class Router {
     this.#options = options
   }
 
-  /** Most requests are calls of tools that are known: nothing is waited for on their way to the call chain. @throws GatewayError at once, or rejects with one */
+  /** A call of a known tool reaches the call chain without a wait. @throws GatewayError at once, or rejects with one */
   handle(exchange: Exchange): Promise<Outcome> {
     const { method, params } = exchange.request
     const name = params?.value.name
@@ -128,8 +128,8 @@ export class Router {
   }
 
   /**
-   * Place of the rule about the thing a request names, whatever its arguments; `undefined` where there is none, and for requests about no single thing. For the
-   * record: it also tells what the answer must not.
+   * Place of the rule about the thing a request names, whatever its arguments; `undefined` where there is none, and for
+   * requests about no single thing. For the record: it also tells what the answer must not.
    */
   ruleOn(exchange: Pick<Exchange, 'view' | 'request'>): string | undefined {
     const { method, params } = exchange.request
@@ -230,13 +230,13 @@ export class Router {
     })
   }
 
-  /** Who has a resource, by what is known now. */
+  /** The servers that have a resource, by what is known now. */
   #ownerOf(view: View, exchange: Pick<Exchange, 'principal' | 'view'>, uri: string): Route | undefined {
     const owner = this.#options.resourceOwners.owner(exchange.principal.id, uri)
     return view.listed(uri) ?? view.linked(owner, uri) ?? view.unlisted(uri)
   }
 
-  /** Subscribes to those of the modern tasks that are this client's and whose servers tell of them; resolves with their ids. */
+  /** Subscribes to the modern tasks of this client whose servers report on them; resolves with their ids. */
   async listenToTasks(exchange: Exchange, ids: readonly string[], subscriber: Subscriber): Promise<string[]> {
     const { servers } = this.#view(exchange)
     const known = await Promise.all(

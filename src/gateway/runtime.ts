@@ -52,8 +52,9 @@ export interface RuntimeOptions {
 const RECENT_MS = 60_000
 
 /**
- * What runs, whatever the configuration: servers with their links and lists, what clients wait for and are subscribed to, what is cached and used up. It lives as long as
- * the gateway, and a reload gives it other settings. `generation.ts` is what one configuration says about it.
+ * What runs, whatever the configuration: servers with their links and lists, what clients wait for and are subscribed
+ * to, what is cached and used up. It lives as long as the gateway, and a reload gives it other settings.
+ * `generation.ts` is what one configuration says about it.
  */
 export class Runtime {
   readonly store: Store
@@ -180,8 +181,8 @@ export class Runtime {
   }
 
   /**
-   * Goes on by another configuration. A server that does not differ keeps everything. One that differs keeps its pool; one that is gone ends once its calls have. What is
-   * used up, cached and subscribed to stays.
+   * Goes on by another configuration. A server that does not differ keeps everything. One that differs keeps its pool;
+   * one that is gone ends once its calls have. What is used up, cached and subscribed to stays.
    */
   reconfigure(config: Config): void {
     const before = this.#config
@@ -317,7 +318,7 @@ export class Runtime {
     this.lists.refreshSoon(name, link)
   }
 
-  /** A server that has just been started may offer something else than last time, and knows nothing of what clients wanted to hear. */
+  /** A server that has just started may offer other things than last time, and has no subscriptions. */
   #opened(slot: LinkSlot, link: Link): void {
     const { name } = link.server
     const fetchedAt = this.lists.listedAt(link)

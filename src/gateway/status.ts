@@ -14,12 +14,14 @@ export interface ServerStatus {
   readonly transport: string
   readonly era: 'legacy' | 'modern' | undefined
   /**
-   * `idle`: not running, started by the next call. `failed`: the last start failed, `error` says why; also while it is tried again. `stopped`: so many
-   * failed or did not last that it is tried every few minutes only. `drained`: it takes no new calls.
+   * `idle`: not running, started by the next call. `failed`: the last start failed, `error` says why; also while it is
+   * tried again. `stopped`: so many failed or did not last that it is tried every few minutes only. `drained`: it takes
+   * no new calls.
    */
   readonly state: 'idle' | 'starting' | 'ready' | 'failed' | 'stopped' | 'drained' | 'closed'
   /**
-   * When one that has failed is tried again: `now`, at a moment in Unix milliseconds, or with the next `call` where nothing else tries it.
+   * When one that has failed is tried again: `now`, at a moment in Unix milliseconds, or with the next `call` where
+   * nothing else tries it.
    */
   readonly nextTry: number | 'now' | 'call' | undefined
   /** How long a start may take. */
@@ -33,7 +35,7 @@ export interface ServerStatus {
   readonly resourceTemplates: number
   readonly prompts: number
   readonly error: string | undefined
-  /** `error` with what its program printed about that, which may hold anything: for operators, and for no client over HTTP. */
+  /** `error` with what its program printed about it. That may hold anything, so no client over HTTP gets it. */
   readonly errorInFull: string | undefined
   readonly replicas: readonly ReplicaStatus[]
 }

@@ -45,7 +45,8 @@ function unlisted(
       return [
         `Server "${only}" has not been listed yet; it may still be starting. Fix: try again in a moment.`,
       ]
-    // What a program prints may hold anything. Only the user who runs it reads that, and no client over HTTP is certain to be that user.
+    // What a program prints may hold anything. Only the user that runs it reads that, and a client over HTTP is not
+    // certain to be that user.
     return [principal.kind === 'local' ? explained(failure) : failure.message]
   }
   const named = missing.slice(0, MOST).map(server => JSON.stringify(server))

@@ -41,7 +41,7 @@ export function checkCall(exchange: Exchange, route: Route, onDecision: OnDecisi
   const why = decision.rule === 'default' ? 'no rule allows it' : decision.rule
   throw new GatewayError(
     'denied',
-    `This call of ${route.exposed} is not allowed with these arguments or at this time (${why}). Change the arguments, or ask whoever runs the gateway.`,
+    `This call of ${route.exposed} is not allowed with these arguments or at this time (${why}). Change the arguments, or ask the operator of the gateway.`,
     { server: route.server },
   )
 }

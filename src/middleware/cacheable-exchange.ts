@@ -53,7 +53,10 @@ export class Revalidation extends CacheableExchange {
 
   override ask(): Promise<string> {
     return Promise.reject(
-      new GatewayError('cannot_ask', 'The call renews what is kept; there is nobody to ask.'),
+      new GatewayError(
+        'cannot_ask',
+        'The call refreshes a stored result; it has no client that could be asked.',
+      ),
     )
   }
 }

@@ -35,7 +35,7 @@ interface Own {
 
 /** Finds the rules for a caller: those of the gateway, then of its roles, then its own. */
 export class Policies {
-  readonly #everyone: readonly Rule[]
+  readonly #common: readonly Rule[]
   readonly #roles: ReadonlyMap<string, readonly Rule[]>
   readonly #clients: ReadonlyMap<string, Own>
   readonly #logger: Logger
@@ -47,7 +47,7 @@ export class Policies {
 
   constructor(config: Config, toRules: (rules: readonly RuleConfig[]) => Rule[], logger: Logger) {
     this.#logger = logger
-    this.#everyone = toRules(config.gateway.rules)
+    this.#common = toRules(config.gateway.rules)
     this.#roles = new Map(config.roles.map(role => [role.name, toRules(role.rules)]))
     this.#clients = new Map(
       config.clients.map(client => [
@@ -121,7 +121,7 @@ export class Policies {
 
   #rulesOf({ own, roles }: Parts): Rule[] {
     return [
-      ...this.#everyone,
+      ...this.#common,
       ...roles.flatMap(role => this.#roles.get(role) ?? []),
       ...((own !== null && this.#clients.get(own)?.rules) || []),
     ]

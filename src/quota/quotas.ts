@@ -73,7 +73,7 @@ export class Quotas {
   readonly #byPrincipal = new WeakMap<Principal, Account>()
   /** Limits of servers and tools, for all clients together. */
   readonly #shared = new Map<string, Live>()
-  readonly #everyone: Account | undefined
+  readonly #unlimitedClients: Account | undefined
   readonly #timeZone: string
 
   /** `undefined` when nothing is limited. */
@@ -100,7 +100,7 @@ export class Quotas {
     const limited = config.servers.some(
       ({ quota, tools }) => isLimit(quota) || tools.some(t => isLimit(t.quota)),
     )
-    this.#everyone = limited
+    this.#unlimitedClients = limited
       ? { gate: undefined, own: [], parts: [], routes: new Map(), calls: new WeakMap() }
       : undefined
   }
@@ -155,7 +155,7 @@ export class Quotas {
     const known = this.#byPrincipal.get(principal)
     if (known) return known
     const client = principal.client === undefined ? undefined : this.#clients.get(principal.client)
-    if (!client) return this.#everyone
+    if (!client) return this.#unlimitedClients
     let account = this.#accounts.get(principal.id)
     if (!account) this.#accounts.set(principal.id, (account = this.#open(principal, client)))
     this.#byPrincipal.set(principal, account)

@@ -94,14 +94,18 @@ export class ResourceUpdates {
     if (subscription) this.#tellWhole(slot.server.name, [subscription], subscriber)
   }
 
-  #tellWhole(server: string, subscriptions: readonly Topic<Subscription>[], whom: Subscriber | 'all'): void {
+  #tellWhole(
+    server: string,
+    subscriptions: readonly Topic<Subscription>[],
+    receivers: Subscriber | 'all',
+  ): void {
     let changed = this.#changed.get(server)
     if (!changed) this.#changed.set(server, (changed = new Map()))
     for (const subscription of subscriptions) {
       const those = changed.get(subscription)
-      if (whom === 'all') changed.set(subscription, 'all')
-      else if (those === undefined) changed.set(subscription, new Set([whom]))
-      else if (those !== 'all') those.add(whom)
+      if (receivers === 'all') changed.set(subscription, 'all')
+      else if (those === undefined) changed.set(subscription, new Set([receivers]))
+      else if (those !== 'all') those.add(receivers)
     }
     this.#telling.do(server, 'whole', () => this.#tellChanged(server))
   }
@@ -109,11 +113,11 @@ export class ResourceUpdates {
   *#tellChanged(server: string): Steps<void> {
     // The iteration of a map includes entries added in the meantime.
     const changed = this.#changed.get(server) ?? new Map<Topic<Subscription>, Set<Subscriber> | 'all'>()
-    for (const [subscription, whom] of changed) {
+    for (const [subscription, receivers] of changed) {
       changed.delete(subscription)
       const updates = new Updates(text => `{"uri":${text}}`)
       const { subscribers } = subscription
-      for (const subscriber of whom === 'all' ? subscribers.keys() : whom) {
+      for (const subscriber of receivers === 'all' ? subscribers.keys() : receivers) {
         const wish = subscribers.get(subscriber)
         if (wish) updates.tell(subscriber, wish.exposed)
         yield

@@ -183,7 +183,7 @@ export class LegacyTasks {
   }
 }
 
-/** Owner of a task: the principal; for callers without credentials, who share one principal, the session. */
+/** Owner of a task: the principal; for callers without credentials, which share one principal, the session. */
 function ownerOf({ principal, conversation }: Exchange): string {
   return principal.kind === 'anonymous' ? `session ${conversation?.id ?? ''}` : principal.id
 }

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { format, resolveConfig } from 'prettier'
 import { isClientSuite } from './matrix.js'
 import { markdown, matrix, notes } from './table.js'
+import { wrap } from '../tools/wrap.js'
 
 /** @import { Outcome } from './table.js' */
 
@@ -37,7 +38,9 @@ export async function writeDocument(outcomes) {
     '### Client suites, by the client in front of the gateway',
     '',
     markdown(matrix(clients)),
-    ...(remarks.length > 0 ? ['', '\\* Besides:', '', ...remarks.map(remark => `- ${remark}`)] : []),
+    ...(remarks.length > 0
+      ? ['', '\\* Besides:', '', ...remarks.map(remark => wrap(`- ${remark}`, '  '))]
+      : []),
   ]
   const filepath = fileURLToPath(FILE)
   const whole = `${before}${BEGIN}\n\n${lines.join('\n')}\n\n${END}${after}`

@@ -167,7 +167,7 @@ export const FAULTS = [
   },
   {
     name: 'tls',
-    title: 'TLS failure: a certificate of nobody',
+    title: 'TLS failure: an untrusted certificate',
     at: 'certificate',
     delivery: 'not_sent',
     ran: 0,

@@ -97,7 +97,7 @@ export function expand(file: unknown, variables: Variables): Expanded {
       const value = variables.env[name] ?? inputs.get(id)
       return (
         value ??
-        missing(`nobody can be asked for the input "${id}" here`, `Set the environment variable ${name}.`)
+        missing(`the gateway cannot prompt for the input "${id}"`, `Set the environment variable ${name}.`)
       )
     }
     if (body.startsWith('file:')) {

@@ -71,7 +71,7 @@ export const PROXY = section('gateway.auth.proxy', {
 
 export const AUTH = section('gateway.auth', {
   jwt: list('list of issuers', 'Issuers of bearer tokens (JWT) that are accepted.', JWT),
-  proxy: group('A proxy in front that has checked who is calling.', PROXY, { as: false }),
+  proxy: group('A proxy in front that has authenticated the caller.', PROXY, { as: false }),
   anonymous: text('Client that callers without credentials are.', {
     shown: 'none: they are refused as soon as there are clients',
   }),

@@ -288,7 +288,7 @@ export const GATEWAY = section('gateway', {
   }),
   auth: group('How callers over HTTP are identified.', AUTH, { as: false }),
   policy: group('Rules for every client, before its own.', ROLE, { as: false }),
-  audit: group('The record of who did what.', AUDIT, { as: false }),
+  audit: group('The log of allowed and denied requests.', AUDIT, { as: false }),
   admin: group('The API that changes a running gateway.', ADMIN),
   cache: group('Room for the results that servers and tools allow to keep.', CACHE),
 })

@@ -175,7 +175,7 @@ export const SERVER = section('mcpServers.*', {
   }),
   excludeTools: texts('Another name for `disabledTools`.', { as: false }),
   isolation: choice(
-    'Who shares a conversation, and with it the state that the server keeps: "auto": as its era and its clients need it; "shared": all clients; "client": all sessions and calls of a client, but sessions that the server may ask have their own; "session": each session; "call": no two calls at the same time.',
+    'Which callers share a conversation, and with it the state that the server keeps: "auto": as its era and its clients need it; "shared": all clients; "client": all sessions and calls of a client, but sessions that the server may ask have their own; "session": each session; "call": no two calls at the same time.',
     ['auto', 'shared', 'client', 'session', 'call'],
     { default: 'auto' },
   ),

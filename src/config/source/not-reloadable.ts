@@ -22,8 +22,8 @@ export interface Kept {
 type Values = Readonly<Record<string, unknown>>
 
 /**
- * Keeps the values that take effect at the next start only: those whose descriptor has a `restart`. A section with a `restart` differs
- * where one of the two configurations has it and the other has not; it is kept whole then.
+ * Keeps the values that take effect at the next start only: those whose descriptor has a `restart`. A section with a
+ * `restart` differs where one of the two configurations has it and the other has not; it is kept whole then.
  */
 export function keepNotReloadable(running: Config, next: Config): Kept {
   const notReloadable: NotReloadable[] = []

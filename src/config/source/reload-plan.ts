@@ -17,8 +17,8 @@ export interface ReloadPlan {
 }
 
 /**
- * Plans the reload of a gateway that runs with `running`, in slices. The planned configuration shares the objects of what
- * is equal with the one that runs.
+ * Plans the reload of a gateway that runs with `running`, in slices. The planned configuration shares the objects of
+ * what is equal with the one that runs.
  */
 export async function planReload(running: Config, next: Config): Promise<ReloadPlan> {
   const sharing = await withSharedParts(running, next)

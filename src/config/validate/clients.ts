@@ -137,7 +137,7 @@ function checkAuth(file: ServersFile, clients: Known | undefined, roles: Known |
         path: [...path, 'proxy'],
         about: 'key',
         cause: 'does not say where the proxy is',
-        fix: 'Add "from" with its addresses: everyone else could send the header, too.',
+        fix: 'Add "from" with its addresses: otherwise any caller could send the header.',
       })
     client(proxy.client, [...path, 'proxy', 'client'])
   }

@@ -195,7 +195,7 @@ class SharedRequest extends CacheableExchange {
     this.#part()
     const leader = this.#leader
     if (leader) return leader.call.ask(request)
-    this.#abandon('nobody is left to answer')
+    this.#abandon('no client is left to answer')
     return Promise.reject(
       new GatewayError('cannot_ask', 'The client whose call it was has left.', { server: request.server }),
     )

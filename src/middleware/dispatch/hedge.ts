@@ -55,7 +55,7 @@ class Branch extends Delegate {
   override ask(...args: Parameters<Exchange['ask']>): Promise<string> {
     if (this.#heard) return super.ask(...args)
     return Promise.reject(
-      new GatewayError('cannot_ask', 'A second attempt at the same call asks nobody anything.'),
+      new GatewayError('cannot_ask', 'A second attempt at the same call may not ask the client.'),
     )
   }
 }

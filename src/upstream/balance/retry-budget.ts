@@ -1,6 +1,6 @@
 import { TokenBucket } from '../../core/token-bucket.ts'
 
-/** Repeats that calls have earned and nobody took: no more than so many are kept. */
+/** Repeats that calls have earned and no call has used: no more than so many are kept. */
 const MOST_EARNED = 100
 /** Tolerance, in calls: three times 1 / 0.3 is slightly above ten. */
 const ROUNDING = 1e-6

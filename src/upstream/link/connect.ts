@@ -146,7 +146,7 @@ function notSent(error: GatewayError): GatewayError {
   })
 }
 
-/** A server that accepts a connection and then says nothing must not keep those waiting who wait for the link. */
+/** A server that accepts a connection and then says nothing must not delay the callers that wait for the link. */
 async function openInTime(transport: Transport, link: Link): Promise<void> {
   const { name, startTimeoutMs } = link.server
   await withTimeout(transport.open(new Guarded(link)), startTimeoutMs, () => {

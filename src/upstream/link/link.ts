@@ -559,7 +559,7 @@ export class Link implements Receiver {
     }
     const task = this.#taskOf(method, params)
     if (task && !task.exchange && stream === undefined && !this.owner) {
-      this.logger.debug('A notification is about a task that nobody has here; dropped.', { method })
+      this.logger.debug('A notification is about a task that no client has here; dropped.', { method })
       return
     }
     this.#listener.onNotification(this, method, params, this.#among(stream, task))

@@ -128,7 +128,11 @@ class Reserve implements Deadline {
       // Dropped: a later holder of the link requests the information it needs.
       onNotification: () => {},
       onRequest: () =>
-        Promise.reject(new GatewayError('cannot_ask', 'There is nobody yet to be asked.', { server: name })),
+        Promise.reject(
+          new GatewayError('cannot_ask', 'A warm instance has no client yet that could be asked.', {
+            server: name,
+          }),
+        ),
       onLost: (link, error) => this.#lost(link, error),
       onGap: () => {},
       onMemoryLimitExceeded: (link, bytes) => this.#outgrown(link, bytes),

@@ -41,9 +41,9 @@ export function keyFor(
   if (replica.stateless) return shared
   const { conversation, principal } = caller
   const capabilities = features === '' ? common.capabilities : declaredTo(features, roots)
-  const who = clientOf(principal)
+  const client = clientOf(principal)
   if (isolation === 'call')
-    return { id: `call ${who} ${features}${suffix}`, era, capabilities, owner: undefined, exclusive: true }
+    return { id: `call ${client} ${features}${suffix}`, era, capabilities, owner: undefined, exclusive: true }
   if (conversation && (features !== '' || isolation === 'session'))
     return {
       id: `session ${conversation.id}${suffix}`,
@@ -52,8 +52,8 @@ export function keyFor(
       owner: conversation,
       exclusive: false,
     }
-  if (features === '' && who === '') return shared
-  const id = features === '' ? `${who}${suffix}` : `${who} ${features}${suffix}`
+  if (features === '' && client === '') return shared
+  const id = features === '' ? `${client}${suffix}` : `${client} ${features}${suffix}`
   return { id, era, capabilities, owner: undefined, exclusive: false }
 }
 
@@ -68,7 +68,7 @@ function eraFor({ protocolVersion }: Caller, features: string, replica: Replica,
 }
 
 /**
- * The owner of the link. `''` for all callers without credentials, who share one principal and cannot be distinguished.
+ * The owner of the link. `''` for all callers without credentials, which share one principal.
  */
 export function clientOf(principal: Principal): string {
   return isUnidentified(principal) ? '' : principal.id

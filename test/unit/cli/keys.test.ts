@@ -210,6 +210,6 @@ describe('serve without clients', () => {
     expect(code).toBe(1)
     expect(stderr).toMatch(/Add "clients".*--allow-anonymous/)
     await using served = await serve([BIN, ...args, '--allow-anonymous'], { ready: /Ctrl\+C/, origin: '-' })
-    expect(served.said).toMatch(/warn.*Everyone who reaches 0\.0\.0\.0/)
+    expect(served.said).toMatch(/warn.*Every caller that reaches 0\.0\.0\.0/)
   })
 })

@@ -47,7 +47,7 @@ describe('a variable', () => {
   test.each([
     ['${UNSET}', 'uses ${UNSET}, but the environment variable UNSET is not set'],
     ['${env:UNSET}', 'uses ${env:UNSET}, but the environment variable UNSET is not set'],
-    ['${input:other}', 'uses ${input:other}, but nobody can be asked for the input "other" here'],
+    ['${input:other}', 'uses ${input:other}, but the gateway cannot prompt for the input "other"'],
     ['${file:missing}', 'uses ${file:missing}, but there is no such file'],
     ['${a b}', 'has ${a b}, which is no variable'],
     ['${}', 'has ${}, which is no variable'],
