@@ -29,11 +29,12 @@ export interface Parking {
   forget(call: SuspendedCall, reason?: string): void
 }
 
-/** The client of a call. */
+/** The client of a call, and what it called. */
 export interface SuspendedClient {
   /** `''`: all servers. */
   readonly endpoint: string
   readonly principal: Principal
+  readonly request: CallRequest
 }
 
 interface Question {
@@ -79,7 +80,7 @@ export class SuspendedCall extends Delegate implements Deadline, Holding {
   }
 
   get client(): SuspendedClient {
-    return { principal: this.principal, endpoint: endpointOf(this.view) }
+    return { principal: this.principal, endpoint: endpointOf(this.view), request: this.inner.request }
   }
 
   get busy(): boolean {

@@ -62,10 +62,10 @@ export class SuspendedCalls implements Parking {
     for (const { client } of this.#waiting()) yield client
   }
 
-  /** Cancels the suspended calls of all clients but those that `serves` accepts: these cannot come back for them. */
-  retain(serves: (client: SuspendedClient) => boolean): void {
+  /** Cancels the suspended calls for which their clients may not come back. */
+  retain(mayReturn: (client: SuspendedClient) => boolean): void {
     for (const call of this.#waiting())
-      if (!serves(call.client)) call.giveUp('the configuration no longer has its client')
+      if (!mayReturn(call.client)) call.giveUp('the configuration no longer permits it')
   }
 
   /** Applies other limits. A suspended call keeps its time. */
@@ -152,6 +152,7 @@ export class SuspendedCalls implements Parking {
     this.#shares.closed(call.holder)
     this.noLongerWaits(call)
     if (call.round > 0) this.#asked.delete(call.id)
-    if (reason !== undefined) this.#logger.info('A call that waited for its client was given up.', { reason })
+    if (reason !== undefined)
+      this.#logger.info('A call that waited for its client was cancelled.', { reason })
   }
 }

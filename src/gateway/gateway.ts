@@ -8,6 +8,7 @@ import { noEndpoint } from './no-endpoint.ts'
 import { Operations } from './operations.ts'
 import type { GatewayOptions, StdioOptions } from './options.ts'
 import { endingsOf, isConfigured } from './endings.ts'
+import { mayReturn } from './may-return.ts'
 import { ReloadQueue } from './reload-queue.ts'
 import { reportOf, type ReloadReport } from './reload-report.ts'
 import { Runtime } from './runtime.ts'
@@ -256,10 +257,7 @@ export class Gateway extends ClientService implements Reloadable {
     this.runtime.reconfigure(config)
     fronts.use()
     this.#fronts.reconfigured(config)
-    this.runtime.suspendedCalls.retain(
-      ({ principal, endpoint }) =>
-        isConfigured(generation, principal) && generation.serves(principal, endpoint),
-    )
+    this.runtime.suspendedCalls.retain(client => mayReturn(generation, client))
     this.swapping = false
     await this.audience.moved(seen, generation)
     await generation.catalog.views.rebuild()

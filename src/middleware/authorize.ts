@@ -1,6 +1,6 @@
 import type { CallMiddleware } from '../core/compose.ts'
 import { GatewayError } from '../core/errors.ts'
-import type { Exchange } from '../core/exchange.ts'
+import type { CallRequest, Exchange } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Decision, Route } from '../core/route.ts'
 import { argumentsOf } from './arguments.ts'
@@ -46,12 +46,22 @@ export function checkCall(exchange: Exchange, route: Route, onDecision: OnDecisi
   )
 }
 
+/** Whether a call would pass `checkCall` now. Nothing is recorded. */
+export function isAllowed(request: CallRequest, { check }: Route): boolean {
+  if (!check) return true
+  try {
+    return check.decide(argumentsOf(request, check.reads)).verdict === 'allow'
+  } catch {
+    return false
+  }
+}
+
 /** Puts the decision into the trace of the call, and logs what rules in shadow mode would have denied. */
 export function recordDecision(logger: Logger): OnDecision {
   return (exchange, route, { rule, shadowed }) => {
     exchange.trace.decided(rule, shadowed)
     if (shadowed === undefined) return
-    logger.info('Would be denied.', {
+    logger.info('A rule in shadow mode would deny this request.', {
       rule: shadowed,
       client: exchange.principal.name,
       method: exchange.request.method,

@@ -62,7 +62,36 @@ test('the suspended call of a client that is removed is cancelled at its server,
   )
 })
 
-test('a server cannot ask a client that was removed during the call', async () => {
+test('the suspended call of a tool that its client may no longer use is cancelled, and that of another tool goes on', async () => {
+  await using server = await scriptedStdio()
+  const listed = ['t', 'u', 'w'].map(name => ({ name, inputSchema: { type: 'object' } }))
+  server.results.set('tools/list', JSON.stringify({ tools: listed }))
+  const allow = (...rules: object[]): Record<string, unknown> => file(server, withKeys({ one: { rules } }))
+  await using gateway = await startGateway(allow({ effect: 'allow', match: ['a/*'] }))
+  await gateway.gateway.warmUp()
+  await using one = await callerOf(gateway, 'one')
+  const suspended = async (tool: string): Promise<ScriptedRequest> => {
+    const calling = one.request('tools/call', `{"name":"a__${tool}","arguments":{"n":1}}`)
+    const call = await server.called(tool)
+    call.say(ASK.replace('"q"', `"${tool}"`))
+    expect(rawAt(await calling, 'result', 'resultType')).toBe('"input_required"')
+    return call
+  }
+  const hidden = await suspended('t')
+  const kept = await suspended('u')
+  const conditional = await suspended('w')
+  await reload(
+    gateway.gateway,
+    allow({ effect: 'allow', match: ['a/u'] }, { effect: 'allow', match: ['a/w'], when: 'args.n == 2' }),
+  )
+  await cancelled(server, hidden)
+  await cancelled(server, conditional)
+  expect(server.messages.left.some(text => rawAt(text, 'params', 'requestId') === String(kept.id))).toBe(
+    false,
+  )
+})
+
+test('the call of a client that is removed ends with an error, is cancelled at its server, and cannot ask it', async () => {
   await using server = await scriptedStdio()
   await using gateway = await startGateway(file(server, clients))
   await gateway.gateway.warmUp()
@@ -70,9 +99,9 @@ test('a server cannot ask a client that was removed during the call', async () =
   const calling = one.request('tools/call', CALL)
   const call = await server.called('t')
   await reload(gateway.gateway, file(server, withKeys({ two: {} })))
+  expect(await calling).toContain('the credentials of \\"one\\" count no more')
+  await cancelled(server, call)
   call.say(ASK)
   const answer = await server.messages.take(text => rawAt(text, 'id') === '"q"', 'the refusal')
-  expect(rawAt(answer, 'error', 'message')).toContain('no longer in the configuration')
-  call.answer('"result":{"content":[]}')
-  expect(await calling).toContain('"content":[]')
+  expect(rawAt(answer, 'error', 'message')).toBeDefined()
 })
