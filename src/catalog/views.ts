@@ -287,7 +287,7 @@ export class Views {
         if (this.#closed) break
         if (kinds.length > 0) this.#options.onChange(name, kinds)
       } catch (error) {
-        this.#options.logger.warn('It could not be found out whether lists look different now.', {
+        this.#options.logger.warn('The gateway could not determine which lists have changed.', {
           cause: describeError(error),
         })
       }
