@@ -339,7 +339,7 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
     reason: 'one lease: what is taken, handed out, charged and given back is one sum',
   },
   'catalog/views': {
-    lines: 400,
+    lines: 410,
     reason: 'one table of views: made, found by name, replaced, and taken over from another configuration',
   },
   'catalog/view': {

@@ -152,6 +152,7 @@ export class SuspendedCalls implements Parking {
     this.#shares.closed(call.holder)
     this.noLongerWaits(call)
     if (call.round > 0) this.#asked.delete(call.id)
-    if (reason !== undefined) this.#logger.info('A call that waited for its client was given up.', { reason })
+    if (reason !== undefined)
+      this.#logger.info('A call that waited for its client was cancelled.', { reason })
   }
 }

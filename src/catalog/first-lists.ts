@@ -175,7 +175,7 @@ export class FirstLists {
     try {
       await this.#options.kept.setSilent(server, silent)
     } catch (error) {
-      this.#options.logger.debug('Whether the server answers could not be stored.', {
+      this.#options.logger.debug('The outcome of the first listing could not be stored.', {
         server: server.name,
         cause: describeError(error),
       })

@@ -223,7 +223,7 @@ class Collected {
   end(): void {
     this.#digest.end(this.entries)
     if (this.#leftOut > MAX_NAMED)
-      this.#logger.warn('More definitions are left out than are named here.', {
+      this.#logger.warn('Further definitions are left out without a log record of their own.', {
         list: this.#kind,
         leftOut: this.#leftOut,
       })

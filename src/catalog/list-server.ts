@@ -113,7 +113,9 @@ export async function listOthers(
         variants.set(variant, told, await listServer(server, link, told, previous, logger), undefined)
       } catch (error) {
         variants.outdate(variant)
-        logger.debug('What some clients are shown could not be listed anew.', { cause: describeError(error) })
+        logger.debug('The lists for some kinds of clients could not be fetched again.', {
+          cause: describeError(error),
+        })
       }
     }),
   )

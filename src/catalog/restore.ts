@@ -57,6 +57,9 @@ function restore(
   try {
     variants.get(server.name)?.restore(variant, told, snapshot)
   } catch (error) {
-    logger.warn('Lists of an earlier run are not used.', { server: server.name, cause: describeError(error) })
+    logger.warn('The stored lists of an earlier run are not used.', {
+      server: server.name,
+      cause: describeError(error),
+    })
   }
 }

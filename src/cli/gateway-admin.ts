@@ -108,7 +108,7 @@ export class GatewayAdmin implements AdminService {
   noteWrite(write: AdminWrite): void {
     const { gateway, logger } = this.#options
     gateway.operations.noteAdmin(write)
-    logger.info('The admin API was written to.', { ...write })
+    logger.info('A request to the admin API changed the gateway.', { ...write })
   }
 
   async #drain({ server, replica }: DrainTarget, drained: boolean): Promise<DrainAnswer> {

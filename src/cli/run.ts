@@ -63,7 +63,7 @@ export async function runGateway(
       if (stopped) return
       stopped = true
       graceful = true
-      logger.debug('Stopping', { signal })
+      logger.debug('A signal stops the gateway.', { signal })
       resolve(0)
     }
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal)
@@ -72,7 +72,9 @@ export async function runGateway(
       else
         reloader
           ?.reload()
-          .catch((error: unknown) => logger.debug('Not reloaded', { cause: describeError(error) }))
+          .catch((error: unknown) =>
+            logger.debug('The configuration was not reloaded.', { cause: describeError(error) }),
+          )
     })
     const onCrash = (error: unknown): void => {
       logger.error(`The gateway failed and stops: ${describeError(error)}`, {

@@ -9,7 +9,7 @@ export function noLongerServed({ name }: Principal, isKnown: boolean, endpoint: 
   if (!isKnown)
     return new GatewayError(
       'unauthenticated',
-      `The configuration of the gateway has changed, and the credentials of "${name}" count no more. Ask the operator of the gateway for new ones.`,
+      `The configuration of the gateway has changed, and the credentials of "${name}" are no longer valid. Ask the operator of the gateway for new ones.`,
     )
   const where = endpoint === '' ? 'There is nothing here' : `There is nothing at ${JSON.stringify(endpoint)}`
   return new GatewayError(

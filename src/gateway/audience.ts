@@ -50,7 +50,7 @@ export class Audience {
       try {
         await this.#moved(listener, view, generation, changed)
       } catch (error) {
-        this.#runtime.logger.warn('A client could not be told what has changed for it.', {
+        this.#runtime.logger.warn('A client could not be notified of what a reload changed for it.', {
           cause: describeError(error),
         })
       }

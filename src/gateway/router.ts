@@ -190,7 +190,7 @@ export class Router {
   }
 
   #unheard(uri: string, error: unknown): string[] {
-    this.#options.logger.debug('A resource cannot be listened to.', { uri, cause: describeError(error) })
+    this.#options.logger.debug('A resource could not be subscribed to.', { uri, cause: describeError(error) })
     return []
   }
 

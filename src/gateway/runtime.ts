@@ -242,7 +242,7 @@ export class Runtime {
       await this.lists.load(servers)
       await this.#options.catalog().views.rebuild()
     } catch (error) {
-      this.logger.warn('What was known of new servers is not used.', { cause: describeError(error) })
+      this.logger.warn('The stored lists of new servers are not used.', { cause: describeError(error) })
     }
     for (const { name } of servers) {
       if (!this.pools.has(name)) continue

@@ -61,7 +61,7 @@ export function recordDecision(logger: Logger): OnDecision {
   return (exchange, route, { rule, shadowed }) => {
     exchange.trace.decided(rule, shadowed)
     if (shadowed === undefined) return
-    logger.info('Would be denied.', {
+    logger.info('A rule in shadow mode would deny this request.', {
       rule: shadowed,
       client: exchange.principal.name,
       method: exchange.request.method,

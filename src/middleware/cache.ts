@@ -109,7 +109,7 @@ function asking(
     entry.renewing = true
     next(new Revalidation(exchange, lookup), route)
       .catch((error: unknown) =>
-        logger.debug('A result that is kept could not be renewed.', {
+        logger.debug('A cached result could not be refreshed.', {
           server: route.server,
           name: route.own,
           cause: describeError(error),

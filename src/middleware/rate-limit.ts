@@ -13,7 +13,7 @@ export interface QuotaOptions {
 
 /**
  * Rates and concurrency limits of the called item: of the part of the client's quota, of the server, of the tool. The
- * caller's remaining quota is put into the state of the call, for the front that writes the result. The slots of a
+ * caller's remaining quota is put into the state of the call, for the front that writes the result. The permits of a
  * cancelled call are held until its server has finished it.
  */
 export function rateLimit({ quotas }: QuotaOptions): CallMiddleware | undefined {

@@ -23,7 +23,7 @@ export interface Budgeted {
 export class AdmissionGate {
   readonly #leases: readonly ConcurrencyLeases[]
   readonly #rates: readonly Lease[]
-  /** The limits of the places, for refusals. */
+  /** The limits of the leases, for refusals. */
   readonly #limitsOfLeases: readonly ConcurrencyLimit[]
   readonly #limitsOfRates: readonly RateLimit[]
   readonly #clock: Clock
@@ -60,7 +60,7 @@ export class AdmissionGate {
     for (const leases of this.#leases) leases.leave()
   }
 
-  /** Continues asynchronously: `at` places and `rate` rates are taken already. */
+  /** Continues asynchronously: `at` leases and `rate` rates are taken already. */
   async #wait(at: number, rate: number): Promise<void> {
     const since = this.#clock.steady()
     const takenAt: number[] = this.#rates.slice(0, rate).map(() => since)

@@ -9,16 +9,16 @@ import {
   type Uncounted,
 } from './store-availability.ts'
 
-/** A claim that is not renewed expires, so that the slots of a process that died are free again. */
+/** A claim that is not renewed expires, so that the permits of a process that died are free again. */
 export const CLAIM_MS = 10_000
 const RENEW_MS = CLAIM_MS / 3
-/** Slots that have not been needed for this long are returned to the other processes. */
+/** Permits that have not been needed for this long are returned to the other processes. */
 const IDLE_MS = 300
-/** How long a call waits for a slot that another process may free: longer than unused ones are kept. */
+/** How long a call waits for a permit that another process may free: longer than unused ones are kept. */
 const WAIT_MS = 1000
 /** Intervals of requests to the store for waiting calls. */
 const ASK_AGAIN_MS = [50, 150, 300, 500]
-/** Additional share of claimed slots, so that the next call finds a slot in memory. */
+/** Additional share of claimed permits, so that the next call finds a permit in memory. */
 const SPARE = 1 / 16
 
 export interface ConcurrencyLeasesOptions {
@@ -30,12 +30,12 @@ export interface ConcurrencyLeasesOptions {
   readonly reach: StoreAvailability
   readonly clock: Clock
   /** Called when there is something to renew or to return, and `sweep` has to be called periodically. */
-  readonly wake: (places: ConcurrencyLeases) => void
+  readonly wake: (leases: ConcurrencyLeases) => void
 }
 
 /**
- * This process's part of a limited number of slots: claimed in the store as long as they are needed, granted from
- * memory. One timer renews all claims. A call that finds no slot waits a moment for one.
+ * This process's part of a limited number of permits: claimed in the store as long as they are needed, granted from
+ * memory. One timer renews all claims. A call that finds no permit waits a moment for one.
  */
 export class ConcurrencyLeases {
   // The members that every call reads and writes come first and together, as in `Lease`.
@@ -51,9 +51,9 @@ export class ConcurrencyLeases {
   readonly key: string
   #limit: number
   readonly #options: ConcurrencyLeasesOptions
-  /** Calls that have no slot yet. */
+  /** Calls that have no permit yet. */
   #entering = 0
-  /** Free slots in the store, when it was last asked. */
+  /** Free permits in the store, when it was last asked. */
   #left: number
   #renewAt = Infinity
   /** As of the last `sweep`. */
@@ -73,7 +73,7 @@ export class ConcurrencyLeases {
     return this.#limit
   }
 
-  /** Slots in use stay in use. If they exceed the limit, none is granted until they are fewer. */
+  /** Permits in use stay in use. If they exceed the limit, none is granted until they are fewer. */
   changeLimit(limit: number): void {
     if (limit === this.#limit) return
     this.#left += limit - this.#limit
@@ -92,7 +92,7 @@ export class ConcurrencyLeases {
     return undefined
   }
 
-  /** Takes a slot that is claimed already. */
+  /** Takes a permit that is claimed already. */
   tryEnter(steady = this.#options.clock.steady()): boolean {
     if (this.#inUse >= this.#held || this.#inUse >= this.#limit || steady >= this.#validUntil) return false
     this.#inUse++
@@ -100,7 +100,7 @@ export class ConcurrencyLeases {
     return true
   }
 
-  /** Waits a moment for a slot. @throws Unreachable if `fail` is `closed` */
+  /** Waits a moment for a permit. @throws Unreachable if `fail` is `closed` */
   async enter(): Promise<Refusal | undefined> {
     this.#entering++
     try {
@@ -117,7 +117,7 @@ export class ConcurrencyLeases {
       if (this.tryEnter()) return undefined
       try {
         if (this.#asking) {
-          // The request of another call, which may have been for fewer slots.
+          // The request of another call, which may have been for fewer permits.
           await this.#asking
           continue
         }
@@ -132,7 +132,7 @@ export class ConcurrencyLeases {
       }
       if (this.tryEnter()) return undefined
       const waitMs = Math.min(ASK_AGAIN_MS[round++] ?? WAIT_MS, until - clock.steady())
-      // If this process uses all slots, no other process can free one. Or so many calls wait already that this one
+      // If this process uses all permits, no other process can free one. Or so many calls wait already that this one
       // would wait in vain.
       const hopeless = this.#inUse >= this.limit || this.#waiting.length >= this.limit
       if (this.#closed || hopeless || waitMs <= 0) return { retryAt: clock.wall() + WAIT_MS }
@@ -153,7 +153,7 @@ export class ConcurrencyLeases {
     await this.#ask(Math.max(this.#held, this.#inUse))
   }
 
-  /** Renews the claim and returns idle slots. To be called several times a second while it returns true. */
+  /** Renews the claim and returns idle permits. To be called several times a second while it returns true. */
   sweep(): boolean {
     const now = this.#options.clock.steady()
     if (this.#wasNeeded) this.#neededAt = now
@@ -167,7 +167,7 @@ export class ConcurrencyLeases {
     return this.#awake
   }
 
-  /** Returns all slots, even those in use: their calls have ended or are about to. */
+  /** Returns all permits, even those in use: their calls have ended or are about to. */
   async close(): Promise<void> {
     this.#closed = true
     for (const wake of this.#waiting.splice(0)) wake()
@@ -183,7 +183,7 @@ export class ConcurrencyLeases {
   #ask(want: number): Promise<void> {
     const { store, reach, clock, holder } = this.#options
     const sentAt = clock.steady()
-    // Returned slots must not be used in the meantime.
+    // Returned permits must not be used in the meantime.
     const held = (this.#held = Math.min(this.#held, want))
     const unknown = (): Uncounted | undefined => unclaimed(reach, CLAIM_MS, clock)
     const refusal = want > held ? unknown() : undefined
@@ -206,7 +206,7 @@ export class ConcurrencyLeases {
     return asking
   }
 
-  /** Resolves when a slot was returned in this process, or after `ms`. */
+  /** Resolves when a permit was returned in this process, or after `ms`. */
   #freed(ms: number): Promise<void> {
     return new Promise(resolve => {
       const done = (): void => {

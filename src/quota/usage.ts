@@ -9,7 +9,7 @@ const RESOURCE = JSON.stringify({
   uri: USAGE_URI,
   name: 'usage',
   title: 'What is left of the quotas',
-  description: 'Limits of this client: what is used, what is left, and when all of it is there again.',
+  description: 'Limits of this client: what is used, what is left, and when all of it can be reached again.',
   mimeType: 'application/json',
 })
 

@@ -50,7 +50,7 @@ export class ResourceUpdates {
     this.#subscriptions = subscriptions
     this.#receivesUpdates = hears
     this.#telling = new Deferrable(error =>
-      logger.error('Subscribers could not be told of an update.', { cause: describeError(error) }),
+      logger.error('Subscribers could not be notified of an update.', { cause: describeError(error) }),
     )
   }
 

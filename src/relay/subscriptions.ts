@@ -214,7 +214,9 @@ export class Subscriptions {
         try {
           slot = pool.standing(wish.caller)
         } catch (error) {
-          this.#options.logger.warn('A subscription stays where it is.', { cause: describeError(error) })
+          this.#options.logger.warn('A subscription could not be moved to another link.', {
+            cause: describeError(error),
+          })
           continue
         }
         if (slot === subscription.slot) continue
@@ -274,7 +276,7 @@ export class Subscriptions {
       const told = link
         .request('resources/unsubscribe', JSON.stringify({ uri: own }), link.server.listTimeoutMs)
         .catch((error: unknown) =>
-          this.#options.logger.debug('The server did not take the end of a subscription.', {
+          this.#options.logger.debug('The server rejected the end of a subscription.', {
             server: link.server.name,
             cause: describeError(error),
           }),

@@ -64,7 +64,10 @@ export class TaskListeners {
         try {
           return await this.#subscribe(exchange, this.#options.pool(server), own, subscriber)
         } catch (error) {
-          this.#options.logger.debug('Tasks cannot be listened to.', { server, cause: describeError(error) })
+          this.#options.logger.debug('Tasks could not be subscribed to.', {
+            server,
+            cause: describeError(error),
+          })
           return []
         }
       }),
@@ -102,7 +105,7 @@ export class TaskListeners {
       inputRequests = labelledRequests(link.server, { text, value: params.value as JsonObject })
     } catch (error) {
       // The client gets the question when it polls the task.
-      this.#options.logger.warn('What a task asks is not told.', {
+      this.#options.logger.warn('A question of a task is not relayed.', {
         server: link.server.name,
         cause: describeError(error),
       })

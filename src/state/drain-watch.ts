@@ -55,7 +55,9 @@ export class DrainWatch {
         (error: unknown) => {
           // Logged once rather than every second: the store itself reports that it is unavailable.
           if (!this.#failed)
-            this.#options.logger.debug('What is drained could not be read.', { cause: describeError(error) })
+            this.#options.logger.debug('The list of drained servers could not be read.', {
+              cause: describeError(error),
+            })
           this.#failed = true
         },
       )

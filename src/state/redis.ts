@@ -216,7 +216,7 @@ class RedisStore implements Store {
       await this.#count(SCRIPTS.begin, EPOCH, [])
     } catch (error) {
       // The next counting script detects it.
-      this.#logger.debug(`The state store ${this.name} does not say which content it has.`, {
+      this.#logger.debug(`The state store ${this.name} could not report its epoch.`, {
         cause: describeError(error),
       })
     }
@@ -297,7 +297,7 @@ class RedisStore implements Store {
         await this.#within(client.connect())
         if (this.#closed.signal.aborted) return client.destroy()
         this.#client = client
-        if (this.#away !== undefined) this.#logger.info(`The state store ${this.name} is there again.`)
+        if (this.#away !== undefined) this.#logger.info(`The state store ${this.name} can be reached again.`)
         this.#away = undefined
         this.#lost = undefined
         await this.#begin()
@@ -340,7 +340,7 @@ class RedisStore implements Store {
     if (this.#away !== undefined) return
     this.#away = cause
     this.#logger.warn(
-      `The state store ${this.name} cannot be reached: ${cause}. It is tried again and again; lists and other state are neither read nor kept meanwhile.`,
+      `The state store ${this.name} cannot be reached: ${cause}. The gateway keeps trying; until then lists and other state are neither read nor stored.`,
     )
   }
 

@@ -109,7 +109,7 @@ describe.each([false, true])('what depends on arguments, modern: %s', modern => 
     await running.gateway.warmUp()
     await using client = await caller(running, 'ci', { modern })
     expect(await client.request('tools/call', '{"name":"write","arguments":{}}')).toContain('"content":[]')
-    expect(said.filter(line => line.startsWith('Would be denied.'))).toEqual([
+    expect(said.filter(line => line.startsWith('A rule in shadow mode would deny this request.'))).toEqual([
       expect.stringContaining('"rule":"clients.ci.rules[0]","client":"ci"'),
     ])
   })

@@ -85,5 +85,5 @@ test('Redis cannot be reached at the start: one line says so, with what that mea
   const said = linesOf(gateway.said).filter(({ level }) => level === 'warn' || level === 'error')
   const redis = said.filter(line => JSON.stringify(line).includes('cannot be reached'))
   expect(redis.map(({ message }) => message)).toHaveLength(1)
-  expect(redis[0]?.message).toContain('It is tried again and again; lists')
+  expect(redis[0]?.message).toContain('The gateway keeps trying; until then lists')
 })

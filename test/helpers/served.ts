@@ -25,17 +25,30 @@ const STOP_TIMEOUT_MS = 30_000
 /**
  * Starts a Node program and waits until it writes `ready`.
  * @param openFiles its limit of file descriptors
+ * @param obeysModes whether the modes of files hold for it, also where this user is root
  * @param ready its first group, or the whole match without one, is the origin, unless `origin` is given
  * @throws Error with what the program wrote when it ends first, or stays silent for forty seconds
  */
 export async function serve(
   args: readonly string[],
-  options: { ready?: RegExp; origin?: string; env?: Record<string, string>; openFiles?: number } = {},
+  options: {
+    ready?: RegExp
+    origin?: string
+    env?: Record<string, string>
+    openFiles?: number
+    obeysModes?: boolean
+  } = {},
 ): Promise<Served> {
   const ready = options.ready ?? /http:\/\/127\.0\.0\.1:\d+/
-  const { openFiles } = options
+  const { openFiles, obeysModes = false } = options
   const limited = ['-c', `ulimit -n ${openFiles} && exec "$0" "$@"`, process.execPath, ...args]
-  const [command, line] = openFiles === undefined ? [process.execPath, args] : ['/bin/sh', limited]
+  const unprivileged = ['--bounding-set', '-dac_override,-dac_read_search', process.execPath, ...args]
+  const [command, line] =
+    obeysModes && process.getuid?.() === 0
+      ? ['setpriv', unprivileged]
+      : openFiles === undefined
+        ? [process.execPath, args]
+        : ['/bin/sh', limited]
   const child = spawn(command, line, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...options.env },

@@ -251,7 +251,7 @@ export class SharedEpochs {
       (error: unknown) => {
         // Once, not every second: the store itself logs that it is unreachable.
         if (!this.#failed)
-          this.#options.logger.debug('The state of kept results could not be read or written.', {
+          this.#options.logger.debug('The epochs of the cache could not be read or written.', {
             cause: describeError(error),
           })
         this.#failed = true

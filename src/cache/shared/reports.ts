@@ -66,7 +66,7 @@ export class StatsReport {
     try {
       await this.#store.set(this.#key, JSON.stringify(counts), { ttlMs: TTL_MS })
     } catch (error) {
-      this.#logger.debug('Counts of kept results could not be written.', { cause: describeError(error) })
+      this.#logger.debug('The counts of the cache could not be written.', { cause: describeError(error) })
     }
   }
 }

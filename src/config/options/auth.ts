@@ -49,7 +49,7 @@ export const JWT = section('gateway.auth.jwt.*', {
     { shown: 'none: they may do what the roles of their scopes allow' },
   ),
   // Maximum clock difference between an identity provider and this machine.
-  clockTolerance: duration('What clocks may differ by.', {
+  clockTolerance: duration('Largest difference between the clocks of the gateway and the issuer.', {
     default: '30s',
     min: '1s',
     max: '10m',
@@ -63,7 +63,9 @@ export const PROXY = section('gateway.auth.proxy', {
     pattern: /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/,
     expected: 'expected the name of an HTTP header',
   }),
-  from: texts('Addresses or networks (`10.0.0.0/8`) of the proxy; the header counts from nowhere else.'),
+  from: texts(
+    'Addresses or networks (`10.0.0.0/8`) of the proxy; from other addresses the header is ignored.',
+  ),
   client: text('Client whose rules and limits apply to users that no client names.', {
     shown: 'none: they are refused',
   }),
@@ -72,7 +74,7 @@ export const PROXY = section('gateway.auth.proxy', {
 export const AUTH = section('gateway.auth', {
   jwt: list('list of issuers', 'Issuers of bearer tokens (JWT) that are accepted.', JWT),
   proxy: group('A proxy in front that has authenticated the caller.', PROXY, { as: false }),
-  anonymous: text('Client that callers without credentials are.', {
+  anonymous: text('Client that stands for callers without credentials.', {
     shown: 'none: they are refused as soon as there are clients',
   }),
 })

@@ -12,7 +12,7 @@ const RULE = section('clients.*.rules.*', {
   when: text(
     'Condition in CEL over `args`, `tool`, `principal` and `now`, see policy.md; one that fails to evaluate denies.',
   ),
-  shadow: flag('The rule, which denies, only logs what it would deny.', { default: false }),
+  shadow: flag('The rule denies nothing; what it would deny is logged.', { default: false }),
 })
 
 const RULES = {
@@ -45,11 +45,11 @@ export const CLIENT = section('clients.*', {
   users: texts('Names in the header of a trusted proxy that are this client.'),
   roles: texts('Names in `roles` whose rules apply as well.'),
   ...RULES,
-  default: choice('What becomes of things that no rule is about.', ['allow', 'deny'], {
+  default: choice('Decision on requests that no rule is about.', ['allow', 'deny'], {
     as: false,
     shown: '"deny" if anything is allowed explicitly, else "allow"',
   }),
-  shadow: flag('Nothing is denied by policy, only logged.', { default: false }),
+  shadow: flag('Rules deny nothing; what they would deny is logged.', { default: false }),
   rate: { ...QUOTA.rate, meaning: 'Most requests in any such span of time, lists included.' },
   concurrency: QUOTA.concurrency,
   budget: QUOTA.budget,
@@ -62,7 +62,7 @@ export const CLIENT = section('clients.*', {
 
 export const PROFILE = section('profiles.*', {
   servers: texts('Servers of this selection; all when left out.', { as: false }),
-  tools: texts('What of them is offered, as in `clients.<name>.allow`; everything when left out.', {
+  tools: texts('Names that are offered, as in `clients.<name>.allow`; everything when left out.', {
     as: 'match',
     expected: patterns,
   }),

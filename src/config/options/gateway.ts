@@ -52,7 +52,7 @@ export const HTTP = section('gateway.http', {
     min: 0,
     max: 1_000_000,
   }),
-  maxEventBytes: size('Largest size of these together.', {
+  maxEventBytes: size('Largest size of these events together.', {
     as: '*',
     default: '1MiB',
     min: '1KiB',
@@ -79,7 +79,7 @@ export const ASKS = section('gateway.asks', {
     max: 10_000,
   }),
   // A server that still asks after this many rounds is unlikely to stop.
-  maxRounds: integer('Most times a server may ask in one call by having it made again.', {
+  maxRounds: integer('Most rounds of questions of a server in one call.', {
     default: 8,
     min: 1,
     max: 100,
@@ -91,7 +91,7 @@ export const LISTEN = section('gateway.listen', {
   maxStreams: integer('Most listen streams open at once.', { default: 1000, min: 1, max: 1_000_000 }),
   // Each one requires a subscription at its server.
   maxResources: integer(
-    'Most resources that one stream may name (further ones are not heard of) or one session may be subscribed to.',
+    'Most resources that one stream may name (further ones are ignored) or one session may be subscribed to.',
     { default: 1000, min: 1, max: 100_000 },
   ),
   // An unresponsive server must not block notifications of the others.
@@ -132,14 +132,14 @@ export const CATALOG = section('gateway.catalog', {
 
 export const CACHE = section('gateway.cache', {
   // About as much as the rest of a busy gateway.
-  maxSize: size('What is kept in memory at most.', {
+  maxSize: size('Largest size of the results in memory.', {
     as: 'maxBytes',
     default: '64MiB',
     min: '1MiB',
     max: '64GiB',
   }),
   // A quarter, so that one busy client leaves room for others.
-  maxSizePerClient: size('Of this, for one client at most.', {
+  maxSizePerClient: size('Largest part of that for one client.', {
     as: 'maxBytesPerClient',
     default: '16MiB',
     min: '64KiB',
@@ -152,7 +152,7 @@ export const CACHE = section('gateway.cache', {
   // Four times the memory, for results that this process has evicted and another may still need. Small for the disk of
   // a laptop, and for a shared Redis.
   maxStored: size(
-    'What is kept in the state store at most, of all processes that share it; what was stored first goes first.',
+    'Largest size of the results in the state store, over all processes that share it; the oldest are removed first.',
     { default: '256MiB', min: '1MiB', max: '1024GiB' },
   ),
   // Smaller results do not exceed a database page or a network packet, so compression saves nothing.
@@ -209,7 +209,7 @@ export const ADMIN = section('gateway.admin', {
   }),
   // A random token of 128 bits has 22 characters.
   token: text(
-    'What callers at `listen` have to send as `Authorization: Bearer …`; a variable such as "${ADMIN_TOKEN}" keeps it out of the file.',
+    'Token that callers at `listen` send as `Authorization: Bearer …`; a variable such as "${ADMIN_TOKEN}" keeps it out of the file.',
     {
       pattern: /^[\x21-\x7e]{16,512}$/,
       expected: 'expected 16 to 512 visible characters without a space',
@@ -241,7 +241,7 @@ export const GATEWAY = section('gateway', {
   ),
   log: choice('How much is logged, to stderr.', LOG_LEVELS, { default: 'info' }),
   catalog: group('The merged lists.', CATALOG),
-  asks: group('What servers may ask of clients.', ASKS),
+  asks: group('Questions of servers to clients.', ASKS),
   listen: group('Streams on which clients without a session hear of changes.', LISTEN),
   // Half of the links of one server, so that no single client takes all.
   maxLinksPerClient: integer(
@@ -249,10 +249,10 @@ export const GATEWAY = section('gateway', {
     { default: 32, min: 1, max: 10_000 },
   ),
   watch: flag(
-    'Takes a changed configuration over at once; else `mcp-manifold reload`, the admin API and SIGHUP do.',
+    'Applies a changed configuration at once; if false, `mcp-manifold reload`, the admin API or SIGHUP applies it.',
     { default: true },
   ),
-  zone: text('Where this gateway is; replicas of the same `zone` are preferred.'),
+  zone: text('Zone of this gateway; replicas of the same `zone` are preferred.'),
   dns: group('How names of replicas are resolved.', DNS),
   // Equal to the default call timeout.
   drainTimeout: duration('How long calls of a replica that is taken away may go on.', {
@@ -290,5 +290,5 @@ export const GATEWAY = section('gateway', {
   policy: group('Rules for every client, before its own.', ROLE, { as: false }),
   audit: group('The log of allowed and denied requests.', AUDIT, { as: false }),
   admin: group('The API that changes a running gateway.', ADMIN),
-  cache: group('Room for the results that servers and tools allow to keep.', CACHE),
+  cache: group('Limits of the cache of results.', CACHE),
 })

@@ -5,7 +5,7 @@ import { section, type Check } from './option.ts'
 
 /** Options of one replica besides its endpoint. */
 export const REPLICA = {
-  name: text('What it is called in logs and by `mcp-manifold drain`.', {
+  name: text('Name of the replica in logs and for `mcp-manifold drain`.', {
     as: false,
     pattern: /^[A-Za-z0-9._:[\]-]{1,64}$/,
     expected: 'expected a name of 1 to 64 letters, digits, ".", "_", ":", "[", "]" or "-"',
@@ -16,13 +16,13 @@ export const REPLICA = {
     min: 0,
     max: 1000,
   }),
-  priority: integer('Used only while no replica of a lower number can be.', {
+  priority: integer('The replica is used only while none with a lower number can be used.', {
     aliases: ['tier'],
     default: 0,
     min: 0,
     max: 9,
   }),
-  zone: text('Where it is; replicas of `gateway.zone` are preferred within a priority.'),
+  zone: text('Zone of the replica; those of `gateway.zone` are preferred within a priority.'),
   service: text(
     'Service and protocol, such as "_mcp._tcp": the SRV records of that name at the host of `url` say which replicas there are.',
     { pattern: /^_[A-Za-z0-9-]+\._(?:tcp|udp)$/, expected: 'expected a service such as "_mcp._tcp"' },
@@ -62,7 +62,7 @@ export type HealthCheck =
 export const HEALTH = section('mcpServers.*.health', {
   check: option(
     '"protocol" \\| `{tool, args}`',
-    'What a replica is asked: `server/discover` or `ping`, or a tool of its own, whose result must not be an error.',
+    'Request of a check: `server/discover` or `ping`, or a tool of the server, whose result must not be an error.',
     healthCheck,
     { shown: '"protocol"' },
     (written): HealthCheck =>
@@ -71,14 +71,14 @@ export const HEALTH = section('mcpServers.*.health', {
         : { tool: written.tool, args: written.args ?? {} },
   ),
   // Short enough to save a call that has a minute left.
-  interval: duration('How often, where a server has several replicas.', {
+  interval: duration('Time between two checks of a replica, where a server has several.', {
     aliases: ['every'],
     default: '10s',
     min: '100ms',
     max: '1h',
     off: true,
   }),
-  timeout: duration('Longest time for an answer to that.', { default: '5s', min: '100ms', max: '5m' }),
+  timeout: duration('Longest time for the answer to a check.', { default: '5s', min: '100ms', max: '5m' }),
   // One failure may be chance, and two may have the same cause.
   failures: integer('Failures in a row after which a replica is ejected.', {
     default: 3,
@@ -147,7 +147,7 @@ const fallbackCheck: Check<FallbackEntry> = {
 
 const FALLBACK = option(
   'string \\| `{server, tool, args}`',
-  'Server that gets a call when no replica can take it; `tool` is the name there, unless it is the same, and `args` says which of its arguments is which of ours.',
+  'Server that gets a call when no replica can take it; `tool` is the name there, unless it is the same, and `args` gives for each of its arguments the argument of the call.',
   fallbackCheck,
   {},
   written => {
@@ -171,24 +171,27 @@ export const RESILIENCE = {
     max: 100,
   }),
   hedge: flag(
-    'What may be repeated is tried at a second replica as well when it takes longer than 95 % of the calls before.',
+    'A call that may be repeated is also sent to a second replica when it takes longer than 95 % of the calls before.',
     { default: true },
   ),
-  health: group('How it is judged whether a replica is well.', HEALTH),
+  health: group('Health checks of the replicas.', HEALTH),
   fallback: FALLBACK,
   // Including the back-off, this takes some minutes.
   restartLimit: integer(
-    'Starts of `command` in a row that fail or do not last, after which it is started only every five minutes.',
+    'Number of starts of `command` in a row that fail or do not last, after which it is started only every five minutes.',
     { aliases: ['crashes'], default: 8, min: 1, max: 1000 },
   ),
   // Enough for a browser with many pages, but a leak does not exhaust the machine.
-  memoryLimit: size('Most memory that `command` and its children may use; above it, it is replaced.', {
-    aliases: ['memory'],
-    default: '4GiB',
-    min: '16MiB',
-    max: '1024GiB',
-  }),
-  warmInstances: integer('Processes of `command` that wait, started, to be needed.', {
+  memoryLimit: size(
+    'Most memory that `command` and its children may use; above it, the process is replaced.',
+    {
+      aliases: ['memory'],
+      default: '4GiB',
+      min: '16MiB',
+      max: '1024GiB',
+    },
+  ),
+  warmInstances: integer('Processes of `command` that are started in advance.', {
     aliases: ['spares'],
     default: 0,
     min: 0,

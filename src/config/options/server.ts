@@ -39,7 +39,7 @@ const prefixCheck: Check<string | false> = {
 }
 
 export const TOOL = section('mcpServers.*.tools.*', {
-  hidden: flag('Neither listed nor callable.', { default: false }),
+  hidden: flag('The tool is neither listed nor callable.', { default: false }),
   ...TOOL_CACHE,
   ...TOOL_RESILIENCE,
   cost: number('Cost units that one call takes from a budget.', COST),
@@ -137,7 +137,7 @@ export const SERVER = section('mcpServers.*', {
     { default: 8, min: 1, max: 1000 },
   ),
   // Half of the 60-second call timeout of the official SDKs: early enough to report the cause.
-  linkTimeout: duration('How long a call waits for one of these.', {
+  linkTimeout: duration('Longest time a call waits for such a conversation.', {
     aliases: ['linkWait'],
     default: '30s',
     min: '100ms',

@@ -163,7 +163,7 @@ export class Bodies {
         if (request.readableEnded) return
         this.#waiting.delete(pending)
         leave()
-        reject(new GatewayError('cancelled', 'The client left.'))
+        reject(new GatewayError('cancelled', 'The client disconnected.'))
       }
       const pending: PendingBody = {
         principal,
@@ -278,7 +278,7 @@ function receive(
   request.on('end', () => resolve(body.take()))
   request.on('error', error => {
     body.clear()
-    reject(new GatewayError('cancelled', 'The client left.', { cause: error }))
+    reject(new GatewayError('cancelled', 'The client disconnected.', { cause: error }))
   })
   return body
 }

@@ -197,7 +197,9 @@ class SharedRequest extends CacheableExchange {
     if (leader) return leader.call.ask(request)
     this.#abandon('no client is left to answer')
     return Promise.reject(
-      new GatewayError('cannot_ask', 'The client whose call it was has left.', { server: request.server }),
+      new GatewayError('cannot_ask', 'The client that made the call has disconnected.', {
+        server: request.server,
+      }),
     )
   }
 

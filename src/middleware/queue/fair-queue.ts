@@ -12,14 +12,14 @@ import {
 import { LinkedList } from '../../core/linked-list.ts'
 
 /**
- * Slots of servers, and of the gateway over all of them. A call takes a slot of both or of neither, so that it never
- * holds one while waiting for the other, and the queue of one server never blocks another server. Turns at a server go
- * round its waiting clients by weight (start-time fair queueing: each turn costs `1 / weight` of virtual time). When
- * the slots of the gateway are scarce, turns go round the clients that are next at their servers. The calls of one
- * client are served in order of arrival. The slot of a cancelled call is held while its server may be working on it,
- * and each such slot makes the client's turns more expensive.
+ * Permits of servers, and of the gateway over all of them. A call takes a permit of both or of neither, so that it
+ * never holds one while waiting for the other, and the queue of one server never blocks another server. Turns at a
+ * server go round its waiting clients by weight (start-time fair queueing: each turn costs `1 / weight` of virtual
+ * time). When the permits of the gateway are scarce, turns go round the clients that are next at their servers. The
+ * calls of one client are served in order of arrival. The permit of a cancelled call is held while its server may be
+ * working on it, and each such permit makes the client's turns more expensive.
  *
- * Invariant: after every call, no request waits while a slot it may use is free.
+ * Invariant: after every call, no request waits while a permit it may use is free.
  */
 export class FairQueue {
   readonly #all: PrioritySemaphore
@@ -56,9 +56,9 @@ export class FairQueue {
   }
 
   /**
-   * Applies the number of slots of the gateway, and its servers. Slots in use stay in use. Waiting calls get new slots;
-   * when the bound is exceeded, all of them keep waiting. Calls that wait for a removed server are refused. Its
-   * queue stays as long as calls have a slot of it, or may want one again.
+   * Applies the number of permits of the gateway, and its servers. Permits in use stay in use. Waiting calls get new
+   * permits; when the bound is exceeded, all of them keep waiting. Calls that wait for a removed server are refused.
+   * Its queue stays as long as calls have a permit of it, or may want one again.
    */
   resize(options: PrioritySemaphoreOptions, servers: { has(name: string): boolean }): void {
     this.#all.resize(options)
@@ -71,16 +71,16 @@ export class FairQueue {
     }
   }
 
-  /** Takes a slot if one is free. */
+  /** Takes a permit if one is free. */
   enter(lane: ServerQueue): boolean {
-    // While a slot is free, no call waits for it.
+    // While a permit is free, no call waits for it.
     if (lane.taken >= lane.permits || this.#all.taken >= this.#all.permits) return false
     lane.taken++
     this.#all.taken++
     return true
   }
 
-  /** Returns a slot, with the time it was held. */
+  /** Returns a permit, with the time it was held. */
   leave(lane: ServerQueue, heldMs: number): void {
     lane.sample(heldMs)
     this.#all.sample(heldMs)
@@ -91,7 +91,7 @@ export class FairQueue {
   }
 
   /**
-   * Returns the slot of the gateway only, which was held for `heldMs`. That of the server is held for a client's call
+   * Returns the permit of the gateway only, which was held for `heldMs`. That of the server is held for a client's call
    * until `release`.
    */
   hold(lane: ServerQueue, clientId: string, heldMs: number): void {
@@ -102,13 +102,13 @@ export class FairQueue {
     if (full) this.#freed(lane, full)
   }
 
-  /** As `hold`, for a call that has no slot at the moment. The number of slots may be exceeded by it. */
+  /** As `hold`, for a call that has no permit at the moment. The number of permits may be exceeded by it. */
   holdAnother(lane: ServerQueue, clientId: string): void {
     lane.taken++
     lane.hold(clientId)
   }
 
-  /** Returns a held slot, with the time since its call got it. */
+  /** Returns a held permit, with the time since its call got it. */
   release(lane: ServerQueue, clientId: string, heldMs: number): void {
     lane.sample(heldMs)
     lane.taken--
@@ -116,7 +116,7 @@ export class FairQueue {
     if (this.#all.taken < this.#all.permits) this.#freed(lane, false)
   }
 
-  /** `full`: whether the gateway was full, so that a call of another server may get the slot. */
+  /** `full`: whether the gateway was full, so that a call of another server may get the permit. */
   #freed(lane: ServerQueue, full: boolean): void {
     if (this.#all.waiting === 0 && this.#returning === 0) return
     const winner = full ? this.#nextLane() : hasTurn(lane) ? lane : undefined
@@ -158,14 +158,14 @@ export class FairQueue {
     this.leave(lane, heldMs)
   }
 
-  /** A call that temporarily returned its slot does not want it any more. */
+  /** A call that temporarily returned its permit does not want it any more. */
   stayAway(lane: ServerQueue): void {
     lane.away--
   }
 
   /**
-   * Takes a slot again that was temporarily returned, or waits for it ahead of all calls that have not had one.
-   * @returns whether it has the slot already
+   * Takes a permit again that was temporarily returned, or waits for it ahead of all calls that have not had one.
+   * @returns whether it has the permit already
    */
   enterAgain(lane: ServerQueue, waiting: Waiting): boolean {
     lane.away--
@@ -207,7 +207,7 @@ export class FairQueue {
     return here === undefined ? overall : Math.max(here, overall ?? 0)
   }
 
-  /** Refuses all waiting calls, and all later ones. A call that takes its slot again gets it at once. */
+  /** Refuses all waiting calls, and all later ones. A call that takes its permit again gets it at once. */
   close(): void {
     this.#closed = true
     for (const lane of this.#lanes) {
@@ -298,7 +298,7 @@ export class FairQueue {
     back.granted()
   }
 
-  /** The server that gets the next slot of the gateway. Waiting for a server without a free slot earns no turns. */
+  /** The server that gets the next permit of the gateway. Waiting for a server without a free permit earns no turns. */
   #nextLane(): ServerQueue | undefined {
     let best: ServerQueue | undefined
     let bestPass = Infinity

@@ -2,7 +2,7 @@ import { HeldBy } from '../../core/held-by.ts'
 import { Heap, type Ranked } from './heap.ts'
 import { LinkedNode, LinkedList } from '../../core/linked-list.ts'
 
-/** Why a call gets no slot. */
+/** Why a call gets no permit. */
 export type Refusal =
   /** The queue of this server is full. */
   | 'server_full'
@@ -15,20 +15,20 @@ export type Refusal =
   | 'closed'
 
 export interface PrioritySemaphoreOptions {
-  /** Number of slots. */
+  /** Number of permits. */
   readonly permits: number
   /** Maximum number of waiting calls. */
   readonly bound: number
 }
 
-/** A call that waits for a slot. It is granted or refused once, and never after its removal. */
+/** A call that waits for a permit. It is granted or refused once, and never after its removal. */
 export abstract class Waiting extends LinkedNode {
   /** All three are used by the queue only. */
   lane: ServerQueue | undefined
   flow: ClientFlow | undefined
   order = 0
 
-  /** Called when it gets a slot. */
+  /** Called when it gets a permit. */
   abstract granted(): void
   abstract refused(reason: Refusal): void
 }
@@ -38,13 +38,13 @@ const MIN_SAMPLES = 16
 /** Weight of the latest observation. */
 const LATEST = 1 / 8
 
-/** A number of slots, and the average time they are held. */
+/** A number of permits, and the average time they are held. */
 export class PrioritySemaphore {
   permits: number
   bound: number
-  /** Slots in use. */
+  /** Permits in use. */
   taken = 0
-  /** Waiting calls, without those that take a slot again. */
+  /** Waiting calls, without those that take a permit again. */
   waiting = 0
   /** Sum of the weights of the clients with waiting calls. */
   weights = 0
@@ -101,19 +101,19 @@ export interface ClientFlow extends Ranked {
   order: number
 }
 
-/** The slots of one server, and the calls that wait for them. */
+/** The permits of one server, and the calls that wait for them. */
 export class ServerQueue extends PrioritySemaphore {
   readonly name: string
-  /** Calls that temporarily returned their slot and want it again. They go first and do not count as waiting. */
+  /** Calls that temporarily returned their permit and want it again. They go first and do not count as waiting. */
   readonly returning = new LinkedList<Waiting>()
-  /** Number of calls that temporarily returned their slot and do not want it again yet. */
+  /** Number of calls that temporarily returned their permit and do not want it again yet. */
   away = 0
   readonly flows = new Map<string, ClientFlow>()
   /** All flows. An empty one stays until its turn comes, so that leaving and coming back earns no turn. */
   readonly turns = new Heap<ClientFlow>()
   /** Virtual time: the pass of the latest turn. */
   virtual = 0
-  /** Per client, the number of slots held for its cancelled calls. */
+  /** Per client, the number of permits held for its cancelled calls. */
   readonly #held = new HeldBy()
 
   constructor(name: string, options: PrioritySemaphoreOptions) {
@@ -121,12 +121,12 @@ export class ServerQueue extends PrioritySemaphore {
     this.name = name
   }
 
-  /** Whether no call has a slot, waits for one, or may want one again. */
+  /** Whether no call has a permit, waits for one, or may want one again. */
   get isUnused(): boolean {
     return this.taken + this.waiting + this.returning.size + this.away === 0
   }
 
-  /** Cost of a turn in virtual time. Each slot held for a cancelled call costs the client once more. */
+  /** Cost of a turn in virtual time. Each permit held for a cancelled call costs the client once more. */
   costOf({ id, weight }: Client): number {
     return (1 + this.#held.of(id)) / weight
   }
@@ -150,7 +150,7 @@ export class ServerQueue extends PrioritySemaphore {
   }
 }
 
-/** Whether the server has a free slot for a waiting call. */
+/** Whether the server has a free permit for a waiting call. */
 export function hasTurn(lane: ServerQueue): boolean {
   return lane.taken < lane.permits && (lane.waiting > 0 || lane.returning.size > 0)
 }

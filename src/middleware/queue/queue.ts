@@ -18,7 +18,7 @@ export interface QueueOptions {
   readonly deadlines: Deadlines
 }
 
-/** Methods without a slot: `tasks/result` stays open as long as the task runs, and a cancellation frees a slot. */
+/** Methods without a permit: `tasks/result` stays open as long as the task runs, and a cancellation frees a permit. */
 const WITHOUT_PERMIT: ReadonlySet<string> = new Set(['tasks/result', 'tasks/cancel'])
 
 /** Bounds of the delay given to refused calls, and the delay while latencies are unknown. */
@@ -30,8 +30,8 @@ export interface QueueMiddlewareOptions {
 
 /**
  * Limits the concurrent calls of each server, and of all servers together. Further calls wait for their turn. With a
- * free slot, no call waits. A call returns its slot while its client is being asked. The slot of a cancelled call is
- * held until its server has finished it; its client does not wait for that.
+ * free permit, no call waits. A call returns its permit while its client is being asked. The permit of a cancelled call
+ * is held until its server has finished it; its client does not wait for that.
  */
 export function queue({ limiter }: QueueMiddlewareOptions): CallMiddleware {
   return next => async (exchange, route) => {
@@ -64,7 +64,7 @@ export function queue({ limiter }: QueueMiddlewareOptions): CallMiddleware {
   }
 }
 
-/** The slots of this process: for each server, and in total. */
+/** The permits of this process: for each server, and in total. */
 export class ConcurrencyLimiter {
   #options: QueueOptions
   readonly #queue: FairQueue
@@ -78,7 +78,7 @@ export class ConcurrencyLimiter {
     this.#arrange(options)
   }
 
-  /** Applies other limits. Calls keep their slots. Calls that wait for a removed server are refused. */
+  /** Applies other limits. Calls keep their permits. Calls that wait for a removed server are refused. */
   reconfigure(options: Omit<QueueOptions, 'deadlines'>): void {
     this.#options = { ...this.#options, ...options }
     const names = new Set(options.servers.map(({ name }) => name))
@@ -96,7 +96,7 @@ export class ConcurrencyLimiter {
     }
   }
 
-  /** Number of calls with a slot. */
+  /** Number of calls with a permit. */
   get taken(): number {
     return this.#queue.taken
   }
@@ -118,8 +118,8 @@ export class ConcurrencyLimiter {
   }
 
   /**
-   * Holds the server's slot until it has finished a cancelled call. `since`: when the call got it; `undefined`: it has
-   * none at the moment.
+   * Holds the server's permit until it has finished a cancelled call. `since`: when the call got it; `undefined`: it
+   * has none at the moment.
    */
   hold(lane: ServerQueue, clientId: string, unfinished: Unfinished, since: number | undefined): void {
     const now = performance.now()
@@ -129,7 +129,7 @@ export class ConcurrencyLimiter {
     unfinished.onEnd(() => this.#queue.release(lane, clientId, performance.now() - from))
   }
 
-  /** Resolves when the call has a slot. @throws GatewayError `overloaded`, `shutting_down`, `cancelled` */
+  /** Resolves when the call has a permit. @throws GatewayError `overloaded`, `shutting_down`, `cancelled` */
   async wait(lane: ServerQueue, exchange: Exchange): Promise<void> {
     const since = performance.now()
     const timeoutMs = this.#timeouts.get(lane) ?? 0
@@ -151,7 +151,7 @@ export class ConcurrencyLimiter {
     }
   }
 
-  /** As `leave`, for a call that may want a slot again. `enterAgain` or `stayAway` follows. */
+  /** As `leave`, for a call that may want a permit again. `enterAgain` or `stayAway` follows. */
   leaveForNow(lane: ServerQueue, heldMs: number): void {
     this.#queue.leaveForNow(lane, heldMs)
   }
@@ -161,7 +161,8 @@ export class ConcurrencyLimiter {
   }
 
   /**
-   * A slot for a call that returned its own. `undefined`: it has it already; otherwise the returned turn waits for it.
+   * A permit for a call that returned its own. `undefined`: it has it already; otherwise the returned turn waits for
+   * it.
    */
   enterAgain(lane: ServerQueue): Turn | undefined {
     const turn = new Turn(this.#queue, refusal => this.#refused(lane, refusal))
@@ -208,7 +209,7 @@ export class ConcurrencyLimiter {
 class Turn extends Waiting implements Deadline {
   heapIndex: number | undefined
   due: number | undefined
-  /** Resolves when it has a slot. */
+  /** Resolves when it has a permit. */
   readonly came: Promise<void>
   readonly #queue: FairQueue
   readonly #toError: (refusal: Refusal | 'timeout') => GatewayError
@@ -226,7 +227,7 @@ class Turn extends Waiting implements Deadline {
     })
   }
 
-  /** Whether it has a slot, even if `came` has not been handled yet. */
+  /** Whether it has a permit, even if `came` has not been handled yet. */
   get hasPermit(): boolean {
     return this.#granted
   }
@@ -246,7 +247,7 @@ class Turn extends Waiting implements Deadline {
 
   /** Leaves the queue, if it is still waiting. */
   leave(error?: GatewayError): void {
-    // First, so that no slot is granted to it afterwards.
+    // First, so that no permit is granted to it afterwards.
     this.#queue.remove(this)
     if (error) this.#reject(error)
     else this.#resolve()
@@ -254,8 +255,8 @@ class Turn extends Waiting implements Deadline {
 }
 
 /**
- * A call whose client can be asked. Its slot is free while its client is being asked, and it is first in the queue when
- * the answer arrives.
+ * A call whose client can be asked. Its permit is free while its client is being asked, and it is first in the queue
+ * when the answer arrives.
  */
 class Interruptible extends Delegate {
   readonly #lane: ServerQueue
@@ -299,7 +300,7 @@ class Interruptible extends Delegate {
     this.#limiter.leaveForNow(this.#lane, now - this.#since)
   }
 
-  /** The server continues when it gets the answer, so the answer waits for the slot. */
+  /** The server continues when it gets the answer, so the answer waits for the permit. */
   async #comeBack(): Promise<void> {
     if (this.#state === 'returning') await this.#turn?.came
     if (this.#state !== 'asking') return

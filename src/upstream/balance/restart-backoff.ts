@@ -74,7 +74,7 @@ export function inCrashLoop(server: string, inARow: number, last: GatewayError):
   const times = inARow === 1 ? 'a start' : `${inARow} starts in a row`
   return new GatewayError(
     last.code,
-    `Server "${server}" is in a crash loop: ${times} failed or did not last ${LASTED_MS / 1000} s, so it is tried every ${LOOP_MS / 60_000} minutes only. The last time: ${last.message}`,
+    `Server "${server}" is in a crash loop: ${times} failed or did not last ${LASTED_MS / 1000} s, so it is started every ${LOOP_MS / 60_000} minutes only. The last failure: ${last.message}`,
     { server, cause: last.cause, repeats: last },
   )
 }

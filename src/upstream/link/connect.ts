@@ -39,7 +39,7 @@ export async function connect(options: ConnectOptions, wish: Era, known: Spoken)
     try {
       return await connectAt(other, options, wish, UNKNOWN)
     } catch (second) {
-      options.logger.debug('The server cannot be reached in the other way either.', {
+      options.logger.debug('The server cannot be reached over the other transport either.', {
         transport: other.kind,
         cause: describeError(second),
       })
@@ -107,7 +107,7 @@ async function attempt(
     if (!link.usable)
       throw new GatewayError(
         'upstream_closed',
-        `Server "${options.server.name}" left right after the handshake.`,
+        `Server "${options.server.name}" closed the connection right after the handshake.`,
         { server: options.server.name },
       )
     return { link, shown }

@@ -41,7 +41,10 @@ export class Guarded implements Receiver {
       report(this.#link.logger, error)
       const id = stream ?? endsId(text)
       if (id !== undefined)
-        this.onFailure(id, protocolError(this.#link.server.name, 'a message that could not be dealt with'))
+        this.onFailure(
+          id,
+          protocolError(this.#link.server.name, 'a message that the gateway could not handle'),
+        )
     }
   }
 
@@ -93,7 +96,7 @@ export async function unfailing<T>(logger: Logger, work: Promise<T>): Promise<T 
 }
 
 function report(logger: Logger, error: unknown): void {
-  logger.error('What the server sent could not be dealt with.', {
+  logger.error('A message of the server could not be handled.', {
     cause: describeError(error),
     stack: (error as Error | undefined)?.stack,
   })

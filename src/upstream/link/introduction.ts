@@ -42,7 +42,7 @@ function bounded(server: string, what: string, text: string, maxChars: number): 
   if (found !== undefined)
     throw new GatewayError(
       'upstream_protocol',
-      `The "${what}" of server "${server}" are ${found}. Fix: let the server say less of itself.`,
+      `The "${what}" of server "${server}" are ${found}. Fix: shorten them in the server.`,
       { server, delivery: 'answered' },
     )
 }

@@ -37,7 +37,7 @@ export function cancelled(server: string, delivery: Delivery = 'unknown'): Gatew
 export function oversized(server: string, method: string, chars: number): GatewayError {
   return new GatewayError(
     'too_large',
-    `Server "${server}" answered ${method} with ${chars} characters; at most ${MAX_OWN_ANSWER_CHARS} are accepted. Fix: let the server say it in smaller pages.`,
+    `Server "${server}" answered ${method} with ${chars} characters; at most ${MAX_OWN_ANSWER_CHARS} are accepted. Fix: let the server send smaller pages.`,
     { server, delivery: 'answered' },
   )
 }

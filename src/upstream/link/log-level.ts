@@ -30,7 +30,7 @@ export class LogLevel {
         // The next request for a level sends it again. A new link gets the level when it is opened.
         if (this.#level === level) this.#level = undefined
         if (this.#link.usable)
-          logger.warn('The server did not take the log level.', { level, cause: describeError(error) })
+          logger.warn('The server rejected the log level.', { level, cause: describeError(error) })
       })
   }
 }

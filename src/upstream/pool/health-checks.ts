@@ -72,7 +72,10 @@ export class HealthChecks {
       replica.health.checkBegan(now)
       this.#check(replica)
         .catch((error: unknown) =>
-          logger.warn('A check went wrong.', { replica: replica.name, cause: describeError(error) }),
+          logger.warn('A health check could not be completed.', {
+            replica: replica.name,
+            cause: describeError(error),
+          }),
         )
         .finally(() => this.#checking.delete(replica))
     }
@@ -85,7 +88,7 @@ export class HealthChecks {
     const now = monotonicNow()
     if (failure === undefined) {
       if (!replica.health.checkPassed(now)) return
-      logger.info('The replica is back.', { replica: replica.name })
+      logger.info('The replica is healthy again and gets calls.', { replica: replica.name })
       onChanged()
     } else if (replica.health.checkFailed(failure, now) && !ejected) this.#ill(replica)
   }

@@ -37,7 +37,7 @@ export class ProcessReplacement {
     if (this.#above?.link !== link) this.#above = { link, openMs }
     if (this.#running || now < this.#notBefore) return false
     const { logger, server } = this.#options
-    logger.warn('The server uses more memory than it may; another process takes its place.', {
+    logger.warn('The server exceeds "memoryLimit"; its process is replaced.', {
       used: readableBytes(bytes),
       allowed: readableBytes(server.memoryLimitBytes),
     })
@@ -61,7 +61,7 @@ export class ProcessReplacement {
     } catch (error) {
       this.#notBefore = now() + this.#loop.startFailed()
       if (!(error instanceof GatewayError && error.code === 'shutting_down'))
-        this.#options.logger.warn('There is no other process yet; the old one goes on.', {
+        this.#options.logger.warn('The new process could not be started; the old one stays in use.', {
           cause: describeError(error),
         })
       return

@@ -98,7 +98,7 @@ class RetiringLink implements Deadline {
 function replaced(server: string): GatewayError {
   return new GatewayError(
     'upstream_closed',
-    `Server "${server}" used more memory than it may, and its process was replaced; it was ended ${LONGEST_MS / 1000} s later, with this call. Try again, or raise "memoryLimit" of this server.`,
+    `Server "${server}" exceeded "memoryLimit", and its process was replaced; it was ended ${LONGEST_MS / 1000} s later, with this call. Try again, or raise "memoryLimit" of this server.`,
     { server, delivery: 'unknown' },
   )
 }

@@ -205,7 +205,7 @@ class Reserve implements Deadline {
       server.idleMs === 0 ? Infinity : server.idleMs - (now - Math.max(lastUse(), this.#filledAt))
     if (this.#wanted && (idleMs <= 0 || this.#replica.drained)) {
       this.#wanted = false
-      logger.debug('Processes that waited are ended.', { processes: this.#waiting.length })
+      logger.debug('The warm processes are ended.', { processes: this.#waiting.length })
       while (this.discard());
     }
     if (!this.#wanted || this.#closing.signal.aborted) return
@@ -241,7 +241,7 @@ class Reserve implements Deadline {
     // Otherwise the server has become idle, or has been closed, during the start.
     if (!this.#wanted) return this.#end(link)
     this.#waiting.push({ ...opened, since: monotonicNow() })
-    logger.debug('A process waits to be used.', { waiting: this.#waiting.length })
+    logger.debug('A warm process is ready.', { waiting: this.#waiting.length })
   }
 
   #lost(link: Link, error: GatewayError): void {

@@ -22,7 +22,7 @@ import {
 
 const CALL = '{"name":"a__t","arguments":{}}'
 const DONE = '"result":{"content":[{"type":"text","text":"done"}]}'
-const GONE = 'the credentials of \\"ci\\" count no more'
+const GONE = 'the credentials of \\"ci\\" are no longer valid'
 const as = (name: string): ClientOptions => ({ headers: bearer(keyOf(name)) })
 
 type File = Readonly<Record<string, unknown>> & { readonly gateway?: Readonly<Record<string, unknown>> }

@@ -328,3 +328,31 @@ it('what is replaced while a view is being made is in that view', async () => {
   for (const each of [name, 'a', views.named('a', 'l')]) expect(views.view(each)?.count('tools')).toBe(1)
   views.close()
 })
+
+it('a replacement that fails is tried again until it succeeds, but not under another configuration', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const { views, set, snapshots } = await make({})
+  set('a', ['x'])
+  views.view(WHOLE)
+  set('a', ['y'])
+  const get = vi.spyOn(snapshots, 'get').mockImplementationOnce(() => {
+    throw new Error('a defect')
+  })
+  await expect(views.rebuild()).rejects.toThrow('a defect')
+  expect(views.view(WHOLE)?.tool('a__x')).toBeDefined()
+  await vi.advanceTimersByTimeAsync(1000)
+  await views.upToDate
+  expect(views.view(WHOLE)?.tool('a__y')).toBeDefined()
+  expect(vi.getTimerCount()).toBe(0)
+
+  set('a', ['z'])
+  get.mockImplementationOnce(() => {
+    throw new Error('a defect')
+  })
+  await expect(views.rebuild()).rejects.toThrow('a defect')
+  expect(vi.getTimerCount()).toBe(1)
+  views.supersede()
+  expect(vi.getTimerCount()).toBe(0)
+  views.close()
+})

@@ -198,7 +198,11 @@ describe.runIf(hasRedis())('redis', () => {
     // A connection that was accepted just before the end may break once more; each change is said once.
     const changes = lines.filter(line => !line.includes('has lost its content'))
     const said = changes.map(line =>
-      line.endsWith(' is there again.') ? 'back' : line.includes(' cannot be reached: ') ? 'gone' : line,
+      line.endsWith(' can be reached again.')
+        ? 'back'
+        : line.includes(' cannot be reached: ')
+          ? 'gone'
+          : line,
     )
     expect(said.slice(0, 2)).toEqual(['gone', 'back'])
     expect(said).toEqual(said.map((_, at) => (at % 2 === 0 ? 'gone' : 'back')))
