@@ -3,7 +3,7 @@ import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 
-/** What docs/architecture.md says of the parts and who may know whom, held against the code. */
+/** What docs/architecture.md says of the parts and what each may import, held against the code. */
 
 const SRC = fileURLToPath(new URL('../src', import.meta.url))
 

@@ -41,7 +41,7 @@ async function sendUnread(
   return socket
 }
 
-/** Lets the server log so many records while no call is in flight, so that they are for everyone. */
+/** Lets the server log so many records while no call is in flight, so that they are for all sessions. */
 async function logs(client: LegacySession, count: number, bytes: number): Promise<void> {
   expect(await client.request('2', 'tools/call', callText('log_later', { count, bytes }))).toContain('done')
   await untilSent(client, count)
