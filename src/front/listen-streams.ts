@@ -9,14 +9,14 @@ import type { ClientStream, ClientStreams } from './client-streams.ts'
 
 /** Receives updates of resources and tasks. `params` is raw JSON. */
 export interface Subscriber {
+  readonly principal: Principal
+  /** The view of its client by the configuration in effect. */
+  readonly view: string
   notify(method: string, params: string | undefined): void
 }
 
 /** A listen stream that is open, or is about to be. It is also the subscriber for what its client listens to. */
 export interface ListenStream extends Holding, Subscriber {
-  readonly principal: Principal
-  /** The view of its client. */
-  readonly view: string
   /** Called when lists of its view have changed. */
   listsChanged(kinds: readonly ListKind[]): void
   /** Ends it with a result. */

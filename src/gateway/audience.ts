@@ -73,7 +73,7 @@ export class Audience {
     const after = await catalog.views.made(listener.view)
     if (!after || after === before || !this.#isThere(listener)) return
     const isOwner = (server: string, uri: string): boolean => router.ownerOf(listener, uri) === server
-    this.#runtime.subscriptions.retain(listener, listener.view, isOwner)
+    this.#runtime.subscriptions.retain(listener, isOwner)
     const kinds = before ? await changed(before, after) : []
     if (kinds.length === 0 || !this.#isThere(listener)) return
     if ('listsChanged' in listener) listener.listsChanged(kinds)

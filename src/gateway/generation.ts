@@ -93,6 +93,7 @@ export class Generation {
       taskListeners,
       legacyTasks,
       subscriptions,
+      inEffect: runtime.catalog,
       usage: this.quotas && new UsageResource(this.quotas),
       call,
       authorized: (exchange, route) => checkCall(exchange, route, onDecision),

@@ -6,7 +6,7 @@ import type { Conversation, Exchange, JsonObject, Outcome } from '../core/exchan
 import type { Logger } from '../core/logger.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { inTurns } from '../core/slices.ts'
-import { MAX_URI_CHARS, uriProblem } from '../core/uri-readings.ts'
+import { MAX_URI_CHARS } from '../core/uri-readings.ts'
 import type { ListKind, Route } from '../core/route.ts'
 import { cachingMembers } from '../protocol/caching.ts'
 import { knowsTasks, TASKS } from '../protocol/capabilities.ts'
@@ -18,12 +18,15 @@ import type { TaskIds } from '../tasks/task-ids.ts'
 import type { ListenedTask, TaskListeners } from '../relay/task-listeners.ts'
 import type { Subscriptions } from '../relay/subscriptions.ts'
 import type { Subscriber } from '../relay/updates.ts'
+import { checkUri, notFound } from './named-uri.ts'
 import { unknownName } from './unknown-name.ts'
 
 export interface RouterOptions {
   readonly catalog: Catalog
   readonly resourceOwners: ResourceOwners
   readonly subscriptions: Subscriptions
+  /** The catalogue of the configuration in effect. */
+  readonly inEffect: () => Catalog
   /** Ids of tasks of the modern extension. */
   readonly taskIds: TaskIds
   readonly taskListeners: TaskListeners
@@ -156,7 +159,7 @@ export class Router {
     // All at once, so that a modern server is asked for one stream.
     const heard = await Promise.all(
       found.flat().map(({ uri, route }) =>
-        this.#options.subscriptions.subscribe(exchange, route, subscriber).then(
+        this.#subscribed(exchange, route, subscriber).then(
           ({ kind }) => (kind === 'error' ? [] : [uri]),
           (error: unknown) => this.#unheard(uri, error),
         ),
@@ -197,7 +200,20 @@ export class Router {
   async #subscribe(exchange: Exchange, uri: unknown): Promise<Outcome> {
     const route = await this.#located(exchange, uri)
     this.#options.authorized(exchange, route)
-    return await this.#options.subscriptions.subscribe(exchange, route, conversationOf(exchange))
+    return await this.#subscribed(exchange, route, conversationOf(exchange))
+  }
+
+  /** Subscribes to what was found by the view of a request. A reload may have given the subscriber another meanwhile. */
+  async #subscribed(exchange: Exchange, route: Route, subscriber: Subscriber): Promise<Outcome> {
+    const { subscriptions, inEffect, catalog } = this.#options
+    const outcome = await subscriptions.subscribe(exchange, route, subscriber)
+    if (inEffect() === catalog && subscriber.view === exchange.view) return outcome
+    const view = inEffect().view(subscriber.view)
+    const has = (server: string, uri: string) =>
+      view && this.#ownerOf(view, subscriber, uri)?.server === server
+    if (has(route.server, route.exposed)) return outcome
+    subscriptions.retain(subscriber, (server, uri) => has(server, uri) === true)
+    return notFound(route.exposed)
   }
 
   async #named(exchange: Exchange, kind: 'tools' | 'prompts', name: unknown): Promise<Route> {
@@ -223,11 +239,7 @@ export class Router {
       const isFound = (now: View | undefined): boolean => now?.listed(uri) !== undefined
       view = (await this.#options.catalog.complete(exchange.view, exchange, isFound)) ?? view
     }
-    const route = this.#ownerOf(view, exchange, uri)
-    if (route) return route
-    throw new GatewayError('resource_not_found', `Resource not found: ${uri.slice(0, 500)}`, {
-      data: { uri },
-    })
+    return this.#ownerOf(view, exchange, uri) ?? notFound(uri)
   }
 
   /** The servers that have a resource, by what is known now. */
@@ -326,14 +338,6 @@ function conversationOf(exchange: Exchange): Conversation {
     'unknown_method',
     `${exchange.request.method} needs a session; use subscriptions/listen instead.`,
   )
-}
-
-/** @throws GatewayError `invalid_params` for what is no URI that every server reads in one way */
-function checkUri(uri: unknown): asserts uri is string {
-  if (typeof uri !== 'string') throw new GatewayError('invalid_params', '"uri" must be a string.')
-  const problem = uriProblem(uri)
-  if (problem !== undefined)
-    throw new GatewayError('invalid_params', `The URI ${problem}. Send it as the server lists it.`)
 }
 
 function unknownMethod(method: string): GatewayError {

@@ -75,6 +75,7 @@ export class Runtime {
   readonly taskIds: TaskIds
   readonly legacyTasks: LegacyTasks
   readonly suspendedCalls: SuspendedCalls
+  readonly catalog: () => Catalog
   readonly #staleLists: StaleLists
   readonly #sharing: CacheSharing
   readonly #equivalence: Equivalence
@@ -93,6 +94,7 @@ export class Runtime {
     this.store = store
     this.logger = logger
     this.serverInfo = serverInfo
+    this.catalog = catalog
 
     this.#clientLinks = new LinksPerClient(gateway.maxLinksPerClient)
     this.leases = new LimitLeases({ store, logger, clock: CLOCK, failureMode: gateway.quotaFailureMode })
@@ -131,7 +133,9 @@ export class Runtime {
       receivesUpdates: (view, server, own) => catalog().view(view)?.receivesUpdates(server, own) ?? false,
       onMissed: server => this.lists.refreshSoon(server),
     })
+    const sees = (view: string, server: string) => catalog().view(view)?.servers.has(server) ?? false
     this.taskListeners = new TaskListeners({
+      sees,
       pool: server => this.poolOf(server),
       listenOf: link => this.subscriptions.listenOf(link),
       logger,
@@ -142,7 +146,7 @@ export class Runtime {
       taskListeners: this.taskListeners,
       onListChanged: link => this.#listChanged(link),
       onResourceChanged: (server, uri) => this.cache.resourceChanged(server, uri),
-      sees: (view, server) => catalog().view(view)?.servers.has(server) ?? false,
+      sees,
     })
     this.listChanges = new ListChanges(() => this.relay.conversations)
 

@@ -16,8 +16,6 @@ import { keyOf, type Topic, type TopicTable } from './topics.ts'
 export interface Subscription {
   /** The URI in the subscriber's request. */
   readonly exposed: string
-  /** The view with whose rights it was made. */
-  readonly view: string
   readonly caller: Caller
 }
 
@@ -138,7 +136,8 @@ export class ResourceUpdates {
       // The comparison of long names takes time, too.
       yield
       if (!isPartOf(own, uri)) continue
-      for (const [subscriber, { exposed, view }] of subscribers) {
+      for (const [subscriber, { exposed }] of subscribers) {
+        const { view } = subscriber
         let mayHear = hears.get(view)
         // A subscriber may lack the rights to a part of a subscribed resource.
         if (mayHear === undefined) hears.set(view, (mayHear = this.#receivesUpdates(view, name, uri)))

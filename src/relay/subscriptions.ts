@@ -55,11 +55,10 @@ export class Subscriptions {
    */
   async subscribe(exchange: Exchange, route: Route, subscriber: Subscriber): Promise<Outcome> {
     exchange.trace.found(route)
-    const { conversation, principal, features, protocolVersion, view } = exchange
+    const { conversation, principal, features, protocolVersion } = exchange
     // Not the exchange, which would be kept in memory as long as the subscription.
     const wish = {
       exposed: route.exposed,
-      view,
       caller: { conversation, principal, features, protocolVersion },
     }
     const { maxPerSubscriber } = this
@@ -127,13 +126,11 @@ export class Subscriptions {
    * Applies the new view of a subscriber: it keeps the subscriptions for which `mayHear` is true, by server and the URI
    * in its request.
    */
-  retain(subscriber: Subscriber, view: string, mayHear: (server: string, uri: string) => boolean): void {
+  retain(subscriber: Subscriber, mayHear: (server: string, uri: string) => boolean): void {
     for (const subscription of this.#subscriptions.by(subscriber)) {
       const wish = subscription.subscribers.get(subscriber)
-      if (!wish) continue
-      if (mayHear(subscription.slot.server.name, wish.exposed))
-        subscription.subscribers.set(subscriber, { ...wish, view })
-      else this.#remove(subscription, subscriber)
+      if (wish && !mayHear(subscription.slot.server.name, wish.exposed))
+        this.#remove(subscription, subscriber)
     }
   }
 

@@ -25,6 +25,8 @@ export interface TaskListenersOptions {
   readonly pool: (server: string) => Pool
   readonly listenOf: (link: Link) => UpstreamListen | undefined
   readonly logger: Logger
+  /** Whether clients of a view see a server. */
+  readonly sees: (view: string, server: string) => boolean
 }
 
 /**
@@ -113,7 +115,8 @@ export class TaskListeners {
     }
     const plain = inputRequests === undefined ? text : withMembers(text, { inputRequests })
     for (const [subscriber, exposed] of listened.subscribers)
-      subscriber.notify('notifications/tasks', withMembers(plain, { taskId: JSON.stringify(exposed) }))
+      if (this.#options.sees(subscriber.view, link.server.name))
+        subscriber.notify('notifications/tasks', withMembers(plain, { taskId: JSON.stringify(exposed) }))
     if (isFinal(status)) this.#listened.drop(listened)
   }
 

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { Cancellation } from '../../src/core/cancellation.ts'
 import type { Exchange } from '../../src/core/exchange.ts'
+import { ANONYMOUS } from '../../src/core/principal.ts'
 import { Router, type RouterOptions } from '../../src/gateway/router.ts'
 
 /** How long the look-up of one resource takes. */
@@ -28,6 +29,7 @@ test('a stream that names many resources lets everything else have its turn betw
     principal: { id: '' },
     cancellation: new Cancellation(),
   } as unknown as Exchange
+  const ANYONE = { principal: ANONYMOUS, view: '' }
   const uris = Array.from({ length: 20 }, (_, at) => `x://${at}`)
   const seen: number[] = []
   const watch = (): void => {
@@ -35,7 +37,7 @@ test('a stream that names many resources lets everything else have its turn betw
     if (lookUps < uris.length) setImmediate(watch)
   }
   setImmediate(watch)
-  expect(await router.subscribe(exchange, uris, { notify: () => undefined })).toEqual([])
+  expect(await router.subscribe(exchange, uris, { ...ANYONE, notify: () => undefined })).toEqual([])
   const most = Math.max(...seen.map((count, at) => count - (seen[at - 1] ?? 0)))
   expect(most, 'look-ups without a pause').toBeLessThanOrEqual(2)
 })

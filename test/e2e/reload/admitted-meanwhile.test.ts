@@ -112,6 +112,41 @@ test('a session of the deprecated transport that is admitted meanwhile has the r
   stream.destroy()
 })
 
+test('a subscription that is asked for before a reload and made after it is refused where its resource is denied', async () => {
+  await using a = await scriptedHttp({ sessions: true })
+  a.results.set('resources/list', '{"resources":[{"uri":"x:y","name":"y"},{"uri":"x:z","name":"z"}]}')
+  a.results.set('resources/unsubscribe', '{}')
+  const file = (match: string) => ({
+    mcpServers: { a: a.entry },
+    clients: withKeys({ ci: { default: 'allow', rules: [{ effect: 'deny', match: [match] }] } }),
+  })
+  await using running = await startGateway(file('a/none'))
+  const { gateway, origin } = running
+  await gateway.warmUp()
+  const session = await LegacySession.open(origin, AS_CI)
+  const stream = await session.listen()
+  const [denied, allowed] = ['x:y', 'x:z'].map((uri, at) =>
+    session.request(`${at}`, 'resources/subscribe', `{"uri":"${uri}"}`),
+  )
+  const asked = await Promise.all(
+    ['x:y', 'x:z'].map(uri =>
+      a.requests.take(
+        ({ method, params }) => method === 'resources/subscribe' && params.includes(uri),
+        `the subscription to ${uri}`,
+      ),
+    ),
+  )
+  await reload(gateway, file('resource:a/x:y'))
+  for (const request of asked) request.answer('"result":{}')
+  expect(await denied).toContain('Resource not found')
+  expect(await allowed).toContain('"result":{}')
+  for (const uri of ['x:y', 'x:z'])
+    a.say(`{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"${uri}"}}`)
+  const heard = await stream.events.take(({ data }) => data.includes('resources/updated'), 'an update')
+  expect(heard.data).toContain('x:z')
+  stream.destroy()
+})
+
 test('a client on stdio that is removed while its view is made is not served', async () => {
   await using served = await withServer()
   const { gateway, mcpServers } = served

@@ -66,6 +66,7 @@ function sceneOf(
   }
 }
 
+const ANYONE = { principal: ANONYMOUS, view: '' }
 const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
 
 test('a server that floods updates of one resource is heard by all its subscribers, with pauses, and each hears the last one', async () => {
@@ -74,6 +75,7 @@ test('a server that floods updates of one resource is heard by all its subscribe
   const told = new Map<Subscriber, number>()
   const subscribers = Array.from({ length: 500 }, () => {
     const subscriber: Subscriber = {
+      ...ANYONE,
       notify: () => {
         notified++
         told.set(subscriber, (told.get(subscriber) ?? 0) + 1)
@@ -103,6 +105,7 @@ test('a server that tells of ever other parts of a resource keeps no more than a
   const { subscribe, update } = sceneOf()
   const uris: string[] = []
   await subscribe('u://x', {
+    ...ANYONE,
     notify: (_, params) => {
       uris.push((JSON.parse(params ?? '') as { uri: string }).uri)
       const until = performance.now() + 0.05
@@ -123,6 +126,7 @@ test('updates of one resource that say different things are all told, also while
   const { subscribe, update } = sceneOf()
   const told: unknown[] = []
   await subscribe('u://x', {
+    ...ANYONE,
     notify: (_, params) => {
       told.push((JSON.parse(params ?? '') as { _meta: { n: number } })._meta.n)
       // The first one fills a slice: the others wait.
@@ -138,7 +142,10 @@ test('updates of one resource that say different things are all told, also while
 test('few updates are told at once, in the order in which they came', async () => {
   const { subscribe, update } = sceneOf()
   const uris: unknown[] = []
-  const subscriber: Subscriber = { notify: (_, params) => void uris.push(JSON.parse(params ?? '')) }
+  const subscriber: Subscriber = {
+    ...ANYONE,
+    notify: (_, params) => void uris.push(JSON.parse(params ?? '')),
+  }
   await subscribe('u://a', subscriber)
   await subscribe('u://b/', subscriber)
   update('u://b/c')
@@ -150,7 +157,7 @@ test('few updates are told at once, in the order in which they came', async () =
 
 test('a session that subscribes to more resources than it may is told the limit, also when it asks for all at once', async () => {
   const { subscriptions, subscribe } = sceneOf(3)
-  const one: Subscriber = { notify: () => undefined }
+  const one: Subscriber = { ...ANYONE, notify: () => undefined }
   const outcomes = await Promise.allSettled(
     ['a', 'b', 'c', 'd', 'e'].map(uri => subscribe(`u://${uri}`, one)),
   )
@@ -164,7 +171,7 @@ test('a session that subscribes to more resources than it may is told the limit,
   await expect(subscribe('u://d', one)).rejects.toThrow('"gateway.listen.maxResources"')
   // Again is no more.
   await subscribe('u://a', one)
-  await subscribe('u://d', { notify: () => undefined })
+  await subscribe('u://d', { ...ANYONE, notify: () => undefined })
   expect(subscriptions.size).toBe(4)
   subscriptions.leave(one)
   expect(subscriptions.size).toBe(1)
@@ -179,7 +186,7 @@ test('a session before a server that acknowledges late is subscribed to as many 
       return () => clearTimeout(timer)
     },
   })
-  const one: Subscriber = { notify: () => undefined }
+  const one: Subscriber = { ...ANYONE, notify: () => undefined }
   const asked: Promise<unknown>[] = []
   for (let at = 0; at < 100; at++) {
     asked.push(subscribe(`u://${at}`, one))
@@ -230,6 +237,7 @@ test('a subscriber that moves to another slot while an update waits for it is to
       subscriber,
     )
   const subscriberOf = (name: 'one' | 'two'): Subscriber => ({
+    ...ANYONE,
     notify: (_, params) => {
       heard[name].push((JSON.parse(params ?? '') as { uri: string }).uri)
       const until = performance.now() + 1
@@ -255,7 +263,7 @@ test('a subscriber that moves to another slot while an update waits for it is to
 test('what is wanted of a slot is found in one pass over the URI, however many are wanted and however their lengths differ', () => {
   const slot = { server: SERVER, pin: () => undefined, unpin: () => undefined } as unknown as LinkSlot
   const table = new TopicTable<number>()
-  const subscriber: Subscriber = { notify: () => undefined }
+  const subscriber: Subscriber = { ...ANYONE, notify: () => undefined }
   const covering = (uri: string): string[] => {
     const found: string[] = []
     for (const wanted of table.near(slot, uri)) if (isPartOf(wanted.own, uri)) found.push(wanted.own)
