@@ -3,7 +3,7 @@ import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 
-/** What docs/architecture.md says of the parts and who may know whom, held against the code. */
+/** What docs/architecture.md says of the parts and what each may import, held against the code. */
 
 const SRC = fileURLToPath(new URL('../src', import.meta.url))
 
@@ -339,7 +339,7 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
     reason: 'one lease: what is taken, handed out, charged and given back is one sum',
   },
   'catalog/views': {
-    lines: 400,
+    lines: 410,
     reason: 'one table of views: made, found by name, replaced, and taken over from another configuration',
   },
   'catalog/view': {

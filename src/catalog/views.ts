@@ -11,6 +11,7 @@ import type { ClientKind } from '../protocol/client-kind.ts'
 import { sameCaching } from './freshness.ts'
 import type { Member, EndpointCatalog } from './endpoint-catalog.ts'
 import { merging } from './merging.ts'
+import { Retries } from './retries.ts'
 import { sameLists, haveSameResources, type ServerSnapshot } from './snapshot.ts'
 import { changedKinds, View, type Pages } from './view.ts'
 import {
@@ -80,6 +81,7 @@ export class Views {
   #replacement: Promise<void> | undefined
   /** Resolves when the last requested replacement is done. */
   #latest: Promise<void> | undefined
+  readonly #retries = new Retries(() => void this.rebuild().catch(() => {}))
   #comparing = false
   #superseded = false
   #closed = false
@@ -176,6 +178,7 @@ export class Views {
   /** Stops notifications of changes. A request for an outdated view still builds it again. */
   supersede(): void {
     this.#superseded = true
+    this.#retries.close()
     this.#outdated.clear()
   }
 
@@ -227,15 +230,17 @@ export class Views {
 
   /**
    * Replaces the views of servers whose lists have changed, then notifies the clients whose lists differ. Until then
-   * the former views serve. @throws the error of the building; nothing is replaced then
+   * the former views serve. @throws the error of the building; nothing is replaced then, and a retry is scheduled
    */
   rebuild(): Promise<void> {
     if (!this.#replacement) {
       this.#replacement = this.#renewal.do(() => this.#replacing())
-      const done = (): void => {
+      const done = (hasFailed: boolean | void): void => {
         if (this.#latest === latest) this.#latest = undefined
+        if (!hasFailed) this.#retries.cancel(WHOLE)
+        else if (!this.#superseded && !this.#closed) this.#retries.later(WHOLE)
       }
-      const latest = this.#replacement.then(done, done)
+      const latest = this.#replacement.then(done, () => done(true))
       this.#latest = latest
     }
     return this.#replacement
@@ -297,6 +302,7 @@ export class Views {
 
   close(): void {
     this.#closed = true
+    this.#retries.close()
   }
 
   #isEndpoint(name: string): boolean {

@@ -13,6 +13,7 @@ import { ReloadQueue } from './reload-queue.ts'
 import { reportOf, type ReloadReport } from './reload-report.ts'
 import { Runtime } from './runtime.ts'
 import { inFlightAtDrained, readinessOf, statusOf, type ServerStatus } from './status.ts'
+import { showLatest, takeOver } from './take-over.ts'
 import type { CountersOf } from '../cache/stats.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import { planReload, type ReloadPlan } from '../config/source/reload-plan.ts'
@@ -112,10 +113,11 @@ export class Gateway extends ClientService implements Reloadable {
     output: Writable,
     { endpoint = WHOLE, client }: StdioOptions = {},
   ): Promise<void> {
-    if (client !== undefined && !this.config.clients.some(({ name }) => name === client))
-      throw new GatewayError('config', `There is no client ${JSON.stringify(client)} in "clients".`)
     const principal = client === undefined ? LOCAL : clientPrincipal(client)
     await this.known(endpoint, principal)
+    // Only from here on does a reload see the front.
+    if (client !== undefined && !this.config.clients.some(({ name }) => name === client))
+      throw new GatewayError('config', `There is no client ${JSON.stringify(client)} in "clients".`)
     const view = this.viewOf(endpoint, principal)
     if (view === undefined) throw new GatewayError('config', noEndpoint(this.config, endpoint, principal))
     const front = new StdioFront({
@@ -242,24 +244,25 @@ export class Gateway extends ClientService implements Reloadable {
     }
   }
 
-  async #swap({ generation, fronts }: Built): Promise<void> {
-    const former = this.current
-    const { config } = generation
-    const seen = this.audience.seenIn(former)
+  /** From the assignment on the configuration is in effect, and nothing refuses it any more. */
+  async #swap({ generation, generation: { config }, fronts }: Built): Promise<void> {
+    const seen = this.audience.seenIn(this.current)
+    this.current.catalog.views.supersede()
     this.swapping = true
     this.current = generation
     this.epoch++
-    former.catalog.views.supersede()
-    this.#logger.setLevel?.(config.gateway.log)
-    this.events.follow(config.gateway.audit, this.#logger)
-    this.listens.limits = config.gateway.listen
-    this.runtime.reconfigure(config)
-    fronts.use()
-    this.#fronts.reconfigured(config)
-    this.runtime.suspendedCalls.retain(client => mayReturn(generation, client))
+    takeOver(this.#logger, {
+      'the log': () => this.#logger.setLevel?.(config.gateway.log),
+      'the audit log': () => this.events.follow(config.gateway.audit, this.#logger),
+      'listen streams': () => void (this.listens.limits = config.gateway.listen),
+      'what runs': () => this.runtime.reconfigure(config),
+      HTTP: () => fronts.use(),
+      'sessions and streams': () => this.#fronts.reconfigured(config),
+      'suspended calls': () => this.runtime.suspendedCalls.retain(client => mayReturn(generation, client)),
+    })
     this.swapping = false
     await this.audience.moved(seen, generation)
-    await generation.catalog.views.rebuild()
+    await showLatest(generation, this.#logger)
   }
 
   /** What operators do to it while it runs. */

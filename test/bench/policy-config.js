@@ -7,7 +7,7 @@ const CLIENTS = 1000
 const RULES = 100
 
 /**
- * A configuration with everything on that says who may call what: a thousand clients with keys, a hundred rules each, rates, concurrency and budgets
+ * A configuration with everything on that decides about calls: a thousand clients with keys, a hundred rules each, rates, concurrency and budgets
  * that are never reached, and state that outlives the process.
  * @param {string} url MCP endpoint of the upstream
  * @param {string} folder for the state and the audit log

@@ -123,7 +123,7 @@ function gatewayArgs(name, url, server = {}, state = 'memory') {
   return [join(ROOT, 'bin/mcp-manifold.js'), 'serve', '--config', file]
 }
 
-/** Keys of the clients of targets that know who calls. @type {Record<string, string[]>} */
+/** Keys of the clients of targets that identify callers. @type {Record<string, string[]>} */
 const keysOf = {}
 
 /** @param {string} name @param {string} upstream @param {boolean} audited @returns {readonly string[]} */
@@ -336,7 +336,7 @@ async function main() {
     runs.set(name, { job, slots: [] })
   }
   for (let round = 0; round < rounds; round++) {
-    // Another order each round, so that nobody always follows the same neighbour.
+    // Another order each round, so that no target always follows the same neighbour.
     for (let turn = 0; turn < names.length; turn++) {
       const name = /** @type {string} */ (names[(turn + round) % names.length])
       const run = runs.get(name)

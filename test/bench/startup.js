@@ -176,7 +176,7 @@ async function main() {
   const startedBefore = started().length
   if (startedBefore < SERVERS) throw new Error(`seeding started ${startedBefore} servers, not ${SERVERS}`)
 
-  // Once unmeasured, so that nobody pays for a cold file cache.
+  // Once unmeasured, so that no target pays for a cold file cache.
   for (const step of Object.values(steps)) await step()
   /** @type {Record<keyof steps, number[]>} */
   const times = { bare: [], version: [], list: [] }

@@ -61,7 +61,7 @@ export function runsOf({ suites, fixtures, scenario, direct = false }) {
   return [
     ...FIXTURES.filter(fixture => wanted.includes(fixture)).flatMap(fixture =>
       servers
-        // Without the gateway nobody translates between the eras.
+        // Without the gateway nothing translates between the eras.
         .filter(suite => !direct || isModernSuite(suite) === fixture.startsWith('modern'))
         .map(suite => serverRun(suite, fixture, direct, scenario)),
     ),

@@ -337,7 +337,7 @@ export function describeTransport(name: string, subject: TransportSubject): void
       let first = false
       const closing = transport.close().then(() => (first = true))
       await transport.close()
-      // Whoever asks later gets the same end, not a promise of it.
+      // A later caller gets the same end, not a promise of it.
       expect(first).toBe(true)
       await closing
       await transport.close()

@@ -315,7 +315,7 @@ export class Actor {
     const nonce = params._meta?.nonce
     const possible = listening ? [listening] : this.listenings
     if (this.world.restarts && nonce === undefined) {
-      // The gateway's own: the server was away, so what it has may have changed. Only for those who subscribed.
+      // The gateway's own: the server was away, so what it has may have changed. Only for subscribers.
       const since = performance.now() - CROSSING_MS
       if (possible.some(({ uris, gone }) => uris.has(params.uri) && gone >= since))
         ledger.count('updates: after a death')

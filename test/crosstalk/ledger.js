@@ -5,7 +5,7 @@
 export class Ledger {
   /** @type {Map<string, number>} */
   counts = new Map()
-  /** Something reached somebody it does not belong to. @type {string[]} */
+  /** Something reached an actor that it does not belong to. @type {string[]} */
   misdelivered = []
   /** Something that has to arrive did not. @type {string[]} */
   lost = []

@@ -47,7 +47,7 @@ export async function runCell({ era, transport, clients, seconds, seed, restarts
   })
   world.origin = gateway.origin
   try {
-    // Whoever comes first would find a server that nobody has listed yet.
+    // The first client would find a server that was not listed yet.
     await actors[1]?.open()
     await actors[1]?.tools()
     await Promise.all(actors.filter((_, index) => index !== 1).map(actor => actor.open()))
@@ -57,7 +57,7 @@ export async function runCell({ era, transport, clients, seconds, seed, restarts
     let nextDeath = performance.now() + 1000
     for (let before = performance.now(); before < until; before = performance.now()) {
       await wait(50)
-      // While this process stood still, nobody knows what came before what.
+      // While this process stood still, the order of events is unknown.
       if (performance.now() - before > STALL_MS) world.stalls.push([before, performance.now()])
       if (performance.now() >= nextGrowth) {
         nextGrowth = performance.now() + GROW_EVERY_MS
@@ -124,7 +124,7 @@ function checkRefusals(hub, actors, ledger) {
   }
 }
 
-/** Who had to hear of which touch. @param {Actor[]} actors @param {import('./actor.js').World} world */
+/** Which actors had to hear of which touch. @param {Actor[]} actors @param {import('./actor.js').World} world */
 function checkUpdates(actors, { touches, stalls, ledger }) {
   for (const actor of actors) {
     for (const { uris, from, until, heard } of actor.listenings) {
@@ -159,7 +159,7 @@ async function subscriptionsWork(actors, world) {
   }
 }
 
-/** Everyone hears of a changed list and sees it. @param {Actor[]} actors @param {import('./hub.js').Hub} hub @param {Ledger} ledger */
+/** Every actor hears of a changed list and sees it. @param {Actor[]} actors @param {import('./hub.js').Hub} hub @param {Ledger} ledger */
 async function listIsKnown(actors, hub, ledger) {
   const before = actors.map(actor => actor.listChanges)
   const newest = `crosstalk__extra-${hub.grow()}`

@@ -17,7 +17,7 @@ import {
 import type { WireResponse } from '../helpers/wire-clients.ts'
 import type { Store } from '../../src/state/store.ts'
 
-/** Who is calling over HTTP: API keys, proxies, nobody; and whose a session is. Tokens and certificates have files of their own. */
+/** Callers over HTTP: API keys, proxies, no credentials; and the owner of a session. Tokens and certificates have files of their own. */
 
 const KEY = createKey()
 const OTHER = createKey()
@@ -59,7 +59,7 @@ async function refusalOf(response: WireResponse): Promise<Refused> {
   return { status: response.status, challenge, code: error.data?.code, message: error.message }
 }
 
-/** A session of whoever has the key. */
+/** A session of the holder of the key. */
 async function openAs(origin: string, key: string): Promise<string> {
   const response = await post(origin, bearer(key))
   await response.body

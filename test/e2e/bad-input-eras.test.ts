@@ -17,7 +17,7 @@ import type { WireResponse } from '../helpers/wire-clients.ts'
 
 /**
  * What clients and servers of both eras may do wrong while a call is interrupted by a question, listened to, or given up: each is refused or ignored,
- * and everybody else is served as before.
+ * and every other client is served as before.
  */
 
 const KEY = 'io.modelcontextprotocol'
@@ -325,7 +325,7 @@ describe('a server', () => {
       error: { code: -32021, data: { requiredCapabilities: { sampling: {} } } },
     })
     await cancelled(server, second)
-    // What nobody knows, and what concerns no call.
+    // What is unknown, and what concerns no call.
     second.say('{"jsonrpc":"2.0","id":"x","method":"roots/list"}')
     await stillServes(gateway, server)
   })

@@ -12,7 +12,7 @@ import { BIN, serve } from '../helpers/served.ts'
 import { failureOf, startStdio, textOf } from '../helpers/stdio-client.ts'
 
 /**
- * What bad input gets, from servers, clients and the surroundings: a message that names who and says what to do, and no harm to anybody else.
+ * What bad input gets, from servers, clients and the surroundings: a message that names the party and the fix, and no harm to any other party.
  */
 
 const MISBEHAVING = fileURLToPath(new URL('../fixtures/servers/misbehaving.js', import.meta.url))
@@ -67,7 +67,7 @@ describe('a server that cannot be started or listed', () => {
     const status = served.gateway.status().find(({ name }) => name === 'bad')
     expect(status).toMatchObject({ state: 'failed', listed: false })
     for (const part of says) expect(status?.error).toContain(part)
-    // Whoever asks for one of its tools anyway hears why there are none.
+    // A client that calls one of its tools anyway is told why there are none.
     const said = await client.call('bad__echo')
     expect(said).toContain('Unknown tool: bad__echo')
     for (const part of says) expect(said).toContain(part)

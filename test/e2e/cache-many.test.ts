@@ -6,7 +6,7 @@ import { callAs } from '../helpers/callers.ts'
 import { scriptedHttp, type ScriptedServer } from '../helpers/scripted-servers.ts'
 import { ENVELOPE, JSON_HEADERS } from '../helpers/wire-clients.ts'
 
-/** A thousand callers at once, and arguments that nobody sends by accident; over HTTP on both sides. */
+/** A thousand callers at once, and arguments that are not sent by accident; over HTTP on both sides. */
 
 const MARK = 'io.github.mcp-manifold/cache'
 const MANY = 1000
@@ -85,7 +85,7 @@ it.each([0, MANY - 1])(
     const left = calls.filter((_, at) => at !== stays)
     for (const one of left) one.leave()
     for (const one of left) await expect(one.answer).rejects.toThrow()
-    // Who comes now is put on the same call, after the gateway has seen the others go.
+    // A later caller joins the same call, after the gateway has seen the others go.
     const late = call(running.origin, agent, MANY)
     await expect.poll(() => running.gateway.cacheCounts()[0]?.misses).toBe(MANY + 1)
     expect([called(server), cancels(server)]).toEqual([1, 0])

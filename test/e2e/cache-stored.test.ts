@@ -257,7 +257,7 @@ function describeOver({ name, state: place, spoil }: Place): void {
         // And only what has the tag.
         expect((await other.call('get')).mark).toBeDefined()
 
-        // What is written meanwhile by one that has not heard of it is given to nobody: a third sees nothing from before the change.
+        // What is written meanwhile by one that has not heard of it is not delivered: a third sees nothing from before the change.
         const changed = await other.call('set')
         await using third = await run(file)
         const found = await third.call('other')

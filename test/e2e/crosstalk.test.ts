@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { runCell } from '../crosstalk/run-cell.js'
 import { startGateway } from '../helpers/gateway.ts'
 
-/** The short form of `npm run crosstalk`: nobody gets what belongs to somebody else, and nothing is lost. */
+/** The short form of `npm run crosstalk`: no client gets what belongs to another one, and nothing is lost. */
 
 const SEED = Number(process.env['CROSSTALK_SEED'] ?? 20260728)
 

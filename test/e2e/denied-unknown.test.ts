@@ -166,7 +166,7 @@ describe.each([false, true])('over HTTP, modern: %s', modern => {
           times[name]?.push(performance.now() - started)
         }
       const [a, b] = [median(times[denied] as number[]), median(times[unknown] as number[])]
-      // Both are a few look-ups; whatever waits for somebody or asks somebody would be far beyond.
+      // Both are a few look-ups; a wait, or a question to a server, would take far longer.
       expect(Math.abs(a - b), `${what}: ${a} and ${b} ms`).toBeLessThan(0.5 * Math.max(a, b) + 1)
     }
     const asked = /tools\/call|prompts\/get|resources\/read|completion|subscribe/

@@ -217,7 +217,7 @@ describe.each(CLIENT_NAMES)('a %s client', clientName => {
 test('what a client wants to hear follows it to the link that it uses in the other era', async () => {
   const server = await address('v1')
   const gateway = await gatewayTo({ url: server.url })
-  // A legacy server of such a client is its own; a modern one is everybody's.
+  // A legacy server of such a client is its own; a modern one is shared by all.
   const session = await LegacySession.open(gateway.origin, { capabilities: '{"elicitation":{}}' })
   onTestFinished(() => session[Symbol.asyncDispose]())
   const stream = await session.listen()
@@ -235,7 +235,7 @@ test('what a client wants to hear follows it to the link that it uses in the oth
     expect(await session.request('2', 'resources/unsubscribe', params)).toContain('"result":{}')
     // What came twice, as it may, came before the end.
     const early = stream.events.left.length
-    // Servers tell before they answer. What one still said that had not heard of the end would be relayed to nobody.
+    // Servers tell before they answer. What one still said that had not heard of the end would not be relayed.
     await callBy(session, 'touch')
     expect(stream.events.left.slice(early).filter(({ data }) => UPDATED.test(data))).toEqual([])
   }

@@ -91,7 +91,7 @@ test('gateway.asks.answerTimeout: of a session and of a client without one', asy
   await (
     await posting
   ).body
-  // What nobody came back for is cancelled, and its state is of no more use.
+  // What no client came back for is cancelled, and its state is of no more use.
   await second.gone
   await server.notifications.take(text => text.includes('notifications/cancelled'), 'the cancellation')
   const late = await answerOf(await modernCall(modern, `,"requestState":${state}`))

@@ -6,7 +6,7 @@ import { serve, type Served } from '../helpers/served.ts'
 import { serveWeighed } from '../helpers/weighed.ts'
 import { LegacySession, ModernHttp, requestText, withEnvelope } from '../helpers/wire-clients.ts'
 
-/** What calls leave behind that nobody waits for any more, at servers that go on as if nothing had happened. */
+/** What calls leave behind that no client waits for any more, at servers that go on as if nothing had happened. */
 
 const HEEDLESS = fileURLToPath(new URL('../fixtures/servers/heedless.js', import.meta.url))
 const ARGUMENT_BYTES = 4 * 1024 * 1024 - 2000

@@ -251,7 +251,7 @@ describe.each(matrix)('$name at /mcp/$endpoint, modern: $modern', ({ name, endpo
   const items = [...tools, ...prompts, ...resources, ...templates]
   const anything = items.length > 0
 
-  /** Whether a resource of nobody is asked of the only server there is. */
+  /** Whether a resource without an owner is asked of the only server there is. */
   const only = (uri: string): boolean => {
     const seen = SERVERS.filter(server => items.some(item => item.server === server))
     return seen.length === 1 && may('resource', seen[0] as string, uri)
@@ -296,7 +296,7 @@ describe.each(matrix)('$name at /mcp/$endpoint, modern: $modern', ({ name, endpo
     const uris = SERVERS.flatMap(resourcesOf)
     const listedUris = await listOf(caller, 'resources/list', 'resources', 'uri')
     expect(listedUris).toEqual(resources.map(({ own }) => own))
-    // By templates there are more than those that are listed, and whoever sees one server only has all else from it.
+    // By templates there are more than those that are listed, and a client that sees one server only has all else from it.
     const seen = SERVERS.filter(server => items.some(item => item.server === server))
     const other = [...SERVERS.flatMap(server => [`${server}://open/9`, `${server}://secret/9`]), 'x://y']
     for (const uri of [...uris, ...other]) {
@@ -340,7 +340,7 @@ describe.each(matrix)('$name at /mcp/$endpoint, modern: $modern', ({ name, endpo
             }
           ).params.notifications.resourceSubscriptions ?? [])
         : await keep(uris, uri => works(caller, 'resources/subscribe', { uri }))
-      // Whoever sees one server only has all others' from it, too, as far as the rules go.
+      // A client that sees one server only has all others' from it, too, as far as the rules go.
       expect(heard).toEqual(expect.arrayContaining(visible))
       expect(heard.filter(uri => !may('resource', uri.split(':')[0] as string, uri) && !only(uri))).toEqual(
         [],
@@ -354,7 +354,7 @@ describe.each(matrix)('$name at /mcp/$endpoint, modern: $modern', ({ name, endpo
             `{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"error","data":"from ${server}"}}`,
           )
       }
-      // What a server says later comes later: the last word is one that everybody hears.
+      // What a server says later comes later: the last message is one that every client gets.
       for (const uri of visible)
         expect(await caller.notifications.take(text => text.includes(`"uri":"${uri}"`), uri)).toContain(
           'resources/updated',

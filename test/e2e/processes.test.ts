@@ -19,7 +19,7 @@ const marked = (how: string, mark: string): object => ({
   args: [MISBEHAVING, how, mark],
 })
 
-/** Without `/proc` nobody can count. */
+/** Without `/proc` processes cannot be counted. */
 const countable = process.platform === 'linux'
 
 function configure(
@@ -34,7 +34,7 @@ function configure(
   return { config, env: { HOME: scratch.path, XDG_STATE_HOME: scratch.path } }
 }
 
-/** Nobody tells about the end of processes of others. */
+/** Nothing reports the end of processes of others. */
 async function gone(mark: string): Promise<void> {
   for (let tries = 0; tries < 500 && processesWith(mark).length > 0; tries++) await later(20)
   expect(processesWith(mark)).toEqual([])

@@ -101,7 +101,7 @@ interface Counted {
 const counted = (text: string): Counted =>
   (JSON.parse(text) as { result: { structuredContent: Counted } }).result.structuredContent
 
-/** Processes whose links declare that somebody can be asked. */
+/** Processes whose links declare that a client can be asked. */
 const processes = (server: ScriptedServer): number =>
   server.messages.all.filter(
     text => rawAt(text, 'method') === '"initialize"' && text.includes('"elicitation"'),

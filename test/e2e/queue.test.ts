@@ -196,7 +196,7 @@ describe('a server that is given one call at a time', () => {
       ;(await server.called('u')).answer(OK)
       expect(await other.answer(id)).toContain('"content":[]')
     }
-    // The server gives up before the client answers: nothing is left that somebody could wait for.
+    // The server gives up before the client answers: nothing is left to wait for.
     call.answer(OK)
     await call.gone
     other.send(requestText('3', 'tools/call', named('v')))

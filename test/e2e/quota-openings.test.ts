@@ -8,7 +8,7 @@ import { scriptedHttp } from '../helpers/scripted-servers.ts'
 import { makeScratch } from '../helpers/scratch.ts'
 import { http, JSON_HEADERS, requestText, type WireResponse } from '../helpers/wire-clients.ts'
 
-/** What opens sessions and streams counts for the limits of whoever does it, over the real endpoint. */
+/** What opens sessions and streams counts for the limits of its caller, over the real endpoint. */
 
 const VERSION = '2025-11-25'
 const INITIALIZE = requestText(

@@ -16,7 +16,7 @@ import {
 import type { WireClient, WireResponse } from '../helpers/wire-clients.ts'
 import { HeldClock } from '../helpers/held-clock.ts'
 
-/** What comes back, and what servers say unasked, reaches the one it is meant for, and nobody else. */
+/** What comes back, and what servers say unasked, reaches the client it is meant for, and no other. */
 
 const KEY = 'io.modelcontextprotocol'
 
@@ -27,7 +27,7 @@ const CLIENTS: readonly [string, (gateway: TestGateway) => Promise<WireClient>][
   ['HTTP, modern', async gateway => new ModernHttp(gateway.origin)],
 ]
 
-/** A gateway in front of servers a, b and c that has listed them: nobody hears of first lists any more. */
+/** A gateway in front of servers a, b and c that has listed them: no client hears of first lists any more. */
 async function gatewayFor(...servers: ScriptedServer[]): Promise<TestGateway> {
   const gateway = await startGateway({
     mcpServers: Object.fromEntries(servers.map((server, index) => ['abc'[index] ?? 'z', server.entry])),
@@ -262,7 +262,7 @@ describe('cancellation', () => {
     const cancel = await server.notifications.take(isCancel)
     expect(rawAt(cancel, 'params', 'requestId')).toBe(call.id)
     if (!modern) expect(rawAt(cancel, 'params', 'reason')).toBe('"enough"')
-    // Too late: nobody is told.
+    // Too late: no client is told.
     call.say(notification('message', '{"level":"error","data":1}'))
     call.answer(OK)
     const next = client.request('"next"', 'tools/call', CALL)
@@ -436,7 +436,7 @@ describe('log records', () => {
     server.say(record('emergency'))
     for (const call of calls) call.answer(OK)
     for (const response of await Promise.all(responses)) expect(await notificationsIn(response)).toEqual([])
-    // What comes when nothing is in flight is for all who see the server.
+    // What comes when nothing is in flight is for all that see the server.
     server.say(record('info'))
     for (const stream of streams) {
       await stream.events.take()
@@ -496,7 +496,7 @@ describe('log records', () => {
       call.answer(OK)
       expect(await notificationsIn(await response)).toEqual(expected)
     }
-    // The server is told the most verbose level that anybody wants.
+    // The server is told the most verbose level that any client wants.
     const levels = server.messages.all
       .filter(text => text.includes('logging/setLevel'))
       .map(text => rawAt(text, 'params', 'level'))

@@ -11,7 +11,7 @@ require('node:fs').appendFileSync(process.env.STARTS, 'x')
 console.error('Error: no key for request ' + require('node:crypto').randomUUID() + ' [' + process.pid + ']')
 process.exit(1)`
 
-/** Lists so many resources, the same for each who asks. */
+/** Lists so many resources, the same for each caller. */
 const RESOURCES = `
 require('node:readline').createInterface({ input: process.stdin }).on('line', line => {
   const { id, method } = JSON.parse(line)

@@ -59,7 +59,7 @@ describe('SIGTERM while a modern client has a question of a legacy server to ans
     const { call, text } = await asked(server, client)
     process.kill(served.pid, 'SIGTERM')
     await draining(served.origin)
-    // Longer than the listener stays for those who have nothing to come back for.
+    // Longer than the listener stays for clients that have nothing to come back for.
     await later(3000)
     const again = client.post('2', 'tools/call', retry(text))
     await server.messages.take(message => message.includes('"action":"accept"'))

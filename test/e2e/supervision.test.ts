@@ -16,7 +16,7 @@ const failing = (mark: string, ...options: string[]): { command: string; args: s
   args: [FAILING, mark, ...options],
 })
 
-/** Nobody tells about the end of processes of others. */
+/** Nothing reports the end of processes of others. */
 const until = (what: () => boolean): Promise<void> => expect.poll(what).toBe(true)
 
 /** Longer than a process of these tests takes to start, or to be ended against its will. */
@@ -24,7 +24,7 @@ const settled = (): Promise<void> => later(2000)
 
 const count = (mark: string): number => processesWith(mark).length
 
-/** Without `/proc` nobody can count, and nothing is measured the same way. */
+/** Without `/proc` processes cannot be counted, and nothing is measured the same way. */
 describe.runIf(process.platform === 'linux')('a command', () => {
   test('that crashes at each call is a crash loop: calls fail at once, and nothing is left', async () => {
     const mark = randomUUID()

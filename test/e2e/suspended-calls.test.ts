@@ -10,7 +10,7 @@ import { form } from '../helpers/rounds.ts'
 import { makeScratch } from '../helpers/scratch.ts'
 import { scriptedStdio, type ScriptedProcesses, type ScriptedRequest } from '../helpers/scripted-servers.ts'
 
-/** A call of a modern client that waits here for the answer to a question of a legacy server, and who comes back for it. */
+/** A call of a modern client that waits here for the answer to a question of a legacy server, and the client that comes back for it. */
 
 const EMPTY = '"result":{"content":[]}'
 const CALL = '{"name":"a__t","arguments":{}}'

@@ -29,7 +29,7 @@ describe.each([false, true])('a tool that can only be called as a task (modern c
       ? new StdioClient(gateway.gateway, true)
       : await StdioClient.legacy(gateway.gateway)
     const list = await client.request('1', 'tools/list', modern ? withEnvelope('{}') : '{}')
-    // To a client that knows tasks, it can be called as one; nobody has to.
+    // To a client that knows tasks, it can be called as one, but need not be.
     expect(list).toContain(
       toolText('a__t', modern ? ',"x":1.0' : ',"execution":{"taskSupport":"optional"},"x":1.0'),
     )

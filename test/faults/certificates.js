@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 /**
- * A certificate of an authority that the gateway is told to trust, and one of nobody, both for 127.0.0.1. Made with `openssl`.
+ * A certificate of an authority that the gateway is told to trust, and an untrusted one, both for 127.0.0.1. Made with `openssl`.
  *
  * @param {string} directory
  * @returns {import('./replica-http.js').Certificates & { authority: string }} `authority` is a file

@@ -89,7 +89,7 @@ function recordHead(type, length) {
   head.writeUInt16BE(0xc00c, 0)
   head.writeUInt16BE(type, 2)
   head.writeUInt16BE(CLASS_IN, 4)
-  // Nobody may keep it.
+  // It may not be cached.
   head.writeUInt32BE(0, 6)
   head.writeUInt16BE(length, 10)
   return head

@@ -274,7 +274,7 @@ export function expected({ delivery, ran, codes, lasting = false }, kind, replic
   // Nothing was run, so anything may be sent elsewhere, or again.
   if (delivery === 'not_sent') return { outcome: 'result', codes, minRuns: 1, maxRuns: 1 }
   if (!twice) return { outcome: 'error', codes, minRuns: ran, maxRuns: ran }
-  // Where nobody else can be asked, and nothing tells that it is in vain to wait, the time is over with the first attempt.
+  // Where no other replica can be asked, and nothing shows that waiting is in vain, the time is over with the first attempt.
   if (delivery === 'silent' && replicas === 1)
     return { outcome: 'either', codes, minRuns: ran, maxRuns: ran + 1 }
   return { outcome: 'result', codes, minRuns: ran + 1, maxRuns: ran + 1 }

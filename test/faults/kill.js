@@ -130,7 +130,7 @@ async function killOften(state, names, processes, ledger, seed) {
       await process.restart()
       continue
     }
-    // Those that nobody has needed since they were killed are still away.
+    // Those that were not needed since they were killed are still away.
     const pids = names
       .map(name => ledger.starts(name).at(-1))
       .filter(pid => pid !== undefined && isRunning(pid))

@@ -37,7 +37,7 @@ export class Ledger {
     writeFileSync(join(this.directory, 'armed', key), fault)
   }
 
-  /** Takes the fault that is armed for a key, if nobody has. @param {string} key @returns {string | undefined} */
+  /** Takes the fault that is armed for a key, if it was not taken yet. @param {string} key @returns {string | undefined} */
   claim(key) {
     const struck = join(this.directory, 'struck', key)
     try {

@@ -120,7 +120,7 @@ export class ReplicaProcess {
     else this.#child?.kill(signal)
   }
 
-  /** Starts a process that needs but a word to take the port, so that nobody waits for a start. */
+  /** Starts a process that needs but a word to take the port, so that no call waits for a start. */
   async standBy() {
     const child = this.#spawn(['--standby'])
     this.#standby = child

@@ -95,7 +95,7 @@ export class HttpReplica {
     await closed
   }
 
-  /** The next connection is shown a certificate that nobody trusts. */
+  /** The next connection is shown an untrusted certificate. */
   async distrust() {
     this.#certify('bad')
     this.#drop()

@@ -43,5 +43,5 @@ else {
   await replica.listen()
   process.send?.({ url: replica.url })
 }
-// Whoever started it may be gone.
+// The process that started it may be gone.
 process.on('disconnect', () => process.exit(0))

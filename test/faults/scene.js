@@ -170,7 +170,7 @@ export class Scene {
         if (this.fault.at === 'addresses') names.setAddresses(this.#name, [moved.host])
         else names.setServices(this.#service, [{ port: moved.port, target: this.#name }])
         await server.refuse()
-        // Without another replica nobody can know before it is looked up again.
+        // Without another replica it cannot be known before it is looked up again.
         const asked = () => names.asked(this.fault.at === 'addresses' ? this.#name : this.#service) > 0
         if (this.count === 1) {
           await until(asked, 3 * REFRESH_MS)
@@ -235,7 +235,7 @@ export class Scene {
     const text = `${said} (${failed()} starts failed, next one in ${retryAfterMs} ms)`
     // A server that leaves at the first question is started once more within a start, and asked the other way.
     const tooMany = failed() > 2 * CRASHES
-    // Where there is another replica, nobody waits for this one, and it is tried more rarely.
+    // Where there is another replica, no call waits for this one, and it is tried more rarely.
     if (this.count === 2) return { ...seen, text, struck: failed() > 0 && !tooMany }
     const long = retryAfterMs >= LOOP_MS
     return { ...seen, text, struck: failed() >= CRASHES && !tooMany && long }

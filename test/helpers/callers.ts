@@ -11,7 +11,7 @@ import {
   type WireResponse,
 } from './wire-clients.ts'
 
-/** Clients of which a test says who they are, as they come in: over HTTP, with credentials. */
+/** Clients as a test defines them, and as they call: over HTTP, with credentials. */
 
 /** The key of a client in tests: the same one for the same name. */
 export function keyOf(client: string): string {
@@ -28,7 +28,7 @@ export function withKeys(clients: Readonly<Record<string, object>>): Record<stri
   )
 }
 
-/** What somebody shows who has a key or a token; nothing for `undefined`. */
+/** The headers of a client with a key or a token; none for `undefined`. */
 export function bearer(credential: string | undefined): OutgoingHttpHeaders {
   return credential === undefined ? {} : { authorization: `Bearer ${credential}` }
 }
@@ -56,7 +56,7 @@ export interface CallerOptions {
   readonly capabilities?: string
 }
 
-/** Whoever shows these credentials. `undefined` where the endpoint does not exist for them. */
+/** The caller with these credentials. `undefined` where the endpoint does not exist for them. */
 export async function callAs(
   origin: string,
   credential: string | undefined,

@@ -5,7 +5,7 @@ export interface Deferred<T> {
   reject(reason: Error): void
 }
 
-/** A promise that the caller settles. A rejection nobody waits for yet is not reported as unhandled. */
+/** A promise that the caller settles. A rejection that nothing waits for yet is not reported as unhandled. */
 export function deferred<T = void>(): Deferred<T> {
   let resolve!: (value: T) => void
   let reject!: (reason: Error) => void

@@ -18,7 +18,7 @@ export class Inbox<T> {
     return this.#all
   }
 
-  /** What nobody has taken. */
+  /** What was not taken yet. */
   get left(): readonly T[] {
     return this.#items
   }

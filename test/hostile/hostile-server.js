@@ -58,7 +58,7 @@ const UNASKED = [
   '{"jsonrpc":"2.0","id":1,"result":{}}',
 ]
 
-/** A message nobody asked for. */
+/** An unsolicited message. */
 function unasked() {
   done.messages++
   return mutate(random.pick(UNASKED), random)

@@ -54,7 +54,7 @@ export class Rig {
 
   /**
    * @param {object} [more] members of the configuration
-   * @param {number} [clients] how many clients with keys; none for a gateway that asks nobody
+   * @param {number} [clients] how many clients with keys; none for a gateway that asks for no key
    */
   static async open(more = {}, clients = 0) {
     const directory = mkdtempSync(join(tmpdir(), 'soak-'))

@@ -8,7 +8,7 @@ import { host } from '../../helpers/host.ts'
 import { startIssuer } from '../../helpers/issuer.ts'
 import { post } from '../../helpers/http-client.ts'
 
-/** Who may call a gateway in another program's server. */
+/** Which callers a gateway in another program's server has. */
 
 const INITIALIZE = JSON.stringify({
   jsonrpc: '2.0',

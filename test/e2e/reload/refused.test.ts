@@ -1,11 +1,13 @@
 import { join } from 'node:path'
 import { mkdirSync } from 'node:fs'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { Views } from '../../../src/catalog/views.ts'
 import { configFrom } from '../../../src/config/load/load.ts'
 import type { Config } from '../../../src/config/types.ts'
 import { startGateway } from '../../helpers/gateway.ts'
 import { reload } from '../../helpers/reload.ts'
 import { makeScratch } from '../../helpers/scratch.ts'
+import { HttpFront } from '../../../src/front/http/endpoint.ts'
 
 /** Reloads that are refused change nothing, and take nothing else with them. */
 
@@ -78,4 +80,27 @@ test('a gateway that is closing says that nothing was applied', async () => {
   expect(await gateway.apply(config)).toEqual({ outcome: 'closing' })
   expect(await gateway.reload(config)).toMatchObject({ applied: false, superseded: false })
   await closing
+})
+
+test('what fails once a configuration is in effect refuses no reload and brings no earlier one back', async () => {
+  await using running = await startGateway({ mcpServers: { a: up } })
+  const { gateway } = running
+  const told: string[] = []
+  gateway.on('*', ({ type }) => void (type.startsWith('reload.') && told.push(type)))
+  const fail = (): never => {
+    throw new Error('a defect')
+  }
+  vi.spyOn(HttpFront.prototype, 'reconfigured').mockImplementationOnce(fail)
+  vi.spyOn(Views.prototype, 'rebuild').mockImplementationOnce(() => Promise.reject(new Error('a defect')))
+  onTestFinished(() => void vi.restoreAllMocks())
+  const [first, second] = await Promise.all(
+    ['11s', '12s'].map(timeout => reload(gateway, { mcpServers: { a: { ...up, timeout } } })),
+  )
+  expect(first).toMatchObject({ applied: false, superseded: true })
+  expect(second).toMatchObject({ applied: true })
+  expect(gateway.config.servers).toMatchObject([{ timeoutMs: 12_000 }])
+  expect(told).toEqual(['reload.applied'])
+  const third = await reload(gateway, { mcpServers: { b: up } })
+  expect(third).toMatchObject({ applied: true })
+  expect(gateway.status()).toMatchObject([{ name: 'b' }])
 })

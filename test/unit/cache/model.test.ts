@@ -23,7 +23,7 @@ import {
 } from './world.ts'
 
 /**
- * Clients, a server and a clock, moved at random, against rules that say what an answer may be: whatever is kept, shared, renewed or forgotten, nobody gets what
+ * Clients, a server and a clock, moved at random, against rules that say what an answer may be: whatever is kept, shared, renewed or forgotten, no client gets what
  * is another's, what is too old, what was a failure, or what a change that is over has overtaken.
  */
 const STEPS = Number(process.env.CACHE_STEPS ?? 6000)
@@ -78,7 +78,7 @@ interface Answer {
   /** Clock at the answer. */
   answeredAt: number
   failed: boolean
-  /** Only for whoever the server has asked, or who can go on with it. */
+  /** Only for the client that the server has asked, or that can go on with it. */
   own: boolean
   given: number
 }
@@ -196,7 +196,7 @@ class Model {
       .call(exchange, route)
       .then(
         outcome => {
-          // Who has cancelled does not look at what may come nevertheless.
+          // A client that has cancelled ignores what may still come.
           if (!call.cancelled) this.check(read, args, principal.id, begun, begunAt, outcome)
         },
         (error: unknown) => {
@@ -268,7 +268,7 @@ class Model {
       .finally(() => {
         this.open.delete(call)
         if (change.doneAt <= this.step) change.endedAt = this.step
-        // Nobody knows whether the server goes on; not for ever.
+        // It is unknown whether the server goes on; not for ever.
         change.doneBy = this.world.now + LINGER_MS
       })
     this.changes.push(change)
@@ -284,7 +284,7 @@ class Model {
     const known = this.byCall.get(call) ?? {}
     const gone = call.exchange.cancellation.reason !== undefined
     if (known.change) {
-      // A server that nobody waits for takes its time.
+      // A server that no call waits for takes its time.
       if (gone && this.open.size > 0 && this.below(12) > 0) return
       if (known.change.doneAt === Infinity && this.below(3) > 0 && known.change.doneBy > this.world.now) {
         known.change.doneAt = this.step
@@ -327,7 +327,7 @@ class Model {
     } else {
       const answer = known.answer as Answer
       answer.own = kind === 4 || kind === 5
-      // It asks, and what it then says is no answer to anybody else.
+      // It asks, and what it then says is no answer to any other client.
       if (kind === 4) askClient(call.exchange, QUESTION).catch(() => undefined)
       this.answer(call, answer, kind === 3 || answer.own, kind === 5)
     }
@@ -404,7 +404,7 @@ class Model {
     }
   }
 
-  /** A change that nobody waits for. */
+  /** A change that no client waits for. */
   over(name: string, args?: number): void {
     this.count(name)
     const { step } = this
@@ -417,7 +417,7 @@ class Model {
     })
   }
 
-  /** Changes that are long over and calls before them matter to nobody. */
+  /** Changes that are long over and calls before them no longer matter. */
   prune(): void {
     if (this.changes.length > 400)
       this.changes.splice(

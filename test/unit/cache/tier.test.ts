@@ -68,7 +68,7 @@ describe.runIf(hasRedis())('redis', () => {
     expect(tier.counts.refused).toBe(1)
     expect(heard).toEqual([])
 
-    // What changed meanwhile is told as soon as there is somebody to tell.
+    // What changed meanwhile is told as soon as there is a process to tell.
     const again = await startRedis(silent.port)
     onTestFinished(() => again.stop())
     await expect.poll(() => epochs.flush()).toBe(true)

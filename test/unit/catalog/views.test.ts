@@ -73,9 +73,9 @@ it('a view that was dropped is found again by its name, and what changes in it i
   // Only x does not see x, so only x sees no difference.
   set('a', ['y'])
   await views.rebuild()
-  // Again before anybody has looked: what counts is what clients know.
+  // Again before any client has looked: what counts is what clients know.
   await views.rebuild()
-  // In the order of those who watch: when y has been told, x was compared.
+  // In the order of the watchers: when y has been told, x was compared.
   while (!changed.includes(y)) await new Promise(resolve => setImmediate(resolve))
   expect(changed).toEqual([WHOLE, y])
   views.close()
@@ -91,7 +91,7 @@ it('of equal rules are one, and without rules they are the one of the endpoint',
   expect(views.view(of(clientPrincipal('c')))?.instructions).toBe('This is a.')
   expect(views.of('b', policies.of(clientPrincipal('c')))).toBeUndefined()
   expect(views.of('nothing', policies.of(clientPrincipal('d')))).toBeUndefined()
-  // Everybody has the endpoint for all, be it empty.
+  // Every client has the endpoint for all, be it empty.
   expect(views.view(of(clientPrincipal('e')))?.count('tools')).toBe(0)
 })
 
@@ -250,7 +250,7 @@ it('when one kind of client is shown something else, its views are replaced and 
   while (changed.length < 2) await new Promise(resolve => setImmediate(resolve))
   expect(changed).toEqual([names[1], names[4]])
   expect(names.filter((name, at) => views.view(name) !== before[at])).toEqual(changed)
-  // Now it is shown what everyone is, and then everyone is shown something else.
+  // Now it is shown what all are shown, and then all are shown something else.
   set('a', ['x'], 'ls')
   await views.rebuild()
   expect(views.view(names[1] as string)).toBe(views.view(WHOLE))
@@ -326,5 +326,33 @@ it('what is replaced while a view is being made is in that view', async () => {
   expect(views.view(WHOLE)?.count('tools')).toBe(1)
   await Promise.all(made)
   for (const each of [name, 'a', views.named('a', 'l')]) expect(views.view(each)?.count('tools')).toBe(1)
+  views.close()
+})
+
+it('a replacement that fails is tried again until it succeeds, but not under another configuration', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const { views, set, snapshots } = await make({})
+  set('a', ['x'])
+  views.view(WHOLE)
+  set('a', ['y'])
+  const get = vi.spyOn(snapshots, 'get').mockImplementationOnce(() => {
+    throw new Error('a defect')
+  })
+  await expect(views.rebuild()).rejects.toThrow('a defect')
+  expect(views.view(WHOLE)?.tool('a__x')).toBeDefined()
+  await vi.advanceTimersByTimeAsync(1000)
+  await views.upToDate
+  expect(views.view(WHOLE)?.tool('a__y')).toBeDefined()
+  expect(vi.getTimerCount()).toBe(0)
+
+  set('a', ['z'])
+  get.mockImplementationOnce(() => {
+    throw new Error('a defect')
+  })
+  await expect(views.rebuild()).rejects.toThrow('a defect')
+  expect(vi.getTimerCount()).toBe(1)
+  views.supersede()
+  expect(vi.getTimerCount()).toBe(0)
   views.close()
 })

@@ -26,7 +26,7 @@ const file = (state: string): object => ({
   gateway: { state, timeZone: 'UTC' },
 })
 
-/** Three calls of `ci` and one of somebody whom a token names. */
+/** Three calls of `ci` and one of a subject that a token names. */
 async function useSome(state: string): Promise<void> {
   const config = await configFrom(file(state), { env: {} })
   const store = await openStore(state, SILENT)

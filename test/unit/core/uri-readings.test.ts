@@ -264,7 +264,7 @@ test('the longest URIs of dots, slashes or different letters are read in no time
 
 test('a pattern means what it says, and what a URI of it is read as', () => {
   expect(resolvedPatterns('FILE://localhost/my%20files/*')).toEqual(['file:///my files/*'])
-  // A wildcard comes from whoever wrote the pattern alone.
+  // A wildcard comes from the author of the pattern alone.
   expect(resolvedPatterns('x://a/%2a%3f')).toEqual(['x://a/%2A%3F'])
   const allowed = { ...ALLOWING, allows: [rule('allow', 'files/web://fetch/https%3A%2F%2Fexample.com%2F*')] }
   expect(verdict(allowed, 'web://fetch/https%3A%2F%2Fexample.com%2Fa')).toBe('allow')

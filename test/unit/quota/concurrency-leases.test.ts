@@ -105,7 +105,7 @@ it('renews its claim while calls are under way, gives back what is idle, and fre
   expect(await b.enter()).toBeUndefined()
   await b.refresh()
   expect(b.left).toBe(0)
-  // Nobody renews for a process that is gone.
+  // Nothing renews for a process that is gone.
   clock.at += CLAIM_MS
   await b.refresh()
   expect(b.left).toBe(2)

@@ -105,7 +105,7 @@ describe.each(cases)('four processes over %s', (name, open, possible) => {
     async () => {
       const places = 10
       const all = await witnesses(await open(), { concurrency: places })
-      // Who leaves in the same moment has left first.
+      // A call that leaves at the same moment has left first.
       const moments = all.flat().toSorted((a, b) => a.at - b.at || a.change - b.change)
       let inside = 0
       let most = 0

@@ -67,7 +67,7 @@ describe('SessionEvents', () => {
     const begin = large.add(1, 'first')
     for (let n = 0; n < 10; n++) large.add(1, `${n}`.repeat(300_000))
     expect(texts(large, begin)?.map(text => text[0])).toEqual(['7', '8', '9'])
-    // One that is larger than everything allowed is kept only while nobody has got it, until the next.
+    // One that is larger than everything allowed is kept only while it was not delivered, until the next.
     large.add(1, 'x'.repeat(3_000_000), true)
     expect(texts(large, begin)).toHaveLength(1)
   })

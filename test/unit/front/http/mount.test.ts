@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { describe, expect, test } from 'vitest'
 import { checkPrefix, MountGuard, mounted } from '../../../../src/front/http/mount.ts'
 
-/** Where a request belongs in a server of another program, and whom it may come from. */
+/** Where a request belongs in a server of another program, and which callers it may come from. */
 
 const RULES = { host: '127.0.0.1', allowedHosts: ['gw.example'], allowedOrigins: [] }
 

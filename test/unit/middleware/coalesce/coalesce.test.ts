@@ -86,7 +86,7 @@ it('is cancelled at the server by the last one out, with nobody on it any more',
   calls.forEach(({ cancellation }) => cancellation.cancel('gone'))
   for (const answer of answers) await expect(answer).rejects.toMatchObject({ code: 'cancelled' })
   expect(only(made).exchange.cancellation.reason).toBe('gone')
-  // Who comes now is not put on what is being cancelled.
+  // A later call does not join one that is being cancelled.
   const next = made.call(get(), ROUTE)
   await made.settle()
   expect(made.reached).toHaveLength(2)
@@ -165,7 +165,7 @@ it('ends the sharing with a question: the others make their own calls, and nothi
   expect(valueOf(await led)).toMatchObject({ asked: true })
   made.reached.slice(1).forEach((call, at) => call.resolve(result({ content: [], at })))
   expect((await Promise.all(alone)).map(valueOf)).toMatchObject([{ at: 0 }, { at: 1 }, { at: 2 }])
-  // What was kept is that of a call that asked nobody.
+  // What was kept is that of a call that asked no client.
   expect(valueOf(await made.call(get(), ROUTE))).toMatchObject({ at: 2 })
 })
 

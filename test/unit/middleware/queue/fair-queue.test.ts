@@ -72,7 +72,7 @@ describe('permits', () => {
     queue.enter(full)
     const waiting = [wait(queue, full, 'a'), wait(queue, full, 'a')]
     expect(queue.enter(free)).toBe(true)
-    // Those who wait for their server hold no permit of the gateway.
+    // Calls that wait for their server hold no permit of the gateway.
     expect(queue.taken).toBe(2)
     queue.leave(free, 1)
     expect(waiting.map(({ outcome }) => outcome)).toEqual([undefined, undefined])
@@ -307,7 +307,7 @@ describe('a line that is full', () => {
     expect(lane.waiting).toBe(4)
     expect(wait(queue, lane, 'q').outcome).toBeUndefined()
     expect(flood[2]?.outcome).toBe('server_full')
-    // Both have two now: nobody has to give way.
+    // Both have two now: neither has to give way.
     expect(wait(queue, lane, 'q').outcome).toBe('server_full')
     expect(wait(queue, lane, 'f').outcome).toBe('server_full')
   })
@@ -481,7 +481,7 @@ test.each(Array.from({ length: 40 }, (_, seed) => seed))('whatever happens, seed
       }
     }
     settle()
-    // What is taken is what was given and not returned; nobody has more than there is.
+    // What is taken is what was given and not returned; no client has more than there is.
     const wrong: string[] = []
     const holds = (what: string, condition: boolean): void => void (condition || wrong.push(what))
     holds('given = taken + returned', queue.taken === acquired + granted - returned)
@@ -505,7 +505,7 @@ test.each(Array.from({ length: 40 }, (_, seed) => seed))('whatever happens, seed
     holds('waiting, of all servers', queue.waiting === counted)
     if (wrong.length > 0) expect.fail(`step ${step}: ${wrong.join(', ')}`)
   }
-  // Everyone who still waits gets a turn.
+  // Every call that still waits gets a turn.
   while (holding.length > 0) {
     queue.leave(holding.pop() as ServerQueue, 1)
     settle()

@@ -32,7 +32,7 @@ beforeEach(() => {
 })
 
 afterEach(() => {
-  // Whatever happened, nobody holds a place, waits, or is waited for.
+  // Whatever happened, no call holds a permit, waits, or is waited for.
   expect([places.taken, places.waiting, deadlines.size]).toEqual([0, 0, 0])
   deadlines.close()
 })
@@ -169,7 +169,7 @@ it('that is asked again while it waits to come back goes on when both are answer
   const second = asked.inside?.ask(QUESTION)
   other.end()
   expect(await first).toBe('one')
-  // Somebody is being asked, so the place that came is free again.
+  // A client is being asked, so the permit that was granted is free again.
   expect(places.taken).toBe(0)
   asked.answers[1]?.resolve('two')
   expect(await second).toBe('two')

@@ -169,7 +169,7 @@ const LATENCIES = {
   steady: { call: steady(10), within: 0.05 },
   'half to one and a half': { call: around(10), within: 0.05 },
   'with a long tail': { call: exponential(10), within: 0.05 },
-  // Who has a call of five seconds in flight is busy, and leaves others to the rest.
+  // A replica with a call of five seconds in flight is busy, and leaves other calls to the rest.
   'of quick and slow tools': { call: tools(10), within: 0.1 },
 }
 

@@ -184,7 +184,7 @@ describe('deadlines', () => {
     )
     expect(transport.of('notifications/cancelled')).toMatchObject([{ params: { requestId: 1 } }])
     expect(transport.abandoned).toEqual([1])
-    // A late answer is nobody's.
+    // A late answer belongs to no call.
     transport.answer(1, { result: {} })
   })
 
@@ -215,7 +215,7 @@ describe('deadlines', () => {
     )
     transport.answer(1, { result: {} })
     expect(await call).toMatchObject({ kind: 'result' })
-    // After the answer it is nobody's.
+    // After the answer it belongs to no call.
     transport.say(
       '{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":9}}',
     )

@@ -163,7 +163,7 @@ describe('a start', () => {
       sseFallback: false,
     }
     const slot = slotOf({ restartLimit: 1, replicas: [replicaConfig({ endpoint })] })
-    // An address that nobody listens at refuses at once, whatever the clock of the test says.
+    // An address without a listener refuses at once, whatever the clock of the test says.
     vi.useRealTimers()
     await failureOf(slot.pick())
     vi.useFakeTimers()
@@ -270,7 +270,7 @@ describe('a link that is lost', () => {
       /"fake" is in a crash loop: 3 starts in a row failed or did not last 30 s.*every 5 minutes.*"fake" is gone.*Next attempt in 300 s\./,
     )
     expect(used).toHaveLength(3)
-    // The first loss cost nobody anything; the second and third did.
+    // The first loss cost no call anything; the second and third did.
     expect(slot.unreachable).toHaveLength(2)
     expect(slot.unreachable[1]?.message).toContain('crash loop')
     // One try, which does not last either.
@@ -348,7 +348,7 @@ describe('a link whose process uses too much memory', () => {
     used[0]?.receiver.onMemoryLimitExceeded(5e9)
     used[0]?.receiver.onMemoryLimitExceeded(5e9)
     await vi.advanceTimersByTimeAsync(0)
-    // Nothing changes for anybody until the other one has been greeted.
+    // Nothing changes for any call until the other one has been greeted.
     expect(slot.pick()).toBe(first)
     opening.resolve()
     await vi.advanceTimersByTimeAsync(0)

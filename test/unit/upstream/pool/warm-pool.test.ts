@@ -246,7 +246,7 @@ it('is ended when nobody uses the server any more, and waits again with the next
   const call = exchangeFor('ann')
   const lease = await pool.acquire(call)
   const calling = lease.link.call(call, { method: 'tools/call', change: {} }).catch(() => undefined)
-  // Nobody is idle while somebody waits for an answer.
+  // Nothing is idle while a call waits for its answer.
   await vi.advanceTimersByTimeAsync(9000)
   call.cancellation.cancel('enough')
   await calling
