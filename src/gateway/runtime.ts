@@ -287,10 +287,11 @@ export class Runtime {
         onRequest: (link, method, params, among, cancellation) =>
           this.relay.onRequest(link, method, params, among, cancellation),
         onLost: (link, error) => {
-          this.subscriptions.lost(link)
+          this.subscriptions.ended(link)
           this.legacyTasks.lost(link)
           pool.lost(link, error)
         },
+        onClose: link => this.subscriptions.ended(link),
         onGap: link => {
           if (!this.#isCurrent(link.server.name, link.replica)) return
           this.lists.refreshSoon(link.server.name, link)
@@ -299,7 +300,7 @@ export class Runtime {
         onUnreachable: (slot, error) => pool.unreachable(slot, error),
         onOpen: (slot, link, before) => {
           // What it would still say unasked is heard from the new one.
-          if (before) this.subscriptions.lost(before)
+          if (before) this.subscriptions.ended(before)
           pool.opened(slot, link)
           this.#opened(slot, link)
         },
