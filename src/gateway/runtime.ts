@@ -285,10 +285,11 @@ export class Runtime {
         onRequest: (link, method, params, among, cancellation) =>
           this.relay.onRequest(link, method, params, among, cancellation),
         onLost: (link, error) => {
-          this.subscriptions.lost(link)
+          this.subscriptions.ended(link)
           this.legacyTasks.lost(link)
           pool.lost(link, error)
         },
+        onClose: link => this.subscriptions.ended(link),
         onGap: link => {
           this.lists.refreshSoon(link.server.name, link)
           this.subscriptions.missed(link)
@@ -296,7 +297,7 @@ export class Runtime {
         onUnreachable: (slot, error) => pool.unreachable(slot, error),
         onOpen: (slot, link, before) => {
           // What it would still say unasked is heard from the new one.
-          if (before) this.subscriptions.lost(before)
+          if (before) this.subscriptions.ended(before)
           pool.opened(slot, link)
           this.#opened(slot, link)
         },
