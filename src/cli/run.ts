@@ -104,7 +104,9 @@ export async function runGateway(
     code = await Promise.race([used.then(() => 0), stopping, failed])
   } finally {
     stopped = true
-    const withinMs = (graceful ? config.gateway.shutdownTimeoutMs : 0) + CLOSE_TIMEOUT_MS
+    // Of the configuration in effect. One that takes effect from now on does not change it.
+    const { shutdownTimeoutMs } = (gateway?.config ?? config).gateway
+    const withinMs = (graceful ? shutdownTimeoutMs : 0) + CLOSE_TIMEOUT_MS
     const overdue = setTimeout(() => {
       logger.error(`Closing took longer than ${withinMs / 1000} s; the process ends without waiting.`)
       process.exit(1)
@@ -117,7 +119,7 @@ export async function runGateway(
       reloader?.close(),
     ])
     await threads.close()
-    await (graceful ? gateway?.stop() : gateway?.close())
+    await (graceful ? gateway?.stop(shutdownTimeoutMs) : gateway?.close())
     try {
       await store.close()
     } catch (error) {
