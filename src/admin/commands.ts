@@ -21,6 +21,9 @@ export function definedCommands(before: unknown, after: unknown): string[] {
   if (!isSame(asObject(gateway['audit'])['file'], asObject(changed['audit'])['file']))
     found.push('gateway.audit.file')
   if (!isSame(gateway['state'], changed['state'])) found.push('gateway.state')
+  // A name server decides where the secrets of a server are sent.
+  if (!isSame(asObject(gateway['dns'])['servers'], asObject(changed['dns'])['servers']))
+    found.push('gateway.dns.servers')
   const known = new Set(filesIn(before))
   if (filesIn(after).some(file => !known.has(file))) found.push('a variable ${file:…}')
   return found

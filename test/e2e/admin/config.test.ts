@@ -230,6 +230,7 @@ const COMMANDS: readonly [string, (value: Config) => void][] = [
   ['an include', v => (v.include = '/tmp/x')],
   ['a place for the audit log', v => (v.gateway.audit = { file: '/tmp/.profile' })],
   ['another state', v => (v.gateway.state = 'lmdb:/tmp/x')],
+  ['another name server', v => (v.gateway.dns = { servers: ['127.0.0.1:9'] })],
   ['a file that is read', v => (v.mcpServers.search.headers['x-file'] = '${file:/etc/passwd}')],
 ]
 
