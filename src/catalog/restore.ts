@@ -56,7 +56,10 @@ function isCurrent(server: ServerConfig, { variants, concerns }: RecallOptions):
   return own !== undefined && concerns(server, own)
 }
 
-/** Restores the lists of a server. What has been listed meanwhile is newer and stays. Lists that exceed the budget are left out, and the server is listed again. */
+/**
+ * Restores the lists of a server. What has been listed meanwhile is newer and stays. Lists that exceed the budget are
+ * left out, and the server is listed again.
+ */
 function restore(
   { server, variant, told, snapshot }: ShownTo & { readonly server: ServerConfig },
   options: RecallOptions,
