@@ -44,9 +44,7 @@ export interface ServerListsOptions {
   readonly notBefore?: (server: string) => number | undefined
   /** Every open link to the server. */
   readonly links?: (server: string) => readonly ListableLink[]
-  /**
-   * Whether a link leads to the server that has this name now, and not to one that was replaced. Default: each does.
-   */
+  /** Whether a link leads to the server that has this name now, not to one that was replaced. Default: each does. */
   readonly isCurrent?: (server: string, link: ListableLink) => boolean
 }
 

@@ -203,9 +203,7 @@ export class Router {
     return await this.#subscribed(exchange, route, conversationOf(exchange))
   }
 
-  /**
-   * Subscribes to what was found by the view of a request. A reload may have given the subscriber another meanwhile.
-   */
+  /** Subscribes to what was found by a request's view. A reload may have given the subscriber another meanwhile. */
   async #subscribed(exchange: Exchange, route: Route, subscriber: Subscriber): Promise<Outcome> {
     const { subscriptions, inEffect, catalog } = this.#options
     const outcome = await subscriptions.subscribe(exchange, route, subscriber)
