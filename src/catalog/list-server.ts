@@ -19,7 +19,7 @@ export interface ListableLink extends Lister {
     readonly caching?: Caching | undefined
   }
   readonly transport: { readonly kind: string }
-  readonly replica?: { readonly spoken: Spoken }
+  readonly replica?: { readonly spoken: Spoken; readonly missingTools?: ReadonlySet<string> | undefined }
   /**
    * Raw JSON of the capabilities that a legacy server received at `initialize`. A modern server receives them with
    * every request.
@@ -27,6 +27,11 @@ export interface ListableLink extends Lister {
   readonly capabilities?: string
   /** Whether requests can be sent. */
   readonly usable: boolean
+}
+
+/** Whether the replica behind a link is known to differ from most others. Its lists are those of no other. */
+export function differs({ replica }: ListableLink): boolean {
+  return replica?.missingTools !== undefined
 }
 
 /** What a server has listed, and for which kind of client. */

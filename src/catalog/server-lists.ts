@@ -15,14 +15,8 @@ import { FailurePauses } from './failure-pauses.ts'
 import { Failures } from './failures.ts'
 import { FirstLists, type Try } from './first-lists.ts'
 import { ListBudget } from './list-budget.ts'
-import {
-  listOthers,
-  listServer,
-  variantOver,
-  withoutRoots,
-  type ListableLink,
-  type ShownTo,
-} from './list-server.ts'
+import { differs, listOthers, listServer, variantOver, withoutRoots } from './list-server.ts'
+import type { ListableLink, ShownTo } from './list-server.ts'
 import { restoreLists } from './restore.ts'
 import { Retries } from './retries.ts'
 import { sameLists, type ServerSnapshot } from './snapshot.ts'
@@ -323,8 +317,8 @@ export class ServerLists {
     const { name } = server
     const logger = this.#logger.child({ server: name })
     return await retryOnNewLink(async () => {
-      const link =
-        over?.usable && this.#isCurrent(name, over) ? over : await this.#options.link(name, exchange)
+      const fits = over?.usable && this.#isCurrent(name, over) && !differs(over)
+      const link = fits ? over : await this.#options.link(name, exchange)
       const { variant, told } = variantOver(server, link, exchange)
       const snapshot = await listServer(server, link, told, variants.seenBy(variant), logger)
       if (!this.#isCurrent(name, link)) throw replaced(name)

@@ -238,7 +238,7 @@ export class Pool {
 
   /** The slot for the gateway's own requests on behalf of a call. */
   slot(exchange: Exchange): LinkSlot {
-    return this.#several(exchange, this.#starting.choose(exchange, undefined))
+    return this.#several(exchange, this.#starting.chooseTypical(exchange))
   }
 
   /** The slot for a client's subscriptions beyond one call. May change when more is known of the server. */

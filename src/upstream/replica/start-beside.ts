@@ -28,6 +28,17 @@ export class BackgroundStart {
     return chosen.keepsSessionsFor(caller) ? chosen : this.#runningOr(chosen, leftOut)
   }
 
+  /**
+   * As `choose`, preferably a replica that offers what most do: its lists are those of the server.
+   * @throws GatewayError when no replica can be used
+   */
+  chooseTypical(caller: Caller): Replica {
+    const chosen = this.choose(caller, undefined)
+    if (!chosen.missingTools || chosen.keepsSessionsFor(caller)) return chosen
+    const differs = ({ missingTools }: Replica): boolean => missingTools !== undefined
+    return this.#options.replicas.hasOther(differs) ? this.choose(caller, differs) : chosen
+  }
+
   #runningOr(chosen: Replica, leftOut: Excluded | undefined): Replica {
     const { replicas, runs } = this.#options
     if (runs(chosen)) return chosen

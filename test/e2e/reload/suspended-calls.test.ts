@@ -99,7 +99,7 @@ test('the call of a client that is removed ends with an error, is cancelled at i
   const calling = one.request('tools/call', CALL)
   const call = await server.called('t')
   await reload(gateway.gateway, file(server, withKeys({ two: {} })))
-  expect(await calling).toContain('the credentials of \\"one\\" count no more')
+  expect(await calling).toContain('the credentials of \\"one\\" are no longer valid')
   await cancelled(server, call)
   call.say(ASK)
   const answer = await server.messages.take(text => rawAt(text, 'id') === '"q"', 'the refusal')
