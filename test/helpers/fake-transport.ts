@@ -1,3 +1,6 @@
+import type { Pool } from '../../src/upstream/pool/pool.ts'
+import type { PoolOptions } from '../../src/upstream/pool/pool-options.ts'
+import { GatewayError } from '../../src/core/errors.ts'
 import { Pauses } from '../../src/core/pauses.ts'
 import { Replica } from '../../src/upstream/replica/replica.ts'
 import { CallState } from '../../src/core/call-state.ts'
@@ -231,5 +234,17 @@ export function exchangeOf(
     ask: () => Promise.reject(new Error('nobody to ask')),
     ...rest,
     heard,
+  }
+}
+
+/** What the runtime tells a pool of its links. Servers may ask for nothing. */
+export function poolListener(pool: () => Pool): PoolOptions['listener'] {
+  return {
+    onNotification: () => {},
+    onRequest: () => Promise.reject(new GatewayError('unknown_method', 'no')),
+    onLost: (link, error) => pool().lost(link, error),
+    onGap: () => {},
+    onUnreachable: (slot, error) => pool().unreachable(slot, error),
+    onOpen: (slot, link) => pool().opened(slot, link),
   }
 }

@@ -1,6 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { Deadlines } from '../../../../src/core/deadlines.ts'
-import { GatewayError } from '../../../../src/core/errors.ts'
 import type { Exchange } from '../../../../src/core/exchange.ts'
 import { SILENT } from '../../../../src/core/logger.ts'
 import type { ServerConfig } from '../../../../src/config/types.ts'
@@ -9,7 +8,14 @@ import { LinksPerClient } from '../../../../src/upstream/pool/links-per-client.t
 import { clientPrincipal } from '../../../../src/core/principal.ts'
 import { Pool } from '../../../../src/upstream/pool/pool.ts'
 import { deferred } from '../../../helpers/deferred.ts'
-import { exchangeOf, FakeTransport, LEGACY, MODERN, serverConfig } from '../../../helpers/fake-transport.ts'
+import {
+  exchangeOf,
+  FakeTransport,
+  LEGACY,
+  MODERN,
+  poolListener,
+  serverConfig,
+} from '../../../helpers/fake-transport.ts'
 
 vi.mock('../../../../src/upstream/transport/stdio/stdio.ts', () => ({
   createStdioTransport: () => new FakeTransport(era === 'modern' ? MODERN : LEGACY),
@@ -30,14 +36,7 @@ function poolOf(changes: Partial<ServerConfig> = {}): Pool {
     clientLinks,
     dns: { refreshMs: 0, servers: [] },
     drainTimeoutMs: 60_000,
-    listener: {
-      onNotification: () => {},
-      onRequest: () => Promise.reject(new GatewayError('unknown_method', 'no')),
-      onLost: (link, error) => pool.lost(link, error),
-      onGap: () => {},
-      onUnreachable: (slot, error) => pool.unreachable(slot, error),
-      onOpen: (slot, link) => pool.opened(slot, link),
-    },
+    listener: poolListener(() => pool),
   })
   pools.push(pool)
   return pool

@@ -1,12 +1,17 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { ServerConfig } from '../../../../src/config/types.ts'
 import { Deadlines } from '../../../../src/core/deadlines.ts'
-import { GatewayError } from '../../../../src/core/errors.ts'
 import { SILENT } from '../../../../src/core/logger.ts'
 import type { Lease } from '../../../../src/upstream/pool/lease.ts'
 import { LinksPerClient } from '../../../../src/upstream/pool/links-per-client.ts'
 import { Pool } from '../../../../src/upstream/pool/pool.ts'
-import { exchangeOf, FakeTransport, replicaConfig, serverConfig } from '../../../helpers/fake-transport.ts'
+import {
+  exchangeOf,
+  FakeTransport,
+  poolListener,
+  replicaConfig,
+  serverConfig,
+} from '../../../helpers/fake-transport.ts'
 
 /** What other settings of its server change in a pool that has links and calls in flight. */
 
@@ -32,14 +37,7 @@ function poolOf(changes: Partial<ServerConfig> = {}): Pool {
     clientInfo: '{"name":"gateway","version":"1"}',
     clientLinks: new LinksPerClient(3),
     ...GATEWAY,
-    listener: {
-      onNotification: () => {},
-      onRequest: () => Promise.reject(new GatewayError('unknown_method', 'no')),
-      onLost: (link, error) => pool.lost(link, error),
-      onGap: () => {},
-      onUnreachable: (slot, error) => pool.unreachable(slot, error),
-      onOpen: (slot, link) => pool.opened(slot, link),
-    },
+    listener: poolListener(() => pool),
   })
   return pool
 }

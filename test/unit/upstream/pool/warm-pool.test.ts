@@ -8,7 +8,7 @@ import { SILENT } from '../../../../src/core/logger.ts'
 import { LinksPerClient } from '../../../../src/upstream/pool/links-per-client.ts'
 import type { Link } from '../../../../src/upstream/link/link.ts'
 import { Pool } from '../../../../src/upstream/pool/pool.ts'
-import { exchangeOf, FakeTransport, serverConfig } from '../../../helpers/fake-transport.ts'
+import { exchangeOf, FakeTransport, poolListener, serverConfig } from '../../../helpers/fake-transport.ts'
 
 /** Transports that are given out, in this order; those that were used. */
 const next: FakeTransport[] = []
@@ -49,12 +49,8 @@ function poolOf(changes: Partial<ServerConfig> = {}): Pool & { heard: string[] }
     dns: { refreshMs: 0, servers: [] },
     drainTimeoutMs: 30_000,
     listener: {
+      ...poolListener(() => pool),
       onNotification: (_, method) => void heard.push(method),
-      onRequest: () => Promise.reject(new GatewayError('unknown_method', 'no')),
-      onLost: (link, error) => pool.lost(link, error),
-      onGap: () => {},
-      onUnreachable: (slot, error) => pool.unreachable(slot, error),
-      onOpen: (slot, link) => pool.opened(slot, link),
     },
   })
   pools.push(pool)
