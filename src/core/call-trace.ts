@@ -25,7 +25,7 @@ export class CallTrace {
   readonly shadowed: string | undefined = undefined
   /** The unavailable server whose fallback served the request. */
   readonly fallbackFrom: string | undefined = undefined
-  /** Label of the link that served it. */
+  /** Name of the replica that served it. */
   readonly replica: string | undefined = undefined
   readonly cache: CacheUse | undefined = undefined
   /** Time in the queue, in milliseconds. */

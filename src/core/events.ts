@@ -96,7 +96,7 @@ export interface AccessRefused extends Happened<'access.refused'> {
  */
 export interface AttemptEnded extends Happened<'attempt.ended'> {
   readonly server: string
-  /** Label of the link. */
+  /** Name of the replica. */
   readonly replica: string
   readonly method: string
   /** The name that the server itself uses. */

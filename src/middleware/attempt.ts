@@ -63,7 +63,7 @@ export class Attempt {
     this.#lease = lease
     this.sentAt = performance.now()
     if (events.heard['attempt.ended']) this.#reported = { events, link, exchange, route }
-    trace.sent(link.label, this.sentAt)
+    trace.sent(link.replica.name, this.sentAt)
     state.stick(link.replica.name)
     link.replica.load.began()
   }
@@ -124,7 +124,7 @@ function tell(
     type: 'attempt.ended',
     time: Math.floor(CLOCK.wallAt(now)),
     server: route.server,
-    replica: link.label,
+    replica: link.replica.name,
     method: exchange.request.method,
     name: route.own,
     era: link.peer.era,

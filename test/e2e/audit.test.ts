@@ -85,7 +85,7 @@ test.each(['digest', 'full'])('every request has its line, and no secret is in a
     principal: 'client:local',
     server: 'a',
     name: 't',
-    replica: 'a http',
+    replica: new URL(String(server.entry.url)).host,
     waitedMs: 0,
   })
   expect(served?.['upstreamMs']).toBeGreaterThan(0)

@@ -175,7 +175,7 @@ describe('a call that waits for its client', () => {
       .filter(line => line.method === 'tools/call')
     expect(calls).toHaveLength(4)
     for (const { replica, upstreamMs, durationMs } of calls) {
-      expect(replica).toBe('a stdio')
+      expect(replica).toBe('1')
       expect(upstreamMs).toBeGreaterThan(0)
       expect(upstreamMs).toBeLessThanOrEqual(durationMs as number)
     }

@@ -36,21 +36,26 @@ test.each([false, true])('a call is told of from its beginning to its end (moder
     routed: true,
     error: undefined,
     principal: { client: 'ci' },
-    trace: { route: { server: 'a', own: 't', exposed: 'a__t' }, replica: 'a http' },
+    trace: {
+      route: { server: 'a', own: 't', exposed: 'a__t' },
+      replica: new URL(String(server.entry.url)).host,
+    },
   })
   expect(ended?.trace.upstreamMs).toBeGreaterThan(0)
   expect(ended?.durationMs).toBeGreaterThanOrEqual(ended?.trace.upstreamMs as number)
   expect(heard.of('attempt.ended')).toMatchObject([
     {
       server: 'a',
-      replica: 'a http',
+      replica: new URL(String(server.entry.url)).host,
       method: 'tools/call',
       name: 't',
       error: undefined,
       trace: ended?.trace,
     },
   ])
-  expect(heard.of('link.opened')).toMatchObject([{ server: 'a', era: 'legacy', reopened: false }])
+  expect(heard.of('link.opened')).toMatchObject([
+    { server: 'a', replica: new URL(String(server.entry.url)).host, era: 'legacy', reopened: false },
+  ])
   const sessions = heard.of('session.opened')
   expect(sessions).toHaveLength(modern ? 0 : 1)
   await caller?.[Symbol.asyncDispose]()
