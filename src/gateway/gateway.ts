@@ -113,10 +113,11 @@ export class Gateway extends ClientService implements Reloadable {
     output: Writable,
     { endpoint = WHOLE, client }: StdioOptions = {},
   ): Promise<void> {
-    if (client !== undefined && !this.config.clients.some(({ name }) => name === client))
-      throw new GatewayError('config', `There is no client ${JSON.stringify(client)} in "clients".`)
     const principal = client === undefined ? LOCAL : clientPrincipal(client)
     await this.known(endpoint, principal)
+    // Only from here on does a reload see the front.
+    if (client !== undefined && !this.config.clients.some(({ name }) => name === client))
+      throw new GatewayError('config', `There is no client ${JSON.stringify(client)} in "clients".`)
     const view = this.viewOf(endpoint, principal)
     if (view === undefined) throw new GatewayError('config', noEndpoint(this.config, endpoint, principal))
     const front = new StdioFront({
@@ -245,12 +246,11 @@ export class Gateway extends ClientService implements Reloadable {
 
   /** From the assignment on the configuration is in effect, and nothing refuses it any more. */
   async #swap({ generation, generation: { config }, fronts }: Built): Promise<void> {
-    const former = this.current
-    const seen = this.audience.seenIn(former)
+    const seen = this.audience.seenIn(this.current)
+    this.current.catalog.views.supersede()
     this.swapping = true
     this.current = generation
     this.epoch++
-    former.catalog.views.supersede()
     takeOver(this.#logger, {
       'the log': () => this.#logger.setLevel?.(config.gateway.log),
       'the audit log': () => this.events.follow(config.gateway.audit, this.#logger),

@@ -21,6 +21,12 @@ export interface LimitLeasesOptions {
   readonly failureMode: 'open' | 'closed'
 }
 
+interface Kept {
+  readonly lease: Lease | ConcurrencyLeases
+  /** The latest configuration that has set the limit of the lease. */
+  version: number
+}
+
 /** Maximum number of leases in memory. The counters of other limits are in the store alone. */
 const MAX_LEASES = 50_000
 /** Interval of returning, booking and renewing. */
@@ -33,11 +39,12 @@ const SWEEP_MS = 100
 export class LimitLeases {
   readonly #options: LimitLeasesOptions
   readonly reach: StoreAvailability
-  readonly #leases = growingLru<string, Lease | ConcurrencyLeases>(MAX_LEASES)
+  readonly #leases = growingLru<string, Kept>(MAX_LEASES)
   readonly #holder = randomUUID()
   readonly #ends = new Map<string, EndOf>()
   readonly #active = new Set<Active>()
   #holders = 0
+  #versions = 0
   #timer: NodeJS.Timeout | undefined
   #closed = false
 
@@ -47,15 +54,24 @@ export class LimitLeases {
     this.reach = new StoreAvailability(failureMode, logger, clock, store)
   }
 
-  /** The lease of a limit, which is the same for equal keys and windows. From now on it uses this limit. */
-  of(limit: Limit, timeZone: string): Live {
-    if (limit.kind === 'concurrency') return { limit, leases: this.#concurrencyOf(limit.key, limit.limit) }
+  /** The number of another configuration, for `of`. Later configurations have higher ones. */
+  nextVersion(): number {
+    return ++this.#versions
+  }
+
+  /**
+   * The lease of a limit, which is the same for equal keys and windows. From now on it uses this limit, unless a later
+   * configuration has set another one.
+   */
+  of(limit: Limit, timeZone: string, version: number): Live {
+    if (limit.kind === 'concurrency')
+      return { limit, leases: this.#concurrencyOf(limit.key, limit.limit, version) }
     const window: Window =
       limit.kind === 'rate'
         ? { kind: 'sliding', ms: limit.periodMs }
         : { kind: 'calendar', endOf: this.#endOf(limit.period, timeZone) }
     const name = limit.kind === 'rate' ? limit.key : `${limit.key}\n${timeZone}`
-    const lease = this.#leaseOf(name, { ...this.#common(limit.key, limit.limit), window })
+    const lease = this.#leaseOf(name, { ...this.#common(limit.key, limit.limit), window }, version)
     return limit.kind === 'rate' ? { limit, lease } : { limit, lease }
   }
 
@@ -68,28 +84,32 @@ export class LimitLeases {
     await Promise.all(active.map(limit => limit.close()))
   }
 
-  #leaseOf(name: string, options: LeaseOptions): Lease {
-    const known = this.#leases.get(name)
-    if (known instanceof Lease) {
-      known.changeLimit(options.limit)
-      return known
-    }
+  #leaseOf(name: string, options: LeaseOptions, version: number): Lease {
+    const known = this.#known(name, options.limit, version)
+    if (known instanceof Lease) return known
     const lease = new Lease(options)
-    this.#leases.set(name, lease)
+    this.#leases.set(name, { lease, version })
     return lease
   }
 
-  #concurrencyOf(key: string, limit: number): ConcurrencyLeases {
-    const known = this.#leases.get(key)
-    if (known instanceof ConcurrencyLeases) {
-      known.changeLimit(limit)
-      return known
-    }
+  #concurrencyOf(key: string, limit: number, version: number): ConcurrencyLeases {
+    const known = this.#known(key, limit, version)
+    if (known instanceof ConcurrencyLeases) return known
     // Not the process, because an identity that was dropped may still have running calls.
     const holder = `${this.#holder}/${++this.#holders}`
-    const leases = new ConcurrencyLeases({ ...this.#common(key, limit), holder })
-    this.#leases.set(key, leases)
-    return leases
+    const lease = new ConcurrencyLeases({ ...this.#common(key, limit), holder })
+    this.#leases.set(key, { lease, version })
+    return lease
+  }
+
+  /** A lease in memory. Requests of a former configuration do not change its limit back. */
+  #known(name: string, limit: number, version: number): Lease | ConcurrencyLeases | undefined {
+    const kept = this.#leases.get(name)
+    if (kept && version >= kept.version) {
+      kept.version = version
+      kept.lease.changeLimit(limit)
+    }
+    return kept?.lease
   }
 
   #common(key: string, limit: number): Omit<LeaseOptions, 'window'> {

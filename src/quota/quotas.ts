@@ -66,6 +66,8 @@ const KINDS: Readonly<Record<string, Kind>> = {
 export class Quotas {
   readonly clock: Clock
   readonly #leases: LimitLeases
+  /** As in `LimitLeases`. */
+  readonly #version: number
   readonly #servers: ReadonlyMap<string, ServerConfig>
   readonly #clients: ReadonlyMap<string, ClientConfig>
   readonly #accounts = growingLru<string, Account>(MAX_PRINCIPALS)
@@ -90,6 +92,7 @@ export class Quotas {
     this.clock = clock
     const failureMode = config.gateway.quotaFailureMode
     this.#leases = leases ?? new LimitLeases({ store, logger, clock, failureMode })
+    this.#version = this.#leases.nextVersion()
     this.#timeZone = config.gateway.timeZone
     this.#servers = new Map(config.servers.map(server => [server.name, server]))
     this.#clients = new Map(
@@ -227,7 +230,7 @@ export class Quotas {
   }
 
   #live(limit: Limit): Live {
-    return this.#leases.of(limit, this.#timeZone)
+    return this.#leases.of(limit, this.#timeZone, this.#version)
   }
 }
 

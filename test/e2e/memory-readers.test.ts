@@ -216,7 +216,7 @@ function inBatches(run: (batching: Batching) => Promise<void>): () => Promise<vo
 
 test(
   'batches with 600 MB of answers are read whole by a client that begins late, and hold less than 256 MiB where they are not read',
-  { timeout: 120_000 },
+  { timeout: 300_000 },
   inBatches(async ({ gateway, client, post }) => {
     const before = gateway.rss
     const calls = Array.from({ length: 30 }, (_, id) =>
@@ -234,8 +234,8 @@ test(
     expect(most).toBeLessThan(256)
     never.destroy()
     const sent = await post(body)
-    // 7 s: below that time.
-    await watch(() => sent.destroyed, 70)
+    // 3 s: well below that time, also where the machine stands still meanwhile.
+    await watch(() => sent.destroyed, 30)
     let read = 0
     let end = ''
     sent.on('data', (chunk: Buffer) => {
@@ -243,7 +243,7 @@ test(
       end = (end + chunk.toString('latin1', Math.max(0, chunk.length - 20))).slice(-20)
     })
     sent.resume()
-    await watch(() => end.endsWith('0\r\n\r\n'), 600)
+    await watch(() => end.endsWith('0\r\n\r\n'), 2000)
     expect(read).toBeGreaterThan(600_000_000)
     expect(most).toBeLessThan(256)
     sent.destroy()

@@ -1,6 +1,9 @@
 import type { Credential } from '../authenticator.ts'
 
-/** An endpoint as accessible to one caller. */
+/**
+ * An endpoint as accessible to one caller. A front decides it again before it opens a session or a stream, in the same
+ * turn, when `epoch` is not that of the configuration in effect: a reload does not see what is not open yet.
+ */
 export interface EndpointAccess {
   /** `''`: all servers. */
   readonly endpoint: string

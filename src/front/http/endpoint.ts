@@ -273,7 +273,7 @@ export class HttpFront implements Front {
     const { service, logger } = this.#options
     const config = this.#config
     const endpoint = path === '/messages' ? this.#sse?.endpointOf(request) : decodeURIComponent(path.slice(5))
-    const access = await this.#access(request, endpoint ?? '')
+    let access = await this.#access(request, endpoint ?? '')
     if (!this.#sse) {
       const { SseFront } = await import('./sse.ts')
       const messagesPath = `${this.#options.mount?.prefix ?? ''}/messages`
@@ -281,6 +281,8 @@ export class HttpFront implements Front {
       this.#sse ??= new SseFront(service, config, bounds, logger)
     }
     const post = path === '/messages'
+    // The session that a request names has the view of the configuration in effect.
+    while (access.epoch !== service.epoch) access = await this.#access(request, access.endpoint)
     // A session whose stream has ended no longer exists.
     if (this.#draining && (!post || endpoint === undefined))
       return refuseUnavailable(response, 'null', this.#headers)
@@ -290,6 +292,8 @@ export class HttpFront implements Front {
         .catch((caught: unknown) => turnDownPost(service, access, caught))
     else if (request.method === 'GET') {
       if (!(await admitStream(service, access, response))) return
+      while (access.epoch !== service.epoch) access = await this.#access(request, access.endpoint)
+      if (response.destroyed) return
       if (this.#draining) return refuseUnavailable(response, 'null', this.#headers)
       this.#sse.open(response, access)
     }

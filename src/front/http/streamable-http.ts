@@ -165,10 +165,9 @@ export class StreamableHttpFront {
     checkAccept(request, 'application/json')
     const { text, letGo } = await this.#bodies.read(request, access.credential.principal.id)
     if (letGo) response.once('close', letGo)
-    const isCurrent = access.epoch === this.#service.epoch
-    const current = isCurrent ? access : await this.#renew(request, access.endpoint)
+    while (access.epoch !== this.#service.epoch) access = await this.#renew(request, access.endpoint)
     const value = parseJson(text)
-    if (Array.isArray(value)) return this.#batch(request, response, current, { text, letGo }, value)
+    if (Array.isArray(value)) return this.#batch(request, response, access, { text, letGo }, value)
     const kind = kindOf(value)
     const message = { text, value: value as JsonObject }
     const version = request.headers['mcp-protocol-version']
@@ -177,7 +176,7 @@ export class StreamableHttpFront {
     if (this.#draining && kind === 'request' && !goesOn(message.value.params))
       return refuseUnavailable(response, takeApart(message).id as string, this.#headers)
     if (kind === 'request' && modern && (sent || message.value.method !== 'initialize'))
-      return this.#modern(request, response, current, takeApart(message))
+      return this.#modern(request, response, access, takeApart(message))
     if (sent) {
       if (kind === 'notification') return accepted(response)
       const id = kind === 'request' ? (takeApart(message).id as string) : 'null'
@@ -185,11 +184,11 @@ export class StreamableHttpFront {
         'invalid_params',
         'The header names a modern revision, but _meta has no envelope for it.',
       )
-      return this.#refuse(response, current, id, {}, error)
+      return this.#refuse(response, access, id, {}, error)
     }
     if (kind === 'request' && message.value.method === 'initialize')
-      return await this.#initialize(request, response, current, takeApart(message))
-    const session = this.#sessionOf(request, current)
+      return await this.#initialize(request, response, access, takeApart(message))
+    const session = this.#sessionOf(request, access)
     if (kind === 'response') {
       session.session.response(message)
       return accepted(response)
@@ -277,6 +276,7 @@ export class StreamableHttpFront {
     const service = this.#service
     const refusal = await admitSession(service, access, incoming)
     if (refusal) return void refuse(this.#errorReply(response, 200), incoming.id as string, refusal)
+    while (access.epoch !== service.epoch) access = await this.#renew(request, access.endpoint)
     if (this.#draining) return refuseUnavailable(response, incoming.id as string, this.#headers)
     this.#sessions.makeRoom(access.credential.principal.id)
     const bounds = { backlogs: this.#backlogs, budget: this.#events, events: () => this.#config }
@@ -305,13 +305,8 @@ export class StreamableHttpFront {
     if (requests.length === 0) return accepted(response)
     // The calls go on without their connection.
     if (letGo) response.off('close', letGo)
-    const reply = session.reply(
-      response,
-      requests.length,
-      accepts(request, 'text/event-stream'),
-      this.#headers,
-      letGo,
-    )
+    const streams = accepts(request, 'text/event-stream')
+    const reply = session.reply(response, requests.length, streams, this.#headers, letGo)
     for (const { incoming } of requests)
       if (incoming) session.session.request(incoming.id as string, incoming, reply)
   }
@@ -319,6 +314,8 @@ export class StreamableHttpFront {
   async #get(request: IncomingMessage, response: ServerResponse, access: EndpointAccess): Promise<void> {
     checkAccept(request, 'text/event-stream')
     if (!(await admitStream(this.#service, access, response))) return
+    while (access.epoch !== this.#service.epoch) access = await this.#renew(request, access.endpoint)
+    if (response.destroyed) return
     const session = this.#sessionOf(request, access)
     const last = request.headers['last-event-id']
     // A stream that still has to carry an answer may be resumed.

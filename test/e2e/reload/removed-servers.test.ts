@@ -114,9 +114,9 @@ describe('a server that is removed', () => {
       client.request(id, 'tools/call', '{"name":"echo_raw","arguments":{"a":1}}')
     expect(await call('1')).toContain('"a":1')
     const before = a.requests.length
-    a.setRefusal({ status: 503, headers: { 'retry-after': '1' } })
+    a.setRefusal({ status: 503, headers: { 'retry-after': '5' } })
     const answer = call('2')
-    await expect.poll(() => a.requests.length).toBe(before + 1)
+    await expect.poll(() => a.requests.length).toBeGreaterThan(before)
     await reload(gateway, { mcpServers: {} })
     a.setRefusal(undefined)
     expect(await answer).toContain(GONE)
