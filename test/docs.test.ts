@@ -200,10 +200,23 @@ describe('the lists of CONTRIBUTING.md', () => {
     }
   })
 
-  test('a configuration key: every section is among the descriptors', () => {
+  test('a configuration key: every section is among the descriptors, and every list of reload tests is read', () => {
     expect(filesOf('a configuration key')).toEqual(
-      expect.arrayContaining(['src/config/options/<section>.ts', 'test/fixtures/config/valid/full.json']),
+      expect.arrayContaining([
+        'src/config/options/<section>.ts',
+        'test/fixtures/config/valid/full.json',
+        'test/e2e/reload/keys/<area>.ts',
+      ]),
     )
+    // A list is read by the test, or by another list.
+    const areas = filesIn('test/e2e/reload/keys')
+    const lists = areas.filter(file => ends(`test/e2e/reload/keys/${file}`, '_KEYS: KeyTests'))
+    const imports = [
+      read('test/e2e/reload/every-key.test.ts').replaceAll("'./keys/", "'./"),
+      ...areas.map(file => read(`test/e2e/reload/keys/${file}`)),
+    ].join('\n')
+    expect(lists.length).toBeGreaterThan(5)
+    expect(lists.filter(file => !new RegExp(`_KEYS \\} from '\\./${file}'`).test(imports))).toEqual([])
     const declared = filesIn('src/config/options').flatMap(file =>
       [...read(`src/config/options/${file}`).matchAll(/\bsection\('([^']*)'/g)].map(
         ([, place]) => place as string,

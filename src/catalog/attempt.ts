@@ -33,3 +33,11 @@ export function failureOf(server: string, error: unknown): GatewayError {
     cause: error,
   })
 }
+
+/** The link led to a server that a reload has replaced. The lists are fetched again over a new link. */
+export function replaced(server: string): GatewayError {
+  return new GatewayError('upstream_closed', `Server "${server}" was replaced while it was listed.`, {
+    server,
+    delivery: 'not_sent',
+  })
+}

@@ -12,6 +12,8 @@ export interface RecallOptions {
   readonly kept: StoredSnapshots
   /** Variants of every server, by name. */
   readonly variants: ReadonlyMap<string, Variants>
+  /** Whether the variants still belong to the server: during the loading, its name may become that of another one. */
+  readonly concerns: (server: ServerConfig, variants: Variants) => boolean
   readonly firstLists: FirstLists
   readonly logger: Logger
 }
@@ -22,7 +24,7 @@ export async function restoreLists(servers: readonly ServerConfig[], options: Re
     servers.map(server => ({ server, variant: '' })),
     options,
   )
-  await options.firstLists.restore(servers.filter((_, at) => !bases[at]))
+  await options.firstLists.restore(servers.filter((server, at) => !bases[at] && isCurrent(server, options)))
   const indexed = servers.flatMap((server, at) =>
     (bases[at]?.variants ?? []).map(entry => ({ ...entry, server, base: bases[at] })),
   )
@@ -49,11 +51,18 @@ async function load(
   }
 }
 
-/** Restores the lists of a server. Lists that exceed the budget are left out, and the server is listed again. */
+function isCurrent(server: ServerConfig, { variants, concerns }: RecallOptions): boolean {
+  const own = variants.get(server.name)
+  return own !== undefined && concerns(server, own)
+}
+
+/** Restores the lists of a server. What has been listed meanwhile is newer and stays. Lists that exceed the budget are left out, and the server is listed again. */
 function restore(
   { server, variant, told, snapshot }: ShownTo & { readonly server: ServerConfig },
-  { variants, logger }: RecallOptions,
+  options: RecallOptions,
 ): void {
+  const { variants, logger } = options
+  if (!isCurrent(server, options) || variants.get(server.name)?.listed(variant)) return
   try {
     variants.get(server.name)?.restore(variant, told, snapshot)
   } catch (error) {

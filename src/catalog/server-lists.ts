@@ -9,7 +9,7 @@ import { runsTasks } from '../protocol/capabilities.ts'
 import type { ClientKind } from '../protocol/client-kind.ts'
 import type { Store } from '../state/store.ts'
 import { AfterCalls } from './after-calls.ts'
-import { failureOf, keyOf, kindOfClient, serverOf } from './attempt.ts'
+import { failureOf, keyOf, kindOfClient, replaced, serverOf } from './attempt.ts'
 import { Changes } from './changes.ts'
 import { FailurePauses } from './failure-pauses.ts'
 import { Failures } from './failures.ts'
@@ -44,6 +44,8 @@ export interface ServerListsOptions {
   readonly notBefore?: (server: string) => number | undefined
   /** Every open link to the server. */
   readonly links?: (server: string) => readonly ListableLink[]
+  /** Whether a link leads to the server that has this name now, and not to one that was replaced. Default: each does. */
+  readonly isCurrent?: (server: string, link: ListableLink) => boolean
 }
 
 /** Delay that combines several `list_changed` notifications in a row. */
@@ -133,6 +135,7 @@ export class ServerLists {
   #restart(name: string): void {
     this.retries.cancel(name)
     this.pauses.forget(name)
+    this.#kept.forget(name)
     this.firstLists.restart(name)
     for (const key of this.#refreshing.keys()) if (serverOf(key) === name) this.#refreshing.delete(key)
   }
@@ -150,7 +153,9 @@ export class ServerLists {
   async load(servers: readonly ServerConfig[] = [...this.#servers.values()]): Promise<void> {
     await restoreLists(servers, {
       kept: this.#kept,
-      variants: this.#variants,
+      // As they are now: what is loaded concerns these servers.
+      variants: new Map(this.#variants),
+      concerns: (server, variants) => this.#concerns(server, variants),
       firstLists: this.firstLists,
       logger: this.#options.logger,
     })
@@ -287,7 +292,8 @@ export class ServerLists {
       const before = variants.listed(shown.variant)
       const changed = variants.set(shown.variant, shown.told, shown.snapshot, kind)
       if (exchange ? before && !sameLists(before, shown.snapshot) : changed) {
-        const links = [link, ...(this.#options.links?.(name) ?? [])]
+        const others = this.#options.links?.(name) ?? []
+        const links = [link, ...others.filter(other => this.#isCurrent(name, other))]
         await listOthers(server, variants, links, shown.variant, this.#logger.child({ server: name }))
       }
       const views = this.#options.views()
@@ -296,6 +302,7 @@ export class ServerLists {
       this.pauses.listed(attempt.key)
       this.#failures.listed(name)
       this.retries.cancel(name)
+      if (!this.#concerns(server, variants)) return
       await this.#keep(server, variants, changed)
     } catch (error) {
       if (!this.#concerns(server, variants)) return
@@ -313,13 +320,20 @@ export class ServerLists {
     over: ListableLink | undefined,
     variants: Variants,
   ): Promise<ShownTo & { readonly link: ListableLink }> {
-    const logger = this.#logger.child({ server: server.name })
+    const { name } = server
+    const logger = this.#logger.child({ server: name })
     return await retryOnNewLink(async () => {
-      const link = over?.usable ? over : await this.#options.link(server.name, exchange)
+      const link =
+        over?.usable && this.#isCurrent(name, over) ? over : await this.#options.link(name, exchange)
       const { variant, told } = variantOver(server, link, exchange)
       const snapshot = await listServer(server, link, told, variants.seenBy(variant), logger)
+      if (!this.#isCurrent(name, link)) throw replaced(name)
       return { link, variant, told, snapshot }
     })
+  }
+
+  #isCurrent(server: string, link: ListableLink): boolean {
+    return this.#options.isCurrent?.(server, link) !== false
   }
 
   async #keep(server: ServerConfig, variants: Variants, changed: boolean): Promise<void> {

@@ -87,6 +87,11 @@ export class StoredSnapshots {
     this.#savedAt.set(server.name, now)
   }
 
+  /** The name of a server stands for another one from now on, or for none. */
+  forget(server: string): void {
+    this.#savedAt.delete(server)
+  }
+
   /** Names of those servers that did not answer when they were last tried. @throws when the store cannot be reached */
   async silent(servers: readonly KeptOf['server'][]): Promise<readonly string[]> {
     const secret = (this.#secret ??= await this.#store.get(SECRET_KEY))

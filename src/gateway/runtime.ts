@@ -15,7 +15,7 @@ import type { Conversation } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Principal } from '../core/principal.ts'
 import { removedServer } from '../core/removed-server.ts'
-import { ConcurrencyLimiter, type QueueOptions } from '../middleware/queue/queue.ts'
+import { ConcurrencyLimiter } from '../middleware/queue/queue.ts'
 import { LimitLeases } from '../quota/limit-leases.ts'
 import { ListChanges } from '../relay/list-changes.ts'
 import { NotificationRelay } from '../relay/notification-relay.ts'
@@ -32,6 +32,7 @@ import { LinksPerClient } from '../upstream/pool/links-per-client.ts'
 import { notBefore } from '../upstream/pool/next-start.ts'
 import { Pool } from '../upstream/pool/pool.ts'
 import { CacheSharing } from './cache-sharing.ts'
+import { poolSettings, queueOptions } from './runtime-settings.ts'
 
 export interface RuntimeOptions {
   readonly config: Config
@@ -106,6 +107,7 @@ export class Runtime {
       views: () => catalog().views,
       link: (server, exchange) => this.poolOf(server).any(exchange),
       links: server => this.pools.get(server)?.links ?? [],
+      isCurrent: (server, { replica }) => this.#isCurrent(server, replica),
       notBefore: server => notBefore(this.pools.get(server)?.slots ?? []),
     })
     this.#staleLists = new StaleLists(this.lists, gateway.catalog.refreshAfterMs)
@@ -285,18 +287,20 @@ export class Runtime {
         onRequest: (link, method, params, among, cancellation) =>
           this.relay.onRequest(link, method, params, among, cancellation),
         onLost: (link, error) => {
-          this.subscriptions.lost(link)
+          this.subscriptions.ended(link)
           this.legacyTasks.lost(link)
           pool.lost(link, error)
         },
+        onClose: link => this.subscriptions.ended(link),
         onGap: link => {
+          if (!this.#isCurrent(link.server.name, link.replica)) return
           this.lists.refreshSoon(link.server.name, link)
           this.subscriptions.missed(link)
         },
         onUnreachable: (slot, error) => pool.unreachable(slot, error),
         onOpen: (slot, link, before) => {
           // What it would still say unasked is heard from the new one.
-          if (before) this.subscriptions.lost(before)
+          if (before) this.subscriptions.ended(before)
           pool.opened(slot, link)
           this.#opened(slot, link)
         },
@@ -307,9 +311,15 @@ export class Runtime {
     if (drained) pool.membership.drain(drained)
   }
 
+  /** Whether a link to this replica leads to the present server of the name. A former one only ends its calls. */
+  #isCurrent(server: string, replica: unknown): boolean {
+    return this.pools.get(server)?.replicas.has(replica) === true
+  }
+
   /** Listed over the link that said so: of a server's processes, only one may have changed. */
   #listChanged(link: Link): void {
     const { name } = link.server
+    if (!this.#isCurrent(name, link.replica)) return
     const replicas = this.pools.get(name)?.replicas
     this.cache.invalidate(name, 'server')
     // A server may say so while it is still being greeted: nothing can be listed over that link yet.
@@ -321,6 +331,9 @@ export class Runtime {
   /** A server that has just started may offer other things than last time, and has no subscriptions. */
   #opened(slot: LinkSlot, link: Link): void {
     const { name } = link.server
+    for (const { logLevel } of link.owner ? [link.owner] : this.relay.conversations)
+      if (logLevel !== undefined) link.wantLogLevel(logLevel)
+    if (!this.#isCurrent(name, link.replica)) return
     const fetchedAt = this.lists.listedAt(link)
     if (!slot.key.owner || slot.reopened || Math.abs(Date.now() - fetchedAt) > RECENT_MS)
       this.lists.refreshSoon(name, link)
@@ -328,19 +341,5 @@ export class Runtime {
     if (replicas?.several && !link.replica.tools) void this.#equivalence.look(replicas, link)
     this.subscriptions.opened(slot, link)
     this.taskListeners.opened(slot, link)
-    for (const { logLevel } of link.owner ? [link.owner] : this.relay.conversations)
-      if (logLevel !== undefined) link.wantLogLevel(logLevel)
   }
-}
-
-function poolSettings({
-  zone,
-  dns,
-  drainTimeoutMs,
-}: Config['gateway']): Pick<Config['gateway'], 'zone' | 'dns' | 'drainTimeoutMs'> {
-  return { zone, dns, drainTimeoutMs }
-}
-
-function queueOptions({ servers, gateway, clients }: Config): Omit<QueueOptions, 'deadlines'> {
-  return { servers, gateway, weights: new Map(clients.map(({ name, weight }) => [name, weight])) }
 }

@@ -165,8 +165,8 @@ export class Subscriptions {
     return this.#listens.get(link)
   }
 
-  /** Handles the loss of a link. */
-  lost(link: Link): void {
+  /** A link was lost, replaced or closed: nothing listens to it any more. Idempotent. */
+  ended(link: Link): void {
     this.#listens.get(link)?.close()
     this.#listens.delete(link)
   }

@@ -398,7 +398,7 @@ withRedis('with a Redis', () => {
         .toBe('store')
       await gateway.stop()
       expect(gateway.process.said).toContain('cannot be reached')
-      expect(gateway.process.said).toContain('is there again')
+      expect(gateway.process.said).toContain('can be reached again')
     },
   )
 })

@@ -61,6 +61,7 @@ export class PoolEvents {
       onClose: link => {
         if (this.#open.delete(link) && heard['link.closed'])
           events.emit({ type: 'link.closed', ...this.#about(link.replica.name) })
+        listener.onClose?.(link)
       },
       onUnreachable: (slot, error) => {
         if (heard['link.failed'])

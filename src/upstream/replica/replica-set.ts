@@ -81,6 +81,11 @@ export class ReplicaSet {
     return this.#list
   }
 
+  /** Whether a replica is current. One that was replaced or removed serves its last calls only. */
+  has(replica: unknown): boolean {
+    return this.#list.some(current => current === replica)
+  }
+
   /** Whether there are several replicas. */
   get several(): boolean {
     return this.#list.length > 1

@@ -15,8 +15,8 @@ import { SERVER_KEYS } from './keys/servers.ts'
 import { TOKEN_KEYS } from './keys/tokens.ts'
 
 /**
- * Every key of the reference is changed in a running gateway: the effect is seen, or the key is named as one that takes a start. A new key
- * without a test fails here.
+ * Every key of the reference is changed in a running gateway: the effect is seen, or the key is named as one that takes
+ * a start. A new key without a test fails here.
  */
 
 const TESTS: KeyTests = {
@@ -70,7 +70,8 @@ describe('a change that takes a start is named, and changes nothing:', () => {
   test.each(KEYS.filter(({ restart }) => restart !== undefined).map(({ path }) => path))('%s', async path => {
     await using server = await scriptedHttp()
     const [before, after] = OTHER[path] ?? []
-    if (!before || !after) throw new Error(`OTHER has no value for ${path}`)
+    if (!before || !after)
+      throw new Error(`Add ${path} to OTHER in test/e2e/reload/every-key.test.ts: a value before and after.`)
     const mcpServers = { a: server.entry }
     await using running = await startGateway({ mcpServers, gateway: before })
     const { notReloadable } = await reload(running.gateway, { mcpServers, gateway: after })
@@ -90,7 +91,10 @@ describe('the list of tests', () => {
       ({ path, restart, pending }) =>
         restart === undefined && !pending && !isSection(path) && !tested.has(path),
     )
-    expect(missing.map(({ path }) => path)).toEqual([])
+    expect(
+      missing.map(({ path }) => path),
+      'Add a test of each of these keys to a list in test/e2e/reload/keys/; the effect of a change is seen there',
+    ).toEqual([])
   })
 
   test('has no key that is not in the reference', () => {
