@@ -150,7 +150,14 @@ describe('the lists of CONTRIBUTING.md', () => {
   test('a transport: each has a kind, traits, a row, and a test of the contract', () => {
     const list = filesOf('a transport')
     expect(list).toEqual(
-      expect.arrayContaining(['src/config/replica-types.ts', 'src/upstream/transport/transports.ts']),
+      expect.arrayContaining([
+        'src/config/replica-types.ts',
+        'src/config/options/endpoint.ts',
+        'src/config/validate/servers.ts',
+        'src/admin/commands.ts',
+        'src/cli/check.ts',
+        'src/upstream/transport/transports.ts',
+      ]),
     )
     const folders = readdirSync(join(ROOT, 'src/upstream/transport'), { withFileTypes: true })
       .filter(entry => entry.isDirectory() && entry.name !== 'shared')

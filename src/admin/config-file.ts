@@ -112,7 +112,7 @@ export class ConfigFile {
 
   /** The new value of the file. */
   #afterOf({ value: before }: Content, sent: unknown): JsonObject {
-    const { value: after, unknown } = unmasked(sent, before)
+    const { value: after, unknown, restored } = unmasked(sent, before)
     if (!isJsonObject(after)) throw new AdminProblem(422, 'The configuration is a JSON object.')
     checkForm(after)
     if (unknown.length > 0)
@@ -126,7 +126,7 @@ export class ConfigFile {
         403,
         `${commands.slice(0, 5).join(', ')}: what the gateway runs cannot be defined or changed over the admin API. Change the file itself, or start the gateway with --allow-command-admin.`,
       )
-    const moved = movedSecrets(before, after)
+    const moved = movedSecrets(before, after, restored)
     if (moved.length > 0)
       throw new AdminProblem(
         403,

@@ -1,6 +1,7 @@
 import { formatPath, maskArgs, maskText, type Path } from '../config/problem.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { isSecretName, redact } from '../observe/redact.ts'
+import { isMoved } from './addresses.ts'
 
 /** Masks the secrets of a configuration file for the admin API, and restores them in a changed one. */
 
@@ -44,14 +45,20 @@ export interface Unmasked {
   readonly value: unknown
   /** Locations of masks that correspond to no secret. */
   readonly unknown: readonly string[]
+  /** Locations of masks that a secret has replaced. */
+  readonly restored: readonly Path[]
 }
 
 /** Replaces the masks in `sent` by the secrets of `current`. */
 export function unmasked(sent: unknown, current: unknown): Unmasked {
   const unknown: string[] = []
+  const restored: Path[] = []
   const visit = (value: unknown, known: unknown, shown: unknown, path: Path): unknown => {
     if (typeof value === 'string') {
-      if (value === shown && (typeof known === 'string' || typeof known === 'number')) return known
+      if (value === shown && (typeof known === 'string' || typeof known === 'number')) {
+        if (value !== known) restored.push(path)
+        return known
+      }
       if (value.includes(MASK) && value !== known) unknown.push(formatPath(path))
       return value
     }
@@ -71,7 +78,7 @@ export function unmasked(sent: unknown, current: unknown): Unmasked {
       ]),
     )
   }
-  return { value: visit(sent, current, masked(current), []), unknown }
+  return { value: visit(sent, current, masked(current), []), unknown, restored }
 }
 
 /** Keys that identify the items of a list. */
@@ -109,39 +116,14 @@ function asObject(value: unknown): Readonly<Record<string, unknown>> {
   return isJsonObject(value) ? value : {}
 }
 
-/**
- * Servers whose secrets would be sent to a new address: the new entry changes the address and keeps a secret of the old
- * one.
- */
-export function movedSecrets(before: unknown, after: unknown): string[] {
-  const moved: string[] = []
-  for (const section of ['mcpServers', 'servers']) {
-    const old = asObject(asObject(before)[section])
-    for (const [name, entry] of Object.entries(asObject(asObject(after)[section]))) {
-      const known = own(old, name)
-      if (known === undefined) continue
-      const origins = new Set(originsOf(known))
-      if (originsOf(entry).every(origin => origins.has(origin))) continue
-      const secrets = new Set(secretsOf(known, [section, name]))
-      if (secretsOf(entry, [section, name]).some(secret => secrets.has(secret))) moved.push(name)
-    }
-  }
-  return moved
-}
-
-function originsOf(entry: unknown): string[] {
-  const { url, serverUrl, replicas } = asObject(entry)
-  const own = [url, serverUrl].flatMap(text => {
-    const origin = typeof text === 'string' ? /^[a-z]+:\/\/[^/?#]*/i.exec(text)?.[0] : undefined
-    return origin === undefined ? [] : [origin.toLowerCase()]
+/** Servers whose address changes while a mask keeps a secret of theirs, by name. */
+export function movedSecrets(before: unknown, after: unknown, restored: readonly Path[]): string[] {
+  const places = new Map<string, Path>()
+  for (const [section, name] of restored)
+    if (section === 'mcpServers' || section === 'servers')
+      places.set(JSON.stringify([section, name]), [section, name as string])
+  return [...places.values()].flatMap(([section = '', name = '']) => {
+    const [known, entry] = [before, after].map(config => asObject(asObject(config)[section])[name])
+    return isMoved(known, entry) ? [String(name)] : []
   })
-  return [...own, ...asList(replicas).flatMap(originsOf)]
-}
-
-/** Values that are masked at least in part. */
-function secretsOf(value: unknown, path: Path): string[] {
-  if (Array.isArray(value)) return value.flatMap((item, at) => secretsOf(item, [...path, at]))
-  if (isJsonObject(value))
-    return Object.entries(value).flatMap(([key, child]) => secretsOf(child, [...path, key]))
-  return masked(value, path) === value ? [] : [String(value)]
 }

@@ -86,6 +86,11 @@ export class ApiKeys {
     return principal && expiresAt > Date.now() ? this.#keep(digest, principal, expiresAt) : undefined
   }
 
+  /** Adopts all keys in use under the previous configuration, so that they count while the store is unavailable. */
+  adoptAll(former: ApiKeys): void {
+    for (const [digest, credential] of former.#stored) this.adopt(digest, credential)
+  }
+
   /**
    * Looks up an unknown key in the state store.
    * @throws HttpError 503 when that is not possible now

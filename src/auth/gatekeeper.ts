@@ -115,6 +115,11 @@ export class Gatekeeper implements Authenticator {
     if (!this.#open) void this.#keys.reread()
   }
 
+  /** Keeps what another one has looked up, and follows it. To be called before `listensAt`. */
+  succeed(former: Authenticator): void {
+    if (former instanceof Gatekeeper) this.#keys.adoptAll(former.#keys)
+  }
+
   renewed(credential: Credential): Credential | undefined {
     const renewed = this.#renewed(credential)
     return renewed?.principal.id === credential.principal.id ? renewed : undefined

@@ -1,14 +1,12 @@
 import { loadWithSource } from '../config/load/load.ts'
+import { LOCATION_KEYS } from '../config/options/endpoint.ts'
 import { GatewayError } from '../core/errors.ts'
 import { maskArgs, maskText, renderWarnings } from '../config/problem.ts'
 import { clientRows } from './check-clients.ts'
 import { alignColumns } from './columns.ts'
 
-interface RawEntry {
-  readonly command?: string
+interface RawEntry extends Partial<Readonly<Record<(typeof LOCATION_KEYS)[number], string>>> {
   readonly args?: readonly string[]
-  readonly url?: string
-  readonly serverUrl?: string
   readonly replicas?: readonly RawEntry[]
   readonly disabled?: boolean
 }
@@ -55,9 +53,12 @@ export async function runCheck(file: string | undefined): Promise<void> {
 
 /** The entry as written: values of variables are not shown. */
 function describe(entry: RawEntry): string {
-  const { command, args = [], url = entry.serverUrl, replicas } = entry
+  const { command, args = [], replicas } = entry
   if (replicas) return replicas.map(describe).join(', ')
-  if (command === undefined) return maskText(url ?? '')
+  if (command === undefined) {
+    const key = LOCATION_KEYS.find(name => entry[name] !== undefined)
+    return maskText((key && entry[key]) ?? '')
+  }
   return [
     maskText(command),
     ...maskArgs(args).map(arg => (/^[^\s"']+$/.test(arg) ? arg : JSON.stringify(arg))),

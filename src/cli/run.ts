@@ -104,13 +104,15 @@ export async function runGateway(
     code = await Promise.race([used.then(() => 0), stopping, failed])
   } finally {
     stopped = true
-    const withinMs = (graceful ? config.gateway.shutdownTimeoutMs : 0) + CLOSE_TIMEOUT_MS
+    // Of the configuration in effect. One that takes effect from now on does not change it.
+    const { shutdownTimeoutMs } = (gateway?.config ?? config).gateway
+    const withinMs = (graceful ? shutdownTimeoutMs : 0) + CLOSE_TIMEOUT_MS
     const overdue = setTimeout(() => {
       logger.error(`Closing took longer than ${withinMs / 1000} s; the process ends without waiting.`)
       exit(1, threads)
     }, withinMs)
     // The front stops first: whatever else takes its time, no new request is served.
-    const gatewayClosed = graceful ? gateway?.stop() : gateway?.close()
+    const gatewayClosed = graceful ? gateway?.stop(shutdownTimeoutMs) : gateway?.close()
     await Promise.all([
       gatewayClosed,
       admin?.then(

@@ -40,11 +40,11 @@ export class CacheSharing {
     if (settings === this.#settings) return
     this.#settings = settings
     const before = this.#shared
-    if (before) this.#ending = this.#ending.then(() => before.close())
     const isShared = names.length > 0 && store.shared
     this.#shared = isShared
-      ? new SharedCache({ ...gateway.cache, store, servers: names, cache, logger })
+      ? new SharedCache({ ...gateway.cache, store, servers: names, cache, logger, former: before })
       : undefined
+    if (before) this.#ending = this.#ending.then(() => before.close())
     if (this.#started) this.start()
   }
 

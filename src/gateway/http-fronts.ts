@@ -5,7 +5,7 @@ import type { IssuerKeySets } from '../auth/issuer-key-sets.ts'
 import { describeError } from '../core/errors.ts'
 import { SILENT, type Logger } from '../core/logger.ts'
 import { descriptorShares } from '../descriptors.ts'
-import type { Authenticator, Credential } from '../front/authenticator.ts'
+import type { Credential } from '../front/authenticator.ts'
 import type { Fronts } from '../front/fronts.ts'
 import type { Certificates } from '../front/http/listener.ts'
 import type { HttpFront, HttpFrontOptions } from '../front/http/endpoint.ts'
@@ -63,7 +63,7 @@ export class HttpFronts {
     if (this.#open.some(({ mount }) => !mount)) checkExposure(config, SILENT)
     if (this.#open.some(({ mount }) => mount)) checkMount(config)
     const certificates = first && (await certificatesOf(config))
-    const made = new Map<HttpFront, Authenticator>()
+    const made = new Map<HttpFront, Gatekeeper>()
     if (!isSame) for (const front of this.#open) made.set(front, this.#authenticator(config, front.mount))
     const authenticator = isSame ? first?.authenticator : first && made.get(first)
     return {
@@ -72,9 +72,9 @@ export class HttpFronts {
         this.#config = config
         const thisMachineOnly = servesThisMachineOnly(config)
         for (const front of this.#open) {
-          const authenticator = isSame
-            ? front.authenticator
-            : (made.get(front) ?? this.#authenticator(config, front.mount))
+          const next = isSame ? undefined : (made.get(front) ?? this.#authenticator(config, front.mount))
+          next?.succeed(front.authenticator)
+          const authenticator = next ?? front.authenticator
           front.use({ authenticator, certificates, thisMachineOnly })
         }
         this.#auth?.issuerKeys.keep(config.gateway.auth.jwt)
@@ -85,10 +85,7 @@ export class HttpFronts {
     }
   }
 
-  #authenticator(
-    { clients, gateway: { auth, http } }: Config,
-    mount: HttpFrontOptions['mount'],
-  ): Authenticator {
+  #authenticator({ clients, gateway: { auth, http } }: Config, mount: HttpFrontOptions['mount']): Gatekeeper {
     const { store, logger } = this.#options
     // Tokens are issued for the address of an endpoint, with what is in front of its path.
     const publicUrl = http.publicUrl && http.publicUrl + (mount?.prefix ?? '')

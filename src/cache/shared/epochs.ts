@@ -73,6 +73,18 @@ export class SharedEpochs {
     for (const server of options.servers) this.#known(server)
   }
 
+  /** Servers whose results may be cached. */
+  get servers(): string[] {
+    return [...this.#servers.keys()]
+  }
+
+  /** Shares invalidations of these servers from now on. What is known of them, and what is to be written, stays. */
+  reconfigure(servers: readonly string[]): void {
+    for (const [server, { pending }] of this.#servers)
+      if (pending.length === 0 && !servers.includes(server)) this.#servers.delete(server)
+    for (const server of servers) this.#known(server)
+  }
+
   /** Reads the epoch of every server, and again once a second. Never rejects. */
   async start(): Promise<void> {
     this.#poll ??= setInterval(() => void this.poll(), POLL_MS)

@@ -18,6 +18,8 @@ export interface SharedCacheOptions {
   /** The cache of this process. */
   readonly cache: () => Cache
   readonly logger: Logger
+  /** The one before, under another configuration: what it knows of other processes stays known. */
+  readonly former?: SharedCache | undefined
 }
 
 /** The part of the cache that processes with the same state store share: results, invalidations, and counts. */
@@ -27,16 +29,29 @@ export class SharedCache {
   readonly #stored: StoredTier | undefined
   readonly #epochs: SharedEpochs
   readonly #report: StatsReport
+  #isReplaced = false
 
   constructor(options: SharedCacheOptions) {
-    const { store, servers, persist, maxStoredBytes: maxBytes, compressOverBytes, cache, logger } = options
-    this.#epochs = new SharedEpochs({
+    const {
       store,
       servers,
-      cached: () => (cache().size > 0 ? servers : []),
-      onForeignChange: (server, tags) => cache().invalidate(server, tags ?? 'server', true),
+      persist,
+      maxStoredBytes: maxBytes,
+      compressOverBytes,
+      cache,
       logger,
-    })
+      former,
+    } = options
+    const epochs =
+      former?.handOver(servers) ??
+      new SharedEpochs({
+        store,
+        servers,
+        cached: (): readonly string[] => (cache().size > 0 ? epochs.servers : []),
+        onForeignChange: (server, tags) => cache().invalidate(server, tags ?? 'server', true),
+        logger,
+      })
+    this.#epochs = epochs
     this.#stored = persist
       ? new StoredTier({ store, epochs: this.#epochs, maxBytes, compressOverBytes })
       : undefined
@@ -49,6 +64,13 @@ export class SharedCache {
       },
       logger,
     )
+  }
+
+  /** The epochs, which live on in the next one. */
+  handOver(servers: readonly string[]): SharedEpochs {
+    this.#isReplaced = true
+    this.#epochs.reconfigure(servers)
+    return this.#epochs
   }
 
   /** Starts to read changes of other processes. Never rejects. */
@@ -65,7 +87,7 @@ export class SharedCache {
   /** Writes what waits. Idempotent; the store stays open. */
   async close(): Promise<void> {
     await this.#stored?.close()
-    await this.#epochs.close()
+    if (!this.#isReplaced) await this.#epochs.close()
     await this.#report.close()
   }
 }

@@ -50,3 +50,17 @@ export const ENDPOINT = {
     { pattern: /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, expected: 'expected the name of an HTTP header' },
   ),
 }
+
+/**
+ * The keys that say where a server is. A server or replica has exactly one of them; two with the same `noun` mean the
+ * same. `use` completes 'Add "command" for …', and is absent for another name of a key.
+ */
+export const LOCATIONS = {
+  command: { noun: 'a command', use: 'a program to start' },
+  url: { noun: 'a url', use: 'a remote server' },
+  serverUrl: { noun: 'a url', use: undefined },
+} as const satisfies Partial<
+  Record<keyof typeof ENDPOINT, { readonly noun: string; readonly use: string | undefined }>
+>
+
+export const LOCATION_KEYS = Object.keys(LOCATIONS) as readonly (keyof typeof LOCATIONS)[]

@@ -1,4 +1,5 @@
 import { isJsonObject } from '../../core/json-object.ts'
+import { LOCATION_KEYS } from '../options/endpoint.ts'
 import type { Prefixed } from '../../policy/pattern.ts'
 import type { Problem } from '../problem.ts'
 import { prefixOf } from './self-reference.ts'
@@ -19,9 +20,9 @@ export interface RulesContext {
 /** Whether a value elsewhere in the file has the form of a server entry. */
 export function looksLikeServer(value: unknown): boolean {
   if (!isJsonObject(value)) return false
-  const { type, command, url, serverUrl } = value
+  const { type } = value
   const isTransport = type === undefined || (typeof type === 'string' && TRANSPORT.test(type))
-  return isTransport && [command, url, serverUrl].some(text => typeof text === 'string')
+  return isTransport && LOCATION_KEYS.some(key => typeof value[key] === 'string')
 }
 
 /** Names of all servers of a file, valid or not. */

@@ -1,5 +1,6 @@
 import { isLoopback } from '../../core/loopback.ts'
 import { isIP } from 'node:net'
+import { LOCATION_KEYS, LOCATIONS } from '../options/endpoint.ts'
 import { MAX_PREFIX } from '../options/server.ts'
 import { formatPath } from '../problem.ts'
 import { checkCaches } from './cache.ts'
@@ -43,7 +44,7 @@ function checkServer(server: ServerEntry, path: Path): Problem[] {
   const { replicas } = server
   if (!replicas) return checkEndpoint(server, path)
   const problems: Problem[] = []
-  for (const key of ['command', 'url', 'serverUrl'] as const) {
+  for (const key of LOCATION_KEYS) {
     if (server[key] === undefined) continue
     const fix = 'Make it the first of the replicas, or remove the replicas.'
     problems.push({ path: [...path, key], about: 'key', cause: 'cannot stand beside replicas', fix })
@@ -53,6 +54,14 @@ function checkServer(server: ServerEntry, path: Path): Problem[] {
     problems.push(...checkEndpoint(replica, [...path, 'replicas', at], server.type)),
   )
   return problems
+}
+
+const USES = LOCATION_KEYS.flatMap(key =>
+  LOCATIONS[key].use === undefined ? [] : [`"${key}" for ${LOCATIONS[key].use}`],
+)
+
+function nounsOf(keys: readonly (keyof typeof LOCATIONS)[]): string[] {
+  return [...new Set(keys.map(key => LOCATIONS[key].noun))]
 }
 
 function checkEndpoint(
@@ -66,16 +75,13 @@ function checkEndpoint(
   const problem = (cause: string, fix: string, key?: string): Problem[] => [
     { path: key === undefined ? path : [...path, key], about: 'key', cause, fix },
   ]
-  if (command !== undefined && addresses.length > 0) {
-    return problem('has both a command and a url', 'Remove one of them.')
-  }
+  const nouns = nounsOf(LOCATION_KEYS.filter(key => endpoint[key] !== undefined))
+  if (nouns.length > 1) return problem(`has both ${nouns.join(' and ')}`, 'Remove one of them.')
   if (addresses.length > 1 && url !== serverUrl) {
     return problem('has both url and serverUrl', 'Remove one of them.')
   }
-  if (command === undefined && addresses.length === 0) {
-    const fix = 'Add "command" for a program to start, or "url" for a remote server.'
-    return problem('has neither a command nor a url', fix)
-  }
+  if (nouns.length === 0)
+    return problem(`has neither ${nounsOf(LOCATION_KEYS).join(' nor ')}`, `Add ${USES.join(', or ')}.`)
   if (type !== undefined && (type === 'stdio') !== (command !== undefined)) {
     const fix =
       type === 'stdio' ? 'Add "command", or make the type "http".' : 'Add "url", or make the type "stdio".'

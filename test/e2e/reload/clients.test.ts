@@ -2,7 +2,8 @@ import { expect, test } from 'vitest'
 import { startGateway } from '../../helpers/gateway.ts'
 import { startIssuer } from '../../helpers/issuer.ts'
 import { reload } from '../../helpers/reload.ts'
-import { digestOf } from '../../../src/auth/key-records.ts'
+import { digestOf, removeKey, storeKey } from '../../../src/auth/key-records.ts'
+import { createMemoryStore } from '../../../src/state/memory.ts'
 import { scriptedHttp } from '../../helpers/scripted-servers.ts'
 import { LegacySession, ModernHttp, withEnvelope } from '../../helpers/wire-clients.ts'
 
@@ -105,4 +106,39 @@ test('a token is accepted after another client is added while its issuer cannot 
   await reload(gateway, file(undefined, clients))
   await reload(gateway, file(jwt, clients))
   expect(await opened()).toContain('no session: 503')
+})
+
+test('a key from the store is accepted after a reload while the store is away, and not once it is revoked', async () => {
+  await using a = await scriptedHttp({ sessions: true })
+  const store = createMemoryStore()
+  const [getMany, keys] = [store.getMany.bind(store), store.keys.bind(store)]
+  const record = {
+    digest: digestOf(KEY),
+    client: 'ci',
+    created: Date.now(),
+    expires: undefined,
+    note: undefined,
+  }
+  await storeKey(store, record)
+  const file = (more: object): Record<string, object> => ({
+    mcpServers: { a: a.entry },
+    clients: { ci: {}, ...more },
+  })
+  await using running = await startGateway(file({}), { store })
+  const { gateway, origin } = running
+  const list = async (): Promise<string> =>
+    await (
+      await new ModernHttp(origin, '/mcp', { headers }).post('1', 'tools/list', withEnvelope('{}'))
+    ).body
+  expect(await list()).toContain('a__t')
+  const away = (): never => {
+    throw new Error('away')
+  }
+  store.getMany = store.keys = away
+  await reload(gateway, file({ other: {} }))
+  expect(await list()).toContain('a__t')
+  Object.assign(store, { getMany, keys })
+  await removeKey(store, digestOf(KEY))
+  await reload(gateway, file({ third: {} }))
+  await expect.poll(list, { timeout: 10_000 }).toContain('not known here')
 })

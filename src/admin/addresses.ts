@@ -1,0 +1,28 @@
+import { isJsonObject } from '../core/json-object.ts'
+
+/** The addresses that the entry of a server sends its secrets to, as far as its text proves them. */
+
+const ADDRESS_KEYS = ['url', 'serverUrl']
+
+/** Whether an entry names an address that is not provably one of the earlier entry. Replicas count as well. */
+export function isMoved(before: unknown, after: unknown): boolean {
+  const known = new Set(addressesOf(before))
+  return addressesOf(after).some(address => !known.has(address))
+}
+
+/** Addresses of an entry and its replicas, in a form that is equal only for equal destinations. */
+export function addressesOf(entry: unknown): string[] {
+  if (!isJsonObject(entry)) return []
+  const own = ADDRESS_KEYS.flatMap(key => (entry[key] === undefined ? [] : [destinationOf(entry[key])]))
+  const { replicas } = entry
+  return Array.isArray(replicas) ? [...own, ...replicas.flatMap(addressesOf)] : own
+}
+
+/** The origin of an address without variables. Any other value leads to an unknown place and equals only itself. */
+function destinationOf(value: unknown): string {
+  if (typeof value === 'string' && !value.includes('${') && URL.canParse(value)) {
+    const { origin } = new URL(value)
+    if (origin !== 'null') return origin
+  }
+  return JSON.stringify(value)
+}
