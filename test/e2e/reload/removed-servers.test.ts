@@ -196,9 +196,9 @@ describe('a server that is removed', () => {
     expect(refused).toMatch(/Unknown tool|There is no server/)
     await reload(running.gateway, { ...alone(a), gateway })
     await expect.poll(() => client.request('"list"', 'tools/list'), { timeout: 10_000 }).toContain('a__t')
-    // The call has ended with its link, and its client hears of it.
+    // The call was cancelled when its tool was gone, and its client hears of it.
     const ended = await (await client.post('5', 'tools/call', capable(retry))).body
-    expect(ended).toContain('gateway.drainTimeout')
+    expect(ended).toContain('is no longer waiting')
     expect(ended).not.toContain('"done"')
     const { call, retry: again } = await ask('3')
     const answer = client.post('4', 'tools/call', capable(again))
