@@ -32,6 +32,7 @@ export interface RequestFacts {
   readonly front: Front | undefined
   /** The first characters of the session id. The whole id is a secret. */
   readonly session: string | undefined
+  /** What the client sent. It cannot be changed. */
   readonly request: CallRequest
   /** Location of the rule that decided the request, or the thing that it names. */
   readonly rule: string | undefined

@@ -5,6 +5,7 @@ import type { EventBus } from '../core/event-bus.ts'
 import type { AccessRefused, AdminActed, RequestEnded } from '../core/events.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
+import { RequestView } from '../core/request-view.ts'
 import type { Principal } from '../core/principal.ts'
 import type { Route } from '../core/route.ts'
 import { rawAt } from '../protocol/json-text.ts'
@@ -114,7 +115,8 @@ function shortLine({ principal, request, error }: RequestEnded): string {
 
 /** The line, without its line break. */
 export function auditLine(ended: RequestEnded, full: boolean): string {
-  const { error, request, trace } = ended
+  const { error, trace } = ended
+  const request = RequestView.behind(ended.request)
   const { params } = request
   const event = !error ? 'allow' : DENIALS.has(error.code) ? 'deny' : 'error'
   const withArguments = WITH_ARGUMENTS.has(request.method)
@@ -208,9 +210,9 @@ function commonOf(ended: RequestEnded, rule: string | undefined, route: Route): 
 
 /** Caller, method, target and rule of a request. */
 function whatOf(ended: RequestEnded, rule: string | undefined): string {
-  const { principal, era, endpoint, request, trace } = ended
+  const { principal, era, endpoint, trace } = ended
   const { id, client, roles } = principal
-  const { method, params } = request
+  const { method, params } = RequestView.behind(ended.request)
   const { route, replica } = trace
   let text = `"principal":${quoted(id)}`
   if (client !== undefined) text += `,"client":${quoted(client)}`

@@ -1,3 +1,4 @@
+import { RequestView } from '../core/request-view.ts'
 import { endpointOf } from '../core/endpoint.ts'
 import type { EventBus } from '../core/event-bus.ts'
 import type { RequestBegan, RequestEnded } from '../core/events.ts'
@@ -81,7 +82,7 @@ export class DebugTrace {
     const { route } = trace
     this.#logger.debug(request.method.slice(0, 100), {
       server: route?.server,
-      name: shown(route ? route.own : asked(request.params?.value)),
+      name: shown(route ? route.own : asked(RequestView.behind(request).params?.value)),
       rule: trace.rule ?? (route ? undefined : event.rule),
       replica: trace.replica,
       cache: trace.cache,

@@ -20,6 +20,7 @@ import {
 } from '../../core/exchange.ts'
 import { isJsonObject } from '../../core/json-object.ts'
 import type { Principal } from '../../core/principal.ts'
+import { RequestView } from '../../core/request-view.ts'
 import { META } from '../../protocol/revisions.ts'
 
 /** Properties shared by all requests of a chain. */
@@ -42,11 +43,12 @@ class Facts implements RequestFacts {
   readonly modern: boolean
   readonly protocolVersion: string | undefined
   readonly view: string
-  readonly request: CallRequest
   readonly trace: CallTrace
   readonly startedAt: number
   readonly #conversation: Conversation | undefined
   readonly #context: RequestContext
+  readonly #request: CallRequest
+  #view: RequestView | undefined
 
   constructor(of: ClientRequest, startedAt: number, now: number, context: RequestContext) {
     this.time = Math.floor(CLOCK.wallAt(now))
@@ -54,7 +56,7 @@ class Facts implements RequestFacts {
     this.modern = of.modern
     this.protocolVersion = of.protocolVersion
     this.view = of.view
-    this.request = of.request
+    this.#request = of.request
     this.trace = of.trace
     this.startedAt = startedAt
     this.#conversation = of.conversation
@@ -63,6 +65,10 @@ class Facts implements RequestFacts {
 
   get routed(): boolean {
     return this.#context.routed
+  }
+
+  get request(): CallRequest {
+    return (this.#view ??= new RequestView(this.#request))
   }
 
   get era(): 'legacy' | 'modern' {
@@ -75,7 +81,7 @@ class Facts implements RequestFacts {
 
   get client(): string {
     if (this.#conversation) return this.#conversation.client ?? ''
-    const meta = this.request.params?.value._meta
+    const meta = this.#request.params?.value._meta
     return clientName(isJsonObject(meta) ? meta[META.clientInfo] : undefined)
   }
 
@@ -88,7 +94,7 @@ class Facts implements RequestFacts {
   }
 
   get rule(): string | undefined {
-    return this.trace.rule ?? this.#context.ruleOn(this)
+    return this.trace.rule ?? this.#context.ruleOn({ view: this.view, request: this.#request })
   }
 }
 

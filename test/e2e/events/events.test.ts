@@ -61,6 +61,34 @@ test.each([false, true])('a call is told of from its beginning to its end (moder
   )
 })
 
+test('a listener that writes to the request of an event changes no call', async () => {
+  await using server = await scriptedHttp()
+  await using gateway = await startGateway({ mcpServers: { a: server.entry }, clients: withKeys({ ci: {} }) })
+  await gateway.gateway.warmUp()
+  const seen: unknown[] = []
+  gateway.gateway.on('request.began', ({ request }) => {
+    if (request.method !== 'tools/call') return
+    const args = request.params?.value['arguments'] as Record<string, unknown>
+    seen.push(args)
+    for (const [target, key] of [
+      [request, 'method'],
+      [request, 'params'],
+      [request.params, 'text'],
+      [request.params, 'value'],
+      [request.params?.value, 'name'],
+      [args, 'x'],
+    ] as const)
+      seen.push(Reflect.set(target as object, key, 'tools/list'))
+  })
+  await using caller = await callAs(gateway.origin, keyOf('ci'), { modern: true })
+  const calling = caller?.request('tools/call', CALL)
+  const call = await server.called('t')
+  expect(call.text).toContain('"arguments":{"x":1}')
+  call.answer(OK)
+  expect(await calling).toContain('"content":[]')
+  expect(seen).toEqual([{ x: 1 }, false, false, false, false, false, false])
+})
+
 test('refusals are told of: of the gateway, of a limit, and of a request without a credential', async () => {
   await using server = await scriptedHttp()
   await using gateway = await startGateway({
