@@ -57,7 +57,7 @@ export async function runGateway(
   const stopping = new Promise<number>(resolve => {
     const onSignal = (signal: NodeJS.Signals): void => {
       // A second signal exits immediately, with the exit code of a process killed by that signal.
-      if (asked) process.exit(128 + constants.signals[signal])
+      if (asked) exit(128 + constants.signals[signal], threads)
       asked = true
       // Already stopping, because the client has disconnected.
       if (stopped) return
@@ -80,7 +80,7 @@ export async function runGateway(
       logger.error(`The gateway failed and stops: ${describeError(error)}`, {
         stack: (error as Error | undefined)?.stack,
       })
-      if (stopped) process.exit(1)
+      if (stopped) exit(1, threads)
       stopped = true
       resolve(1)
     }
@@ -109,24 +109,43 @@ export async function runGateway(
     const withinMs = (graceful ? shutdownTimeoutMs : 0) + CLOSE_TIMEOUT_MS
     const overdue = setTimeout(() => {
       logger.error(`Closing took longer than ${withinMs / 1000} s; the process ends without waiting.`)
-      process.exit(1)
+      exit(1, threads)
     }, withinMs)
+    // The front stops first: whatever else takes its time, no new request is served.
+    const gatewayClosed = graceful ? gateway?.stop(shutdownTimeoutMs) : gateway?.close()
     await Promise.all([
+      gatewayClosed,
       admin?.then(
         open => open.close(),
         () => {},
       ),
       reloader?.close(),
+      threads.close(),
     ])
-    await threads.close()
-    await (graceful ? gateway?.stop(shutdownTimeoutMs) : gateway?.close())
     try {
       await store.close()
     } catch (error) {
       logger.warn('The state store did not close cleanly.', { cause: describeError(error) })
     }
+    if (threads.isEnding)
+      logger.warn(
+        'A file of the configuration does not answer, so that its reading cannot end. The process ends by SIGKILL.',
+      )
     await logger.flush()
     clearTimeout(overdue)
+  }
+  exit(code, threads)
+}
+
+/**
+ * Ends the process. `process.exit` waits for every thread, and a thread that waits in a call to the system does not end:
+ * then the process ends by SIGKILL.
+ */
+function exit(code: number, threads: ReadingThreads): never {
+  if (threads.isEnding) {
+    process.kill(process.pid, 'SIGKILL')
+    // The first process of a container gets no SIGKILL from itself.
+    process.abort()
   }
   process.exit(code)
 }

@@ -7,6 +7,17 @@ import type { FileReading, ReadRequest } from './reading.ts'
 const TIMEOUT_MS = 120_000
 /** A thread starts in 200 ms of processor time and reads in a few; an idle one holds about 20 MB. */
 const IDLE_MS = 60_000
+/** A thread that waits in a call to the system, such as that of a file on a dead network drive, does not end. */
+const END_MS = 1000
+/** Threads that wait for files which do not answer; each holds about 20 MB. */
+const MAX_BLOCKED = 4
+
+export interface ReadingThreadsOptions {
+  /** After which a reading is given up; default 120 s. */
+  readonly timeoutMs?: number
+  /** The program of a thread; default: `reading-worker.js`. */
+  readonly script?: URL
+}
 
 interface Part {
   readonly servers?: readonly ServerConfig[]
@@ -29,27 +40,55 @@ export class ReadingThreads {
   #idle: Worker | undefined
   #timer: NodeJS.Timeout | undefined
   #closed = false
+  /** Those of the readings under way. */
+  readonly #stops = new Set<() => void>()
+  /** Threads that were told to end and have not ended. */
+  readonly #ending = new Set<Worker>()
+  readonly #timeoutMs: number
+  readonly #script: URL
+
+  constructor({ timeoutMs = TIMEOUT_MS, script }: ReadingThreadsOptions = {}) {
+    this.#timeoutMs = timeoutMs
+    this.#script = script ?? new URL('./reading-worker.js', import.meta.url)
+  }
+
+  /** Whether a thread was told to end and has not ended. `process.exit` waits for it, perhaps without an end. */
+  get isEnding(): boolean {
+    return this.#ending.size > 0
+  }
 
   /** Starts a reading. */
   read(request: ReadRequest): StartedReading {
     const { promise: stopped, reject: stop } = withStop()
-    return { reading: this.#read(request, stopped), stop }
+    if (this.#closed) stop()
+    this.#stops.add(stop)
+    const reading = this.#read(request, stopped).finally(() => this.#stops.delete(stop))
+    return { reading, stop }
   }
 
-  /** Ends the idle thread. Readings under way end theirs. Idempotent. */
+  /**
+   * Ends all threads; readings under way are stopped. Idempotent. Waits for a blocked thread for a second at most.
+   */
   async close(): Promise<void> {
     this.#closed = true
-    await this.#taken()?.terminate()
+    for (const stop of this.#stops) stop()
+    // The readings tell their threads to end.
+    await new Promise(resolve => setImmediate(resolve))
+    const idle = this.#taken()
+    if (idle) this.#tellToEnd(idle)
+    await Promise.all([...this.#ending].map(ended))
   }
 
   async #read(request: ReadRequest, stopped: Promise<never>): Promise<FileReading> {
+    if (this.#closed) return await stopped
+    if (this.#ending.size >= MAX_BLOCKED) return failed(BLOCKED)
     const worker = this.#taken() ?? this.#started()
     worker.ref()
     const { port1, port2 } = new MessageChannel()
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<never>((_, reject) => {
-      const why = `Loading it took longer than ${TIMEOUT_MS / 1000} s. Look for files that it refers to and that do not answer.`
-      timer = setTimeout(() => reject(new Error(why)), TIMEOUT_MS)
+      const why = `Loading it took longer than ${this.#timeoutMs / 1000} s. Look for files that it refers to and that do not answer.`
+      timer = setTimeout(() => reject(new Error(why)), this.#timeoutMs)
     })
     const answer = nextMessage(worker)
     try {
@@ -59,9 +98,10 @@ export class ReadingThreads {
       this.#keep(worker)
       return reading
     } catch (error) {
-      await worker.terminate()
+      this.#tellToEnd(worker)
+      await ended(worker)
       if (error instanceof GatewayError) throw error
-      return { reading: { digest: '', problem: describeError(error) }, marks: [] }
+      return failed(describeError(error))
     } finally {
       answer.forget()
       clearTimeout(timer)
@@ -77,15 +117,27 @@ export class ReadingThreads {
   }
 
   #keep(worker: Worker): void {
-    if (this.#idle || this.#closed) return void worker.terminate()
+    if (this.#idle || this.#closed) return this.#tellToEnd(worker)
     worker.unref()
     this.#idle = worker
-    this.#timer = setTimeout(() => void this.#taken()?.terminate(), IDLE_MS)
+    this.#timer = setTimeout(() => {
+      const idle = this.#taken()
+      if (idle) this.#tellToEnd(idle)
+    }, IDLE_MS)
     this.#timer.unref()
   }
 
+  #tellToEnd(worker: Worker): void {
+    // The id is -1 once it has ended.
+    if (worker.threadId === -1) return
+    this.#ending.add(worker)
+    worker.once('exit', () => this.#ending.delete(worker))
+    worker.unref()
+    void worker.terminate()
+  }
+
   #started(): Worker {
-    const worker = new Worker(new URL('./reading-worker.js', import.meta.url))
+    const worker = new Worker(this.#script)
     // An error is followed by `exit`; without a listener it would end the process.
     worker.on('error', () => {})
     worker.on('exit', () => {
@@ -93,6 +145,24 @@ export class ReadingThreads {
     })
     return worker
   }
+}
+
+const BLOCKED = `${MAX_BLOCKED} earlier readings still wait for files that do not answer, and more are not started. Look for a network drive that does not answer, or restart the gateway.`
+
+function failed(problem: string): FileReading {
+  return { reading: { digest: '', problem }, marks: [] }
+}
+
+/** Resolves when a thread that was told to end has ended, or after a second. */
+async function ended(worker: Worker): Promise<void> {
+  if (worker.threadId === -1) return
+  await new Promise<void>(resolve => {
+    const timer = setTimeout(resolve, END_MS)
+    worker.once('exit', () => {
+      clearTimeout(timer)
+      resolve()
+    })
+  })
 }
 
 /** The end of the reading that a thread has been asked for, or of the thread. */

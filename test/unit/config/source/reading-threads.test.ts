@@ -1,17 +1,27 @@
+import { execFileSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import type { Worker } from 'node:worker_threads'
 import { expect, onTestFinished, test } from 'vitest'
-import type { ReadingThreads, StartedReading } from '../../../../src/config/source/reading-threads.ts'
+import type {
+  ReadingThreads,
+  ReadingThreadsOptions,
+  StartedReading,
+} from '../../../../src/config/source/reading-threads.ts'
 import { makeScratch } from '../../../helpers/scratch.ts'
 
 /** The threads of the built program: a thread loads its code from a file. */
-async function threads(): Promise<{
+async function threads(options: ReadingThreadsOptions = {}): Promise<{
   started: Worker[]
   ended: Set<Worker>
   threads: ReadingThreads
   read: (text: string) => StartedReading
 }> {
   const built = new URL('../../../../dist/config/source/reading-threads.js', import.meta.url).href
-  const { ReadingThreads: Threads } = (await import(built)) as { ReadingThreads: new () => ReadingThreads }
+  const { ReadingThreads: Threads } = (await import(built)) as {
+    ReadingThreads: new (options: ReadingThreadsOptions) => ReadingThreads
+  }
   const started: Worker[] = []
   const ended = new Set<Worker>()
   const onWorker = (worker: Worker): void => {
@@ -19,7 +29,7 @@ async function threads(): Promise<{
     worker.once('exit', () => ended.add(worker))
   }
   process.on('worker', onWorker)
-  const threads = new Threads()
+  const threads = new Threads(options)
   const scratch = makeScratch()
   onTestFinished(async () => {
     process.off('worker', onWorker)
@@ -92,3 +102,32 @@ test('a thread that has ended by itself is not used again', { timeout: TIMEOUT_M
   expect((await read(textOf('b')).reading).reading.config?.servers[0]?.name).toBe('b')
   expect(started).toHaveLength(2)
 })
+
+test.skipIf(process.platform === 'win32')(
+  'a thread that waits for a file for ever holds up neither the limit, nor the end; of those there are four at most',
+  { timeout: TIMEOUT_MS },
+  async () => {
+    const scratch = makeScratch()
+    onTestFinished(() => scratch[Symbol.asyncDispose]())
+    const pipe = join(scratch.path, 'pipe')
+    execFileSync('mkfifo', [pipe])
+    const script = scratch.write(
+      'blocked.mjs',
+      `import { openSync } from 'node:fs'\nopenSync(${JSON.stringify(pipe)})`,
+    )
+    const all = await threads({ timeoutMs: 4000, script: pathToFileURL(script) })
+    const problems = await Promise.all(
+      Array.from({ length: 4 }, async () => (await all.read('{}').reading).reading.problem),
+    )
+    for (const problem of problems) expect(problem).toContain('longer than 4 s')
+    expect(all.threads.isEnding).toBe(true)
+    expect((await all.read('{}').reading).reading.problem).toContain('4 earlier readings still wait')
+    await all.threads.close()
+    expect(all.ended.size).toBe(0)
+    await expect(all.read('{}').reading).rejects.toMatchObject({ code: 'cancelled' })
+    // A writer lets the threads go on, and so end.
+    writeFileSync(pipe, '')
+    await expect.poll(() => all.ended.size, { timeout: 20_000 }).toBe(4)
+    expect(all.threads.isEnding).toBe(false)
+  },
+)
