@@ -60,9 +60,11 @@ export class HttpFronts {
   async prepare(config: Config): Promise<PreparedFronts> {
     const first = this.#open[0]
     const isSame = sameCallers(config, this.#config)
-    if (this.#open.some(({ mount }) => !mount)) checkExposure(config, SILENT)
+    const listens = this.#open.some(({ mount }) => !mount)
+    if (listens) checkExposure(config, SILENT)
     if (this.#open.some(({ mount }) => mount)) checkMount(config)
-    const certificates = first && (await certificatesOf(config))
+    // Servers of other programs have certificates of their own.
+    const certificates = listens ? await certificatesOf(config) : undefined
     const made = new Map<HttpFront, Gatekeeper>()
     if (!isSame) for (const front of this.#open) made.set(front, this.#authenticator(config, front.mount))
     const authenticator = isSame ? first?.authenticator : first && made.get(first)

@@ -51,7 +51,10 @@ export class ReplicaMembership {
       dns,
       logger,
       inUse: () => [...slots()].some(({ state }) => state.kind !== 'idle' && state.kind !== 'closed'),
-      onChange: configs => this.#rearrange(configs),
+      // A look-up that began before may end after the server was removed.
+      onChange: configs => {
+        if (!this.#retired) this.#rearrange(configs)
+      },
     })
     this.#drains = new Drains({
       slots: replica => [...slots()].filter(slot => slot.replica === replica),
