@@ -138,8 +138,8 @@ export async function runGateway(
 }
 
 /**
- * Ends the process. `process.exit` waits for every thread, and a thread that waits in a call to the system does not end:
- * then the process ends by SIGKILL.
+ * Ends the process. `process.exit` waits for every thread, and a thread that waits in a call to the system does not
+ * end: then the process ends by SIGKILL.
  */
 function exit(code: number, threads: ReadingThreads): never {
   if (threads.isEnding) {

@@ -18,9 +18,9 @@ interface FoundLock {
 }
 
 /**
- * Replaces the content of a file atomically, keeping its mode and owner. Writers of all processes take turns: each holds
- * a lock file beside it, and writes to a file of its own. The lock of a process that has ended is taken over. A link is
- * followed.
+ * Replaces the content of a file atomically, keeping its mode and owner. Writers of all processes take turns: each
+ * holds a lock file beside it, and writes to a file of its own. The lock of a process that has ended is taken over.
+ * A link is followed.
  * @param isCurrent called while no other writer can interfere; when it returns false, the file is not written
  * @returns whether it was written
  * @throws NotWritten when the file, or its folder, cannot be written
