@@ -89,9 +89,22 @@ export const RELOADED: Schema = {
       ...listOf({ key: TEXT, reason: TEXT }),
       description: 'Keys that take effect at the next start.',
     },
-    problems: { ...TEXT, description: 'Problems of single servers, which are left out.' },
+    unusable: {
+      ...listOf({ server: TEXT, runsOn: { type: 'boolean' } }),
+      description: 'Servers whose entry has a problem: they run on as they were, or are left out.',
+    },
+    problems: { ...TEXT, description: 'The problems of these entries.' },
   },
-  required: ['dryRun', 'applied', 'superseded', 'changes', 'restarts', 'endings', 'notReloadable'],
+  required: [
+    'dryRun',
+    'applied',
+    'superseded',
+    'changes',
+    'restarts',
+    'endings',
+    'notReloadable',
+    'unusable',
+  ],
 }
 
 const CONFIG_REFUSALS = [404, 409, 412, 422, 428] as const

@@ -88,6 +88,7 @@ export class GatewayAdmin implements AdminService {
       restarts: plan ? restartsOf(plan) : [],
       endings: plan?.endings ?? [],
       notReloadable: plan?.notReloadable ?? [],
+      unusable: plan?.unusable ?? [],
       problems,
     }
   }

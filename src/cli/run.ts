@@ -5,6 +5,7 @@ import { FileSource } from '../config/source/file-source.ts'
 import { knownValid } from '../config/source/known-valid.ts'
 import { ReadingThreads, type StartedReading } from '../config/source/reading-threads.ts'
 import { Reloader } from '../config/source/reloader.ts'
+import { leftOut } from '../config/unusable-entry.ts'
 import { describeError } from '../core/errors.ts'
 import { createGateway } from '../gateway/gateway.ts'
 import { logConsole } from '../observe/console-records.ts'
@@ -47,7 +48,8 @@ export async function runGateway(
   const logger = createLogger({ level: config.gateway.log, stream: process.stderr })
   logConsole(logger)
   for (const warning of config.warnings) logger.warn(warning)
-  for (const { problem } of config.servers) if (problem !== undefined) logger.error(problem)
+  for (const { name, problem } of config.servers)
+    if (problem !== undefined) logger.error(leftOut(name, problem))
 
   const threads = new ReadingThreads()
   let reloader: Reloader | undefined
