@@ -109,7 +109,8 @@ export class GatewayAdmin implements AdminService {
   noteWrite(write: AdminWrite): void {
     const { gateway, logger } = this.#options
     gateway.operations.noteAdmin(write)
-    logger.info('A request to the admin API changed the gateway.', { ...write })
+    const result = write.status < 400 ? 'was carried out' : 'was refused'
+    logger.info(`A write request to the admin API ${result}.`, { ...write })
   }
 
   async #drain({ server, replica }: DrainTarget, drained: boolean): Promise<DrainAnswer> {
