@@ -28,7 +28,7 @@ const MAX_ROUNDS = 50
  * granted from memory, the next part is fetched before the last is used up, and unused credit is returned. Credit of a
  * sliding window expires soon after it was taken, because it counts from then.
  */
-export class Lease {
+export class AmountLease {
   // What every call uses comes first and together: calls have many leases, whose main cost is memory access.
   /** Available credit. Negative: use beyond it that is not booked yet. */
   #credit = 0
