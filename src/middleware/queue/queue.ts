@@ -4,7 +4,7 @@ import type { Deadline, Deadlines } from '../../core/deadlines.ts'
 import { GatewayError, unfinishedOf } from '../../core/errors.ts'
 import type { Exchange, InputRequest } from '../../core/exchange.ts'
 import { FairQueue } from './fair-queue.ts'
-import { type ServerQueue, type Refusal, Waiting } from './flow.ts'
+import { type ServerQueue, type Refusal, WaitingCall } from './flow.ts'
 import type { Unfinished } from '../../core/unfinished.ts'
 import { Delegate } from '../../core/derived-exchange.ts'
 import { removedServer } from '../../core/removed-server.ts'
@@ -206,7 +206,7 @@ export class ConcurrencyLimiter {
 }
 
 /** A call that waits for its turn. */
-class Turn extends Waiting implements Deadline {
+class Turn extends WaitingCall implements Deadline {
   heapIndex: number | undefined
   due: number | undefined
   /** Resolves when it has a permit. */

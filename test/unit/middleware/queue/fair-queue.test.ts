@@ -1,8 +1,8 @@
 import { describe, expect, it, test } from 'vitest'
 import { FairQueue } from '../../../../src/middleware/queue/fair-queue.ts'
-import { type ServerQueue, type Refusal, Waiting } from '../../../../src/middleware/queue/flow.ts'
+import { type ServerQueue, type Refusal, WaitingCall } from '../../../../src/middleware/queue/flow.ts'
 
-class Entry extends Waiting {
+class Entry extends WaitingCall {
   readonly client: string
   readonly at: ServerQueue
   outcome: 'granted' | Refusal | undefined
