@@ -10,7 +10,7 @@ import { allowOrigin, json, preflight, publicDocument } from '../responses.ts'
 import type { Authenticator, Credential } from '../authenticator.ts'
 import { Backlogs } from '../backlogs.ts'
 import { Bodies } from './bodies.ts'
-import { Connections } from './connections.ts'
+import { ClientConnections } from './connections.ts'
 import type { EndpointAccess } from './endpoint-access.ts'
 import type { Front, ServedClient } from '../fronts.ts'
 import { noLongerServed } from '../no-longer-served.ts'
@@ -68,7 +68,7 @@ export class HttpFront implements Front {
   #origin: string | undefined
   readonly #refusals: Refusals
   #server: Server | undefined
-  #connections: Connections | undefined
+  #connections: ClientConnections | undefined
   /** Of the next connections. */
   #certificates: Certificates | undefined
   readonly #streamable: StreamableHttpFront
@@ -118,7 +118,7 @@ export class HttpFront implements Front {
     const { server, origin, port, certificates } = await openServer(this.#config, this.handle)
     this.#server = server
     this.#certificates = certificates
-    this.#connections = new Connections(server, this.#options.maxConnections, logger)
+    this.#connections = new ClientConnections(server, this.#options.maxConnections, logger)
     this.#origin = origin
     this.#authenticator.listensAt(origin)
     return { url: `${origin}/mcp`, port }
