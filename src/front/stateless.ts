@@ -151,7 +151,7 @@ interface Heard {
 const NOTHING: Heard = { resourceSubscriptions: [], taskIds: [] }
 
 /** A listen stream as its front holds it. */
-export interface Listening {
+export interface HeldListenStream {
   /** Ends it with a result. Idempotent. */
   end(): void
   /** Sets other rights and another view. From now on its notifications follow the view of its endpoint. */
@@ -171,7 +171,7 @@ export function listen(
   call: Call,
   reply: Reply,
   onOver?: () => void,
-): Listening {
+): HeldListenStream {
   const wanted = (request.incoming.params?.value.notifications ?? {}) as JsonObject
   const honoured: JsonObject = {}
   const kinds = new Set<ListKind>()
@@ -197,7 +197,7 @@ export function listen(
   }
   let { principal, view } = call
   let stopHearing = (): void => undefined
-  const stream: ListenStream & Listening = {
+  const stream: ListenStream & HeldListenStream = {
     holder: principal.id,
     busy: true,
     lastSeen: monotonicNow(),

@@ -14,7 +14,7 @@ import { rawAt } from '../protocol/json-text.ts'
 import { hasMoreValues, MAX_CLIENT_VALUES, TooManyValues } from '../protocol/values.ts'
 import { MAX_BYTES } from './backlogs.ts'
 import type { Call, Reply } from './call.ts'
-import { acceptModern, claimsModern, listen, type Listening } from './stateless.ts'
+import { acceptModern, claimsModern, listen, type HeldListenStream } from './stateless.ts'
 import type { Front, ServedClient } from './fronts.ts'
 import { noLongerServed } from './no-longer-served.ts'
 import { Latest } from './latest.ts'
@@ -52,7 +52,7 @@ export class StdioFront implements Front {
   readonly #session: Session
   /** Modern requests in flight, by raw id. */
   readonly #calls = new Map<string, Call>()
-  readonly #streams = new Set<Listening>()
+  readonly #streams = new Set<HeldListenStream>()
   readonly #finished: Promise<void>
   #finish!: () => void
   #parts: Buffer[] = []

@@ -17,7 +17,7 @@ import {
   prefixOf,
   prefixWarnings,
   startsThisGateway,
-  type Listening,
+  type ListenAddress,
 } from '../validate/self-reference.ts'
 import type { ReplicaEntry, ServerEntry, ServersFile } from '../options/file.ts'
 import type { Environment } from './environment.ts'
@@ -64,7 +64,7 @@ function resolveServer(
   entry: ServerEntry,
   surroundings: Environment,
   /** The address on which the gateway itself listens, if any. */
-  own: Listening | undefined,
+  own: ListenAddress | undefined,
   warnings: string[],
 ): ServerConfig | undefined {
   const problem = surroundings.problems.get(name)

@@ -19,7 +19,7 @@ const OPTIONS: ServerOptions = {
   joinDuplicateHeaders: true,
 }
 
-export interface Listening {
+export interface HttpListener {
   readonly server: Server
   /** `http://127.0.0.1:3333` */
   readonly origin: string
@@ -53,7 +53,7 @@ export async function closeServer(server: Server, ms: number): Promise<void> {
 }
 
 /** Listens on the configured address. @throws GatewayError `config` when that is not possible */
-export async function openServer(config: HttpFrontConfig, listener: RequestListener): Promise<Listening> {
+export async function openServer(config: HttpFrontConfig, listener: RequestListener): Promise<HttpListener> {
   const { host, port, tls } = config
   const certificates = tls && (await readCertificates(tls))
   const server: Server =

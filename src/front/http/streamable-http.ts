@@ -17,7 +17,7 @@ import { accepted } from '../responses.ts'
 import type { Service } from '../service.ts'
 import { refuseBatches } from '../session.ts'
 import { goesOn, refuseUnavailable } from '../shutting-down.ts'
-import { acceptModern, claimsModern, listen, type Listening } from '../stateless.ts'
+import { acceptModern, claimsModern, listen, type HeldListenStream } from '../stateless.ts'
 import { checkBatch, readBatch } from './batch.ts'
 import type { Bodies, Body } from './bodies.ts'
 import type { EndpointAccess } from './endpoint-access.ts'
@@ -57,7 +57,7 @@ export class StreamableHttpFront {
   readonly #replies = new IdTable<number, ModernRequestInFlight>()
   #nextReply = 1
   /** Each listen stream, with the access it was opened with. */
-  readonly #streams = new Map<Listening, EndpointAccess>()
+  readonly #streams = new Map<HeldListenStream, EndpointAccess>()
   readonly #events = new EventBudget()
   #draining = false
 
