@@ -35,7 +35,7 @@ export interface CallRequest {
 }
 
 /** Transport of a client. */
-export type Front = 'stdio' | 'http' | 'sse'
+export type ClientTransport = 'stdio' | 'http' | 'sse'
 
 /** Name and version of a client's `Implementation`, shortened for logs. */
 export function clientName(info: unknown): string {
@@ -58,7 +58,7 @@ export interface Conversation {
   readonly logLevel: McpLogLevel | undefined
   /** Self-reported name and transport of the client; for the log only. */
   readonly client?: string
-  readonly front?: Front
+  readonly front?: ClientTransport
   /**
    * Whether `initialize` is unanswered and no other request was made: the client has no list that could be outdated.
    */

@@ -4,7 +4,7 @@ import {
   clientName,
   LOG_LEVELS,
   type Conversation,
-  type Front,
+  type ClientTransport,
   type InputRequest,
   type JsonObject,
   type McpLogLevel,
@@ -50,7 +50,7 @@ export class Session implements Conversation {
   /** Set while `initialize` is being answered. */
   #early: Early | undefined
   #ungreeted = false
-  readonly front: Front
+  readonly front: ClientTransport
   #client = ''
 
   /** `send` takes whole messages that belong to no request. */
@@ -59,7 +59,7 @@ export class Session implements Conversation {
     principal: Principal,
     view: string,
     send: (text: string) => void,
-    front: Front,
+    front: ClientTransport,
   ) {
     this.front = front
     this.#service = service
