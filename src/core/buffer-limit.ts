@@ -2,7 +2,7 @@ import { Exceeding } from './exceeding.ts'
 import { FairRoom } from './fair-room.ts'
 import { LEAST_BYTES_PER_S, STOPPED, tooMany, tooSlow, type GivenUp } from './given-up.ts'
 import { letGo } from './reclaim.ts'
-import { Reception, SMALL_BYTES, type Flow } from './reception.ts'
+import { Reception, SMALL_MESSAGE_BYTES, type Flow } from './reception.ts'
 
 /** Bytes in the whole process, received from servers or not yet read by clients, above which servers have to wait. */
 const MAX_BYTES = 48 * 1024 * 1024
@@ -97,8 +97,8 @@ export class BufferLimit {
   /** Size above which messages currently count as large. */
   get largeFrom(): number {
     const { maxBytes } = this.#room
-    const isCrowded = this.#smallBytes > maxBytes || this.#waiting * SMALL_BYTES > maxBytes
-    return isCrowded ? CROWDED_SMALL_BYTES : SMALL_BYTES
+    const isCrowded = this.#smallBytes > maxBytes || this.#waiting * SMALL_MESSAGE_BYTES > maxBytes
+    return isCrowded ? CROWDED_SMALL_BYTES : SMALL_MESSAGE_BYTES
   }
 
   /** Called by a reception: adds to the bytes that it holds. */
