@@ -1,11 +1,11 @@
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { Exchange } from '../core/exchange.ts'
-import { kindOf, type ClientKind } from '../protocol/client-kind.ts'
+import { clientKindOf, type ClientKind } from '../protocol/client-kind.ts'
 import { isModernVersion } from '../protocol/revisions.ts'
 import type { ListableLink } from './list-server.ts'
 
 export function kindOfClient({ protocolVersion, features }: Exchange): ClientKind {
-  return kindOf(isModernVersion(protocolVersion), features)
+  return clientKindOf(isModernVersion(protocolVersion), features)
 }
 
 /** Key of one refresh: a server, listed for a kind of client or over a link. */
@@ -15,7 +15,9 @@ export function keyOf(
   link: ListableLink | undefined,
 ): string {
   if (exchange) return `${server}\n${kindOfClient(exchange)}`
-  return link ? `${server}\nover ${kindOf(link.peer.era === 'modern', link.capabilities ?? '')}` : server
+  return link
+    ? `${server}\nover ${clientKindOf(link.peer.era === 'modern', link.capabilities ?? '')}`
+    : server
 }
 
 /** Name of the server in such a key. */

@@ -17,7 +17,7 @@ import { rawAt } from '../protocol/json-text.ts'
 import { notificationText, resultText, type Incoming, type Message } from '../protocol/message.ts'
 import { revisionProfile } from '../protocol/revision-profile.ts'
 import { LATEST_LEGACY, LEGACY_VERSIONS } from '../protocol/revisions.ts'
-import { kindOf } from '../protocol/client-kind.ts'
+import { clientKindOf } from '../protocol/client-kind.ts'
 import { forwardableCapabilities } from '../protocol/capabilities.ts'
 import { ClientRequests } from './client-requests.ts'
 import { Call, refuse, type Reply } from './call.ts'
@@ -225,7 +225,7 @@ export class Session implements Conversation {
 
   #ownView(): string {
     if (this.#protocolVersion === undefined) return this.#everyones
-    return this.#service.viewFor(this.#everyones, kindOf(false, this.#features))
+    return this.#service.viewFor(this.#everyones, clientKindOf(false, this.#features))
   }
 
   /** Raw result of a request that concerns only the session. `undefined` for every other request. */

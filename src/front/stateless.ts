@@ -3,7 +3,7 @@ import { GatewayError } from '../core/errors.ts'
 import { LOG_LEVELS, type JsonObject, type McpLogLevel } from '../core/exchange.ts'
 import type { Principal } from '../core/principal.ts'
 import type { ListKind } from '../core/route.ts'
-import { kindOf } from '../protocol/client-kind.ts'
+import { clientKindOf } from '../protocol/client-kind.ts'
 import { forwardableCapabilities, knowsTasks, TASKS } from '../protocol/capabilities.ts'
 import { decodeHeaderValue, NAMED_METHODS, paramHeaderMismatch } from '../protocol/headers.ts'
 import { isObjectAt, rawAt, withMembers } from '../protocol/json-text.ts'
@@ -109,7 +109,7 @@ export function acceptModern(service: Service, request: ModernRequest, reply: Re
     )
   if (incoming.method === 'subscriptions/listen') service.listens.checkRoom(request.principal.id)
   const features = forwardableCapabilities(envelope.clientCapabilities, envelope.protocolVersion)
-  const view = service.viewFor(request.view, kindOf(true, features))
+  const view = service.viewFor(request.view, clientKindOf(true, features))
   if (request.headers) checkHeaders(incoming, request.headers, service, view)
   if (
     incoming.method === 'subscriptions/listen' &&
@@ -215,7 +215,7 @@ export function listen(
     },
     become: (other, everyones) => {
       principal = other
-      const seen = service.viewFor(everyones, kindOf(true, call.features))
+      const seen = service.viewFor(everyones, clientKindOf(true, call.features))
       if (seen === view) return
       view = seen
       stopHearing()

@@ -7,7 +7,7 @@ import type { Principal } from '../core/principal.ts'
 import { isSmall } from '../core/reception.ts'
 import { failureObject } from '../protocol/failures.ts'
 import { elements, onOneLine } from '../protocol/json-text.ts'
-import { errorText, kindOf, parseJson, takeApart } from '../protocol/message.ts'
+import { errorText, messageKindOf, parseJson, takeApart } from '../protocol/message.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import { within } from '../core/timeout.ts'
 import { rawAt } from '../protocol/json-text.ts'
@@ -214,7 +214,7 @@ export class StdioFront implements Front {
     let id: string | undefined
     let read: Unread = {}
     try {
-      const kind = kindOf(value)
+      const kind = messageKindOf(value)
       const message = { text, value: value as JsonObject }
       if (kind === 'response') {
         this.#session.response(message)

@@ -34,7 +34,7 @@ export function parseJson(text: string): unknown {
  * The kind of a parsed message.
  * @throws GatewayError `invalid_request` when it is not a message
  */
-export function kindOf(value: unknown): MessageKind {
+export function messageKindOf(value: unknown): MessageKind {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new GatewayError('invalid_request', 'A JSON-RPC message must be a JSON object.')
   const message = value as JsonObject

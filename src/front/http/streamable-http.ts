@@ -6,7 +6,7 @@ import type { JsonObject } from '../../core/exchange.ts'
 import { HttpError } from '../../core/http-error.ts'
 import { IdTable } from '../../core/id-table.ts'
 import type { Logger } from '../../core/logger.ts'
-import { kindOf, parseJson, takeApart, type Incoming } from '../../protocol/message.ts'
+import { messageKindOf, parseJson, takeApart, type Incoming } from '../../protocol/message.ts'
 import { isModernVersion } from '../../protocol/revisions.ts'
 import { admitSession, admitStream, turnDown, turnDownPost, type Unread } from '../admission.ts'
 import { isOver, type Credential } from '../authenticator.ts'
@@ -168,7 +168,7 @@ export class StreamableHttpFront {
     while (access.epoch !== this.#service.epoch) access = await this.#renew(request, access.endpoint)
     const value = parseJson(text)
     if (Array.isArray(value)) return this.#batch(request, response, access, { text, letGo }, value)
-    const kind = kindOf(value)
+    const kind = messageKindOf(value)
     const message = { text, value: value as JsonObject }
     const version = request.headers['mcp-protocol-version']
     const modern = claimsModern(message.value.params)
