@@ -9,7 +9,7 @@ export function kindOfClient({ protocolVersion, features }: Exchange): ClientKin
 }
 
 /** Key of one refresh: a server, listed for a kind of client or over a link. */
-export function keyOf(
+export function attemptKey(
   server: string,
   exchange: Exchange | undefined,
   link: ListableLink | undefined,
@@ -21,7 +21,7 @@ export function keyOf(
 }
 
 /** Name of the server in such a key. */
-export function serverOf(key: string): string {
+export function serverOfAttempt(key: string): string {
   const end = key.indexOf('\n')
   return end < 0 ? key : key.slice(0, end)
 }

@@ -18,7 +18,7 @@ import { absolutePath, candidateFiles, projectFolder, stateFolder } from '../pat
 import { renderWarnings, valueAt } from '../problem.ts'
 import { resolveConfig } from '../resolve/config.ts'
 import { VERSION } from '../../version.ts'
-import { serverNames, serverOf, withoutEntries } from '../validate/scope.ts'
+import { serverNames, serverOfProblem, withoutEntries } from '../validate/scope.ts'
 import type { Problem } from '../problem.ts'
 import type { Overrides } from '../resolve/environment.ts'
 import type { ServersFile } from '../options/file.ts'
@@ -164,7 +164,7 @@ async function build(written: unknown, { file, text, options }: Source): Promise
     ...included.flatMap(hintsOf),
     ...(options.looksForCommands ? commandWarnings(raw, value, commandContext, isUsed) : []),
   ]
-  if (found.some(problem => serverOf(problem) === undefined)) {
+  if (found.some(problem => serverOfProblem(problem) === undefined)) {
     const all = (await renderer(parts)).all(found)
     const warnings = [...patternWarnings(value), ...hints(() => true)]
     throw new GatewayError('config', [all, ...renderWarnings(warnings)].join('\n'))
@@ -211,7 +211,7 @@ function hintsOf({ file = '', adopted }: Part): string[] {
 }
 
 function ownersOf(problems: readonly Problem[]): Set<string> {
-  return new Set(problems.map(serverOf).filter(name => name !== undefined))
+  return new Set(problems.map(serverOfProblem).filter(name => name !== undefined))
 }
 
 /** All problems of a configuration, in all of its files. */
@@ -229,14 +229,14 @@ async function check(
         const path = part.adopted.owner(problem.path)
         if (!path) return []
         // Problems inside a disabled entry are ignored, except when the entry exists twice.
-        const name = serverOf({ ...problem, path })
+        const name = serverOfProblem({ ...problem, path })
         return name !== undefined && path.length > 2 && !known.has(name) ? [] : { ...problem, path }
       }),
     ),
   )
   const twiceNamed = [parts.main, ...parts.included]
     .flatMap(part => parts.own(part, part.adopted.problems))
-    .filter(problem => known.has(serverOf(problem) ?? '') || serverOf(problem) === undefined)
+    .filter(problem => known.has(serverOfProblem(problem) ?? '') || serverOfProblem(problem) === undefined)
   const written = [...twiceNamed, ...includeProblems(parts), ...duplicates]
   const hash = createHash('sha256')
     .update(`${VERSION}\n${JSON.stringify(value)}`)

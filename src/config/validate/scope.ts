@@ -51,7 +51,7 @@ export function prefixesOf(file: unknown): Prefixed[] {
  * The server whose entry contains a problem, when the problem affects no other; `undefined` when it affects the whole
  * file. A name in both sections is one server, because the intended entry is unknown.
  */
-export function serverOf({ path: [section, name], ofFile }: Problem): string | undefined {
+export function serverOfProblem({ path: [section, name], ofFile }: Problem): string | undefined {
   if (ofFile || name === undefined) return undefined
   return section === 'mcpServers' || section === 'servers' ? String(name) : undefined
 }
