@@ -7,7 +7,7 @@ import type { Logger } from '../core/logger.ts'
 import type { Authenticator, Credential } from '../front/authenticator.ts'
 import type { Store } from '../state/store.ts'
 import { ApiKeys } from './api-keys.ts'
-import { Certificates } from './certificates.ts'
+import { ClientCertificates } from './certificates.ts'
 import { invalid, malformed, missing } from './challenge.ts'
 import type { IssuerKeySets } from './issuer-key-sets.ts'
 import { digestOf, KEY_PREFIX } from './key-records.ts'
@@ -50,7 +50,7 @@ interface Shown extends Verdict {
  * the cache. An invalid credential is never treated as a missing one, and two different identities are refused.
  */
 export class Gatekeeper implements Authenticator {
-  readonly #certificates: Certificates
+  readonly #certificates: ClientCertificates
   readonly #proxy: TrustedProxy | undefined
   readonly #keys: ApiKeys
   readonly #tokens: Tokens
@@ -70,7 +70,7 @@ export class Gatekeeper implements Authenticator {
     this.#needed = `Credentials are needed here: send the header "Authorization: Bearer <${auth.jwt.length > 0 ? 'key or access token' : 'key'}>". Ask the operator of the gateway for a key, ${CREATE_KEY}`
     this.noLogin =
       this.#open || auth.jwt.length > 0 ? undefined : `There is no OAuth login here. ${this.#needed}`
-    this.#certificates = new Certificates(clients, principals)
+    this.#certificates = new ClientCertificates(clients, principals)
     this.#proxy = auth.proxy && new TrustedProxy(auth.proxy, clients, principals)
     this.#keys = new ApiKeys({ clients, principals, store, logger })
     this.#resources = new Resources(http, auth.jwt)

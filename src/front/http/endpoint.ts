@@ -22,7 +22,7 @@ import { nothing } from './no-login.ts'
 import { answerReady, type ReadinessAnswer } from './readiness.ts'
 import { Refusals } from './error-responses.ts'
 import type { Service } from '../service.ts'
-import { closeServer, untilDisconnected, openServer, type Certificates } from './listener.ts'
+import { closeServer, untilDisconnected, openServer, type TlsCredentials } from './listener.ts'
 import { refuseUnavailable } from '../shutting-down.ts'
 import { StreamableHttpFront } from './streamable-http.ts'
 import type { SseFront } from './sse.ts'
@@ -45,7 +45,7 @@ export interface HttpFrontOptions {
 export interface AccessSettings {
   readonly authenticator: Authenticator
   /** `undefined` without TLS. */
-  readonly certificates: Certificates | undefined
+  readonly certificates: TlsCredentials | undefined
   /** As `MountPlace.thisMachineOnly`. */
   readonly thisMachineOnly: boolean
 }
@@ -70,7 +70,7 @@ export class HttpFront implements Front {
   #server: Server | undefined
   #connections: ClientConnections | undefined
   /** Of the next connections. */
-  #certificates: Certificates | undefined
+  #certificates: TlsCredentials | undefined
   readonly #streamable: StreamableHttpFront
   readonly #bodies: Bodies
   readonly #backlogs: Backlogs
