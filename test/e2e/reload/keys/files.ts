@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
-import { loadConfig } from '../../../../src/config/load/load.ts'
+import { loadConfigFile } from '../../../../src/config/load/load.ts'
 import { FileSource } from '../../../../src/config/source/file-source.ts'
 import { readConfig } from '../../../../src/config/source/reading.ts'
 import { Reloader } from '../../../../src/config/source/reloader.ts'
@@ -36,7 +36,7 @@ function withFile(first: (entry: object) => File, run: (scene: Rewriting) => Pro
     }
     const complete = (file: File): File => ({ ...file, gateway: { http: { port: 0 }, state: 'memory' } })
     const path = scratch.write('servers.json', complete(first(server.entry)))
-    const config = await loadConfig({ file: path })
+    const config = await loadConfigFile({ file: path })
     const store = createMemoryStore()
     const gateway = await buildGateway(config, { logger: SILENT, store })
     const load = (request: Parameters<typeof readConfig>[0]) => ({

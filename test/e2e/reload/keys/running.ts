@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream'
 import { expect } from 'vitest'
-import type { ConfigSource } from '../../../../src/config/source/config-source.ts'
+import type { WatchedSource } from '../../../../src/config/source/config-source.ts'
 import { FileSource } from '../../../../src/config/source/file-source.ts'
 import { readConfig, type ReadRequest } from '../../../../src/config/source/reading.ts'
 import { Reloader } from '../../../../src/config/source/reloader.ts'
@@ -114,7 +114,7 @@ const watch: KeyTest = async () => {
   const files = new FileSource({ file, logger: SILENT, marks, load })
   /** Changes that the files have told of. */
   let noticed = 0
-  const source: ConfigSource = {
+  const source: WatchedSource = {
     name: files.name,
     read: () => files.read(),
     peek: () => files.peek(),
