@@ -10,7 +10,7 @@ import { ApiKeys } from './api-keys.ts'
 import { ClientCertificates } from './certificates.ts'
 import { invalid, malformed, missing } from './challenge.ts'
 import type { IssuerKeySets } from './issuer-key-sets.ts'
-import { digestOf, KEY_PREFIX } from './key-records.ts'
+import { digestOf, API_KEY_PREFIX } from './key-records.ts'
 import { Principals } from './principals.ts'
 import { TrustedProxy } from './proxy.ts'
 import { Resources } from './resources.ts'
@@ -188,7 +188,7 @@ export class Gatekeeper implements Authenticator {
     const token = /^Bearer +([\w.~+/-]+=*) *$/i.exec(authorization)?.[1]
     // A gateway without credentials ignores a bearer token. A key of the gateway is refused, because it belongs to
     // another configuration.
-    if (this.#open && !token?.startsWith(KEY_PREFIX)) return undefined
+    if (this.#open && !token?.startsWith(API_KEY_PREFIX)) return undefined
     if (token === undefined) {
       // Node joins repeated headers with commas.
       if (authorization.includes(','))
@@ -226,7 +226,7 @@ export class Gatekeeper implements Authenticator {
 
   async #unknownKey(token: string, digest: string, request: IncomingMessage): Promise<Verdict> {
     const credential =
-      token.startsWith(KEY_PREFIX) && !this.#open ? await this.#keys.lookUp(digest) : undefined
+      token.startsWith(API_KEY_PREFIX) && !this.#open ? await this.#keys.lookUp(digest) : undefined
     if (credential) return lasting(credential)
     throw invalid(
       `The key is not known here: it is mistyped, expired or revoked, or its client is in no configuration that the gateway has read. Ask the operator for a new one, ${CREATE_KEY}`,

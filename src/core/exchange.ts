@@ -13,7 +13,7 @@ export interface Json<T = unknown> {
 export type JsonObject = Record<string, unknown>
 
 /** RFC 5424 severities of MCP logging, most verbose first. */
-export const LOG_LEVELS = [
+export const MCP_LOG_LEVELS = [
   'debug',
   'info',
   'notice',
@@ -23,7 +23,7 @@ export const LOG_LEVELS = [
   'alert',
   'emergency',
 ] as const
-export type McpLogLevel = (typeof LOG_LEVELS)[number]
+export type McpLogLevel = (typeof MCP_LOG_LEVELS)[number]
 
 /** Method and parameters of a client request, without its sender. */
 export interface CallRequest {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { GatewayError } from '../core/errors.ts'
 import {
   clientName,
-  LOG_LEVELS,
+  MCP_LOG_LEVELS,
   type Conversation,
   type ClientTransport,
   type InputRequest,
@@ -239,8 +239,8 @@ export class Session implements Conversation {
       throw new GatewayError('invalid_request', `Send "initialize" before "${method.slice(0, 100)}".`)
     if (method === 'logging/setLevel') {
       const level = params?.value.level as McpLogLevel
-      if (!LOG_LEVELS.includes(level))
-        throw new GatewayError('invalid_params', `"level" must be one of ${LOG_LEVELS.join(', ')}.`)
+      if (!MCP_LOG_LEVELS.includes(level))
+        throw new GatewayError('invalid_params', `"level" must be one of ${MCP_LOG_LEVELS.join(', ')}.`)
       this.#logLevel = level
       return '{}'
     }

@@ -1,6 +1,6 @@
 import { monotonicNow } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
-import { LOG_LEVELS, type JsonObject, type McpLogLevel } from '../core/exchange.ts'
+import { MCP_LOG_LEVELS, type JsonObject, type McpLogLevel } from '../core/exchange.ts'
 import type { Principal } from '../core/principal.ts'
 import type { ListKind } from '../core/route.ts'
 import { clientKindOf } from '../protocol/client-kind.ts'
@@ -57,10 +57,10 @@ function envelopeOf(incoming: Incoming, headers: RequestHeaders | undefined): En
   if (typeof capabilities !== 'object' || capabilities === null || Array.isArray(capabilities))
     throw new GatewayError('invalid_params', `_meta["${META.clientCapabilities}"] is missing or no object.`)
   const level = meta[META.logLevel] as McpLogLevel | undefined
-  if (level !== undefined && !LOG_LEVELS.includes(level))
+  if (level !== undefined && !MCP_LOG_LEVELS.includes(level))
     throw new GatewayError(
       'invalid_params',
-      `_meta["${META.logLevel}"] must be one of ${LOG_LEVELS.join(', ')}.`,
+      `_meta["${META.logLevel}"] must be one of ${MCP_LOG_LEVELS.join(', ')}.`,
     )
   return { protocolVersion: version, clientCapabilities: capabilities as JsonObject, logLevel: level }
 }
