@@ -18,7 +18,7 @@ import { acceptModern, claimsModern, listen, type HeldListenStream } from './sta
 import type { Front, ServedClient } from './fronts.ts'
 import { noLongerServed } from './no-longer-served.ts'
 import { Latest } from './latest.ts'
-import { turnDown, type Unread } from './admission.ts'
+import { turnDown, type PartialRequest } from './admission.ts'
 import type { Service } from './service.ts'
 import { refuseBatches, Session } from './session.ts'
 import { cutOff, goesOn, notTaken } from './shutting-down.ts'
@@ -212,7 +212,7 @@ export class StdioFront implements Front {
 
   #message(text: string, value: unknown): void {
     let id: string | undefined
-    let read: Unread = {}
+    let read: PartialRequest = {}
     try {
       const kind = messageKindOf(value)
       const message = { text, value: value as JsonObject }
@@ -258,7 +258,7 @@ export class StdioFront implements Front {
     this.#refuse(id, {}, error)
   }
 
-  #refuse(id: string | undefined, read: Unread, error: unknown): void {
+  #refuse(id: string | undefined, read: PartialRequest, error: unknown): void {
     turnDown(
       this.#options.service,
       { principal: this.#options.principal, view: this.#view },

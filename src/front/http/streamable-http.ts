@@ -8,7 +8,7 @@ import { IdTable } from '../../core/id-table.ts'
 import type { Logger } from '../../core/logger.ts'
 import { messageKindOf, parseJson, takeApart, type Incoming } from '../../protocol/message.ts'
 import { isModernVersion } from '../../protocol/revisions.ts'
-import { admitSession, admitStream, turnDown, turnDownPost, type Unread } from '../admission.ts'
+import { admitSession, admitStream, turnDown, turnDownPost, type PartialRequest } from '../admission.ts'
 import { isOver, type Credential } from '../authenticator.ts'
 import type { Backlogs } from '../backlogs.ts'
 import { refuse } from '../call.ts'
@@ -212,7 +212,7 @@ export class StreamableHttpFront {
     response: ServerResponse,
     access: EndpointAccess,
     id: string,
-    read: Unread,
+    read: PartialRequest,
     error: GatewayError,
   ): void {
     const asked = { principal: access.credential.principal, view: access.view }

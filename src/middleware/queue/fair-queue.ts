@@ -6,7 +6,7 @@ import {
   type Client,
   type ClientFlow,
   type PrioritySemaphoreOptions,
-  type Refusal,
+  type QueueRefusal,
   type WaitingCall,
 } from './flow.ts'
 import { LinkedList } from '../../core/linked-list.ts'
@@ -134,7 +134,7 @@ export class FairQueue {
     weight: number,
     waiting: WaitingCall,
     withinMs: number,
-  ): Refusal | undefined {
+  ): QueueRefusal | undefined {
     if (this.#closed) return 'closed'
     const known = lane.flows.get(clientId)
     const client = this.#clients.get(clientId)
@@ -216,7 +216,7 @@ export class FairQueue {
     }
   }
 
-  #refuseAll(lane: ServerQueue, reason: Refusal): void {
+  #refuseAll(lane: ServerQueue, reason: QueueRefusal): void {
     for (const { line } of lane.flows.values())
       for (let first = line.first; first; first = line.first) {
         this.remove(first)
@@ -317,7 +317,7 @@ export class FairQueue {
     return best
   }
 
-  #giveWay(longest: ClientFlow | undefined, reason: Refusal): boolean {
+  #giveWay(longest: ClientFlow | undefined, reason: QueueRefusal): boolean {
     const waiting = longest?.line.last
     if (!waiting) return false
     this.remove(waiting)

@@ -3,7 +3,7 @@ import { Heap, type Ranked } from './heap.ts'
 import { LinkedNode, LinkedList } from '../../core/linked-list.ts'
 
 /** Why a call gets no permit. */
-export type Refusal =
+export type QueueRefusal =
   /** The queue of this server is full. */
   | 'server_full'
   /** The queues of all servers together are full. */
@@ -30,7 +30,7 @@ export abstract class WaitingCall extends LinkedNode {
 
   /** Called when it gets a permit. */
   abstract granted(): void
-  abstract refused(reason: Refusal): void
+  abstract refused(reason: QueueRefusal): void
 }
 
 /** Number of observed times before an estimate is used. */
