@@ -10,7 +10,7 @@ import { ApiKeys } from './api-keys.ts'
 import { ClientCertificates } from './certificates.ts'
 import { invalid, malformed, missing } from './challenge.ts'
 import type { IssuerKeySets } from './issuer-key-sets.ts'
-import { digestOf, API_KEY_PREFIX } from './key-records.ts'
+import { keyDigestOf, API_KEY_PREFIX } from './key-records.ts'
 import { Principals } from './principals.ts'
 import { TrustedProxy } from './proxy.ts'
 import { Resources } from './resources.ts'
@@ -198,7 +198,7 @@ export class Gatekeeper implements Authenticator {
         this.#tokens.challenge(request),
       )
     }
-    const digest = digestOf(token)
+    const digest = keyDigestOf(token)
     const key = this.#keys.known(digest)
     if (key) return lasting(key)
     if (this.#tokens.accepted && token.split('.').length === 3)

@@ -34,7 +34,7 @@ export function createKey(): string {
 }
 
 /** SHA-256 in lower-case hexadecimal. One round suffices for a random secret. */
-export function digestOf(key: string): string {
+export function keyDigestOf(key: string): string {
   return createHash('sha256').update(key).digest('hex')
 }
 

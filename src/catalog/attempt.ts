@@ -27,7 +27,7 @@ export function serverOfAttempt(key: string): string {
 }
 
 /** Converts the cause of a failed listing to an error with a readable message. */
-export function failureOf(server: string, error: unknown): GatewayError {
+export function listingErrorOf(server: string, error: unknown): GatewayError {
   if (error instanceof GatewayError) return error
   const cause = describeError(error).slice(0, 300)
   return new GatewayError('upstream_protocol', `Server "${server}" could not be listed: ${cause}`, {

@@ -8,7 +8,7 @@ import { attemptKey } from './attempt.ts'
 import { WAIT_MS } from './changes.ts'
 import { firstOf } from './first-lists.ts'
 import { freshUntil } from './freshness.ts'
-import { introduced } from './introduced.ts'
+import { whenIntroduced } from './introduced.ts'
 import type { ServerLists } from './server-lists.ts'
 import type { ServerSnapshot } from './snapshot.ts'
 import type { View } from './view.ts'
@@ -109,7 +109,7 @@ export class Catalog {
    * wait for.
    */
   introduced(exchange: Exchange): Promise<unknown> | undefined {
-    return introduced(this, exchange, server =>
+    return whenIntroduced(this, exchange, server =>
       this.lists.firstLists.greetingMs(
         this.lists.tryOf(server, attemptKey(server, exchange, undefined), exchange),
       ),

@@ -9,7 +9,7 @@ import { runsTasks } from '../protocol/capabilities.ts'
 import type { ClientKind } from '../protocol/client-kind.ts'
 import type { Store } from '../state/store.ts'
 import { AfterCalls } from './after-calls.ts'
-import { failureOf, attemptKey, kindOfClient, replaced, serverOfAttempt } from './attempt.ts'
+import { listingErrorOf, attemptKey, kindOfClient, replaced, serverOfAttempt } from './attempt.ts'
 import { Changes } from './changes.ts'
 import { FailurePauses } from './failure-pauses.ts'
 import { Failures } from './failures.ts'
@@ -301,7 +301,7 @@ export class ServerLists {
     } catch (error) {
       if (!this.#concerns(server, variants)) return
       const known = previous ? 'its last known lists stay' : 'it has no lists yet'
-      this.#failures.failed(name, failureOf(name, error), known)
+      this.#failures.failed(name, listingErrorOf(name, error), known)
       if (!previous) this.retries.later(name, this.#options.notBefore?.(name))
       this.firstLists.end(attempt, false)
       this.pauses.failed(attempt.key)

@@ -1,4 +1,4 @@
-import { createKey, digestOf, idOf, readAllKeys, removeKey, storeKey } from '../auth/key-records.ts'
+import { createKey, keyDigestOf, idOf, readAllKeys, removeKey, storeKey } from '../auth/key-records.ts'
 import { loadConfigFile } from '../config/load/load.ts'
 import { parseDuration } from '../config/options/units.ts'
 import { GatewayError } from '../core/errors.ts'
@@ -38,7 +38,7 @@ export async function createClientKey(client: string, options: CreateOptions): P
   if (note !== undefined && (note.length > MAX_NOTE_CHARS || /\p{Cc}/u.test(note)))
     throw new GatewayError('config', `--note must be one line of at most ${MAX_NOTE_CHARS} characters.`)
   const key = createKey()
-  const digest = digestOf(key)
+  const digest = keyDigestOf(key)
   const created = Date.now()
   if (config.gateway.state === 'memory') {
     if (lifeMs !== undefined)

@@ -21,7 +21,7 @@ import { Latest } from './latest.ts'
 import { turnDown, type PartialRequest } from './admission.ts'
 import type { Service } from './service.ts'
 import { refuseBatches, Session } from './session.ts'
-import { cutOff, goesOn, notTaken } from './shutting-down.ts'
+import { cutOffError, goesOn, notTaken } from './shutting-down.ts'
 
 export interface StdioFrontOptions {
   readonly service: Service
@@ -160,7 +160,7 @@ export class StdioFront implements Front {
 
   /** Ends the wait for answers. */
   #cutOff(): void {
-    const error = cutOff()
+    const error = cutOffError()
     this.#session.stop(error)
     for (const call of this.#calls.values()) call.stop(error, this.#options.service.serverInfo)
     void this.close()
