@@ -137,7 +137,7 @@ function sameResources(a: ServerSnapshot, b: ServerSnapshot): boolean {
 }
 
 /** Size of the lists of snapshots. A list that several share counts once. */
-export function sizeOf(snapshots: Iterable<ServerSnapshot>): Size {
+export function sizeOfSnapshots(snapshots: Iterable<ServerSnapshot>): Size {
   const lists = new Set([...snapshots].flatMap(snapshot => LIST_KINDS.map(kind => snapshot.lists[kind])))
   let entries = 0
   let chars = 0

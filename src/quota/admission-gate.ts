@@ -4,7 +4,7 @@ import type { AmountLease } from './lease.ts'
 import type { BudgetLimit, ConcurrencyLimit, RateLimit } from './limits.ts'
 import type { ConcurrencyLeases } from './concurrency-leases.ts'
 import { StoreUnavailableError } from './store-availability.ts'
-import { refused, unavailable } from './refusals.ts'
+import { refused, limitUnavailable } from './refusals.ts'
 
 export interface Rated {
   readonly limit: RateLimit
@@ -173,6 +173,6 @@ async function reachable<T>(
   try {
     return await asked
   } catch (error) {
-    throw error instanceof StoreUnavailableError ? unavailable(limit, error) : error
+    throw error instanceof StoreUnavailableError ? limitUnavailable(limit, error) : error
   }
 }

@@ -23,7 +23,7 @@ export function refused(limit: Limit, refusal: LeaseRefusal, now: number): Gatew
 }
 
 /** The error when the store cannot report the rest, and the operator prefers a refusal. */
-export function unavailable(limit: Limit, error: StoreUnavailableError): GatewayError {
+export function limitUnavailable(limit: Limit, error: StoreUnavailableError): GatewayError {
   const lost = error instanceof Uncounted
   const why = lost
     ? 'is not known, because the gateway has lost its state'

@@ -14,7 +14,7 @@ import { resolveGateway } from './gateway.ts'
 import { patternWarnings } from '../validate/pattern-warnings.ts'
 import {
   isAt,
-  prefixOf,
+  toolPrefixOf,
   prefixWarnings,
   startsThisGateway,
   type ListenAddress,
@@ -100,7 +100,7 @@ function resolveServer(
   return {
     ...resolveSection(SERVER, entry),
     name,
-    prefix: prefixOf(name, entry),
+    prefix: toolPrefixOf(name, entry),
     problem,
     replicas,
     roots: entry.roots && resolveRoots(entry.roots, surroundings),

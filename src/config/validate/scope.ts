@@ -2,7 +2,7 @@ import { isJsonObject } from '../../core/json-object.ts'
 import { LOCATION_KEYS } from '../options/endpoint.ts'
 import type { Prefixed } from '../../policy/pattern.ts'
 import type { Problem } from '../problem.ts'
-import { prefixOf } from './self-reference.ts'
+import { toolPrefixOf } from './self-reference.ts'
 
 /** The sections of a file that contain servers by name. */
 export const SERVER_SECTIONS = ['mcpServers', 'servers'] as const
@@ -41,7 +41,7 @@ export function prefixesOf(file: unknown): Prefixed[] {
       const prefix = isJsonObject(entry) ? entry['prefix'] : undefined
       return {
         name,
-        prefix: prefixOf(name, typeof prefix === 'string' || prefix === false ? { prefix } : {}),
+        prefix: toolPrefixOf(name, typeof prefix === 'string' || prefix === false ? { prefix } : {}),
       }
     })
   })

@@ -6,7 +6,7 @@ import type { ServerConfig } from '../types.ts'
 /**
  * The prefix of the names of a server's tools: the configured prefix, else its name with unusual characters replaced.
  */
-export function prefixOf(name: string, server: Pick<ServerEntry, 'prefix'>): string | false {
+export function toolPrefixOf(name: string, server: Pick<ServerEntry, 'prefix'>): string | false {
   return server.prefix ?? name.replace(/[^A-Za-z0-9_-]/g, '_')
 }
 
