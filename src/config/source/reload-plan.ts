@@ -1,3 +1,4 @@
+import { toldProblems } from '../problem.ts'
 import { SlicedWork } from '../../core/slices.ts'
 import { describing, type ChangeDescription } from './describe-change.ts'
 import { keepNotReloadable, type NotReloadable } from './not-reloadable.ts'
@@ -15,7 +16,7 @@ export interface ReloadPlan {
   readonly notReloadable: readonly NotReloadable[]
   /** Entries of servers that cannot be used. */
   readonly unusable: readonly UnusableEntry[]
-  /** A sentence for each of them whose problem is not known yet. */
+  /** A sentence for each of them whose problem is new: the first twenty, and the number of the others. */
   readonly problems: readonly string[]
 }
 
@@ -57,5 +58,5 @@ function usable(
     else if (problem !== known?.problem) problems.push(leftOut(name, problem))
     return isRunning ? known : server
   })
-  return { servers, unusable, problems }
+  return { servers, unusable, problems: toldProblems(problems) }
 }
