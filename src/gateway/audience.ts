@@ -10,7 +10,7 @@ import type { ListenStream, ListenStreams } from '../front/listen-streams.ts'
 import { listChangedMethod } from '../protocol/list-changed.ts'
 
 /** A conversation or stream, with what its client saw before a change. */
-export interface Seen {
+export interface SeenView {
   readonly listener: Conversation | ListenStream
   readonly view: View | undefined
 }
@@ -28,7 +28,7 @@ export class Audience {
   }
 
   /** What each sees by a generation. */
-  seenIn({ catalog }: Generation): readonly Seen[] {
+  seenIn({ catalog }: Generation): readonly SeenView[] {
     const all = [...this.#runtime.relay.conversations, ...this.#streams.all]
     return all.map(listener => ({ listener, view: catalog.view(listener.view) }))
   }
@@ -37,7 +37,7 @@ export class Audience {
    * Each sees by another generation now, perhaps in a view of another name. It goes on with the subscriptions that it
    * may have, and hears once of each kind of list that looks different. Never rejects.
    */
-  async moved(seen: readonly Seen[], generation: Generation): Promise<void> {
+  async moved(seen: readonly SeenView[], generation: Generation): Promise<void> {
     const compared = new Map<View, Map<View, Promise<readonly ListKind[]>>>()
     const changed = (before: View, after: View): Promise<readonly ListKind[]> => {
       let known = compared.get(before)

@@ -6,8 +6,8 @@ import {
   type Client,
   type ClientFlow,
   type PrioritySemaphoreOptions,
-  type Refusal,
-  type Waiting,
+  type QueueRefusal,
+  type WaitingCall,
 } from './flow.ts'
 import { LinkedList } from '../../core/linked-list.ts'
 
@@ -132,9 +132,9 @@ export class FairQueue {
     lane: ServerQueue,
     clientId: string,
     weight: number,
-    waiting: Waiting,
+    waiting: WaitingCall,
     withinMs: number,
-  ): Refusal | undefined {
+  ): QueueRefusal | undefined {
     if (this.#closed) return 'closed'
     const known = lane.flows.get(clientId)
     const client = this.#clients.get(clientId)
@@ -167,7 +167,7 @@ export class FairQueue {
    * Takes a permit again that was temporarily returned, or waits for it ahead of all calls that have not had one.
    * @returns whether it has the permit already
    */
-  enterAgain(lane: ServerQueue, waiting: Waiting): boolean {
+  enterAgain(lane: ServerQueue, waiting: WaitingCall): boolean {
     lane.away--
     if (this.#closed) {
       lane.taken++
@@ -183,7 +183,7 @@ export class FairQueue {
   }
 
   /** Removes a waiting call. Without effect if it is not queued. */
-  remove(waiting: Waiting): void {
+  remove(waiting: WaitingCall): void {
     const { lane, flow, line } = waiting
     if (!lane || !line) return
     if (!flow) {
@@ -216,7 +216,7 @@ export class FairQueue {
     }
   }
 
-  #refuseAll(lane: ServerQueue, reason: Refusal): void {
+  #refuseAll(lane: ServerQueue, reason: QueueRefusal): void {
     for (const { line } of lane.flows.values())
       for (let first = line.first; first; first = line.first) {
         this.remove(first)
@@ -224,7 +224,7 @@ export class FairQueue {
       }
   }
 
-  #add(lane: ServerQueue, clientId: string, weight: number, waiting: Waiting): void {
+  #add(lane: ServerQueue, clientId: string, weight: number, waiting: WaitingCall): void {
     let client = this.#clients.get(clientId)
     if (!client) {
       client = { id: clientId, weight, waiting: 0, pass: this.#virtual }
@@ -252,7 +252,7 @@ export class FairQueue {
     this.#all.waiting++
   }
 
-  #unlink(lane: ServerQueue, flow: ClientFlow, waiting: Waiting): void {
+  #unlink(lane: ServerQueue, flow: ClientFlow, waiting: WaitingCall): void {
     const { client, line } = flow
     line.remove(waiting)
     waiting.lane = waiting.flow = undefined
@@ -273,7 +273,7 @@ export class FairQueue {
     }
     const flow = lane.next as ClientFlow
     const { client } = flow
-    const waiting = flow.line.first as Waiting
+    const waiting = flow.line.first as WaitingCall
     this.#virtual = Math.max(this.#virtual, client.pass)
     client.pass = this.#virtual + 1 / client.weight
     lane.turns.take()
@@ -291,7 +291,7 @@ export class FairQueue {
     waiting.granted()
   }
 
-  #grantBack(lane: ServerQueue, back: Waiting): void {
+  #grantBack(lane: ServerQueue, back: WaitingCall): void {
     this.remove(back)
     lane.taken++
     this.#all.taken++
@@ -317,7 +317,7 @@ export class FairQueue {
     return best
   }
 
-  #giveWay(longest: ClientFlow | undefined, reason: Refusal): boolean {
+  #giveWay(longest: ClientFlow | undefined, reason: QueueRefusal): boolean {
     const waiting = longest?.line.last
     if (!waiting) return false
     this.remove(waiting)
