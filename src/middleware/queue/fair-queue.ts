@@ -23,7 +23,7 @@ import { LinkedList } from '../../core/linked-list.ts'
  */
 export class FairQueue {
   readonly #all: PrioritySemaphore
-  #lanes: ServerQueue[] = []
+  readonly #lanes = new Map<string, ServerQueue>()
   readonly #clients = new Map<string, Client>()
   /** Over all servers. */
   #returning = 0
@@ -45,13 +45,13 @@ export class FairQueue {
 
   /** The queue of a server. An existing one gets the new size. */
   lane(name: string, options: PrioritySemaphoreOptions): ServerQueue {
-    const known = this.#lanes.find(other => other.name === name)
+    const known = this.#lanes.get(name)
     if (known) {
       known.resize(options)
       return known
     }
     const lane = new ServerQueue(name, options)
-    this.#lanes.push(lane)
+    this.#lanes.set(name, lane)
     return lane
   }
 
@@ -62,8 +62,11 @@ export class FairQueue {
    */
   resize(options: PrioritySemaphoreOptions, servers: { has(name: string): boolean }): void {
     this.#all.resize(options)
-    for (const lane of this.#lanes) if (!servers.has(lane.name)) this.#refuseAll(lane, 'removed')
-    this.#lanes = this.#lanes.filter(lane => servers.has(lane.name) || !lane.isUnused)
+    for (const [name, lane] of this.#lanes) {
+      if (servers.has(name)) continue
+      this.#refuseAll(lane, 'removed')
+      if (lane.isUnused) this.#lanes.delete(name)
+    }
     while (!this.#closed && this.#all.taken < this.#all.permits) {
       const winner = this.#nextLane()
       if (!winner) break
@@ -210,7 +213,7 @@ export class FairQueue {
   /** Refuses all waiting calls, and all later ones. A call that takes its permit again gets it at once. */
   close(): void {
     this.#closed = true
-    for (const lane of this.#lanes) {
+    for (const lane of this.#lanes.values()) {
       for (let back = lane.returning.first; back; back = lane.returning.first) this.#grantBack(lane, back)
       this.#refuseAll(lane, 'closed')
     }
@@ -303,7 +306,7 @@ export class FairQueue {
     let best: ServerQueue | undefined
     let bestPass = Infinity
     let bestOrder = Infinity
-    for (const lane of this.#lanes) {
+    for (const lane of this.#lanes.values()) {
       if (!hasTurn(lane)) continue
       const back = lane.returning.first
       const flow = back ? undefined : lane.next
@@ -332,7 +335,7 @@ export class FairQueue {
       if (client.waiting / client.weight > (most ? most.waiting / most.weight : share)) most = client
     if (!most) return undefined
     let longest: ClientFlow | undefined
-    for (const lane of this.#lanes) {
+    for (const lane of this.#lanes.values()) {
       const flow = lane.flows.get(most.id)
       if (flow && flow.line.size > (longest?.line.size ?? 0)) longest = flow
     }
