@@ -153,7 +153,7 @@ test('a ${file:…} and an ${input:…} go to no other address and to no other p
   for (const how of [
     (v: Config) => (v.mcpServers.many.replicas[1].headers = v.mcpServers.many.replicas[0].headers),
     (v: Config) => (v.mcpServers.many.replicas[0].url = url),
-    (v: Config) => (v.servers = { other: v.mcpServers.file }) && delete v.mcpServers.file,
+    (v: Config) => void ((v.servers = { other: v.mcpServers.file }), delete v.mcpServers.file),
     (v: Config) => (v.gateway.admin = { listen: '127.0.0.1:0', token: '${file:./secret.txt}' }),
   ])
     expect(await change(how)).toMatchObject({
@@ -169,7 +169,9 @@ test('a server with a ${file:…} is changed in other ways, and its replicas cha
   expect(await patch('file', { url: 'http://127.0.0.1:9/other', timeout: '5s' })).toMatchObject({
     status: 200,
   })
-  expect(await change(v => v.mcpServers.many.replicas.reverse())).toMatchObject({ status: 200 })
+  expect(
+    await change(({ mcpServers: { many } }) => (many.replicas = many.replicas.toReversed())),
+  ).toMatchObject({ status: 200 })
   expect(text()).toMatch(/7\/mcp[^]*9\/mcp[^]*secret\.txt/)
   expect(await change(v => delete v.mcpServers.file)).toMatchObject({ status: 200 })
 })
