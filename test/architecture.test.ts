@@ -54,6 +54,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'type:config/resolve/environment',
     'config/validate',
     'core',
+    'policy/pattern',
     'regular-file',
   ],
   'config/source': [

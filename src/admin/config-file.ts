@@ -24,7 +24,7 @@ export interface ShownConfig {
 }
 
 /** The result of a write. */
-export interface Written {
+export interface WriteResult {
   readonly etag: string
   readonly reload: ReloadAnswer
 }
@@ -56,7 +56,7 @@ export class ConfigFile {
    * Replaces the whole configuration in the file.
    * @throws AdminProblem 403, 409, 412, 422 or 428; nothing has changed then
    */
-  replace(sent: unknown, ifMatch: string | undefined): Promise<Written> {
+  replace(sent: unknown, ifMatch: string | undefined): Promise<WriteResult> {
     return this.#write(ifMatch, () => sent)
   }
 
@@ -64,7 +64,7 @@ export class ConfigFile {
    * Changes one server with a JSON merge patch; `null` removes it.
    * @throws AdminProblem as `replace`
    */
-  patchServer(name: string, patch: unknown, ifMatch: string | undefined): Promise<Written> {
+  patchServer(name: string, patch: unknown, ifMatch: string | undefined): Promise<WriteResult> {
     return this.#write(ifMatch, value => {
       const section = sectionOf(value, name)
       const servers = isJsonObject(value[section]) ? value[section] : {}
@@ -79,13 +79,13 @@ export class ConfigFile {
     })
   }
 
-  #write(ifMatch: string | undefined, change: (masked: JsonObject) => unknown): Promise<Written> {
+  #write(ifMatch: string | undefined, change: (masked: JsonObject) => unknown): Promise<WriteResult> {
     const written = this.#writing.then(() => this.#change(ifMatch, change))
     this.#writing = written.catch(() => {})
     return written
   }
 
-  async #change(ifMatch: string | undefined, change: (shown: JsonObject) => unknown): Promise<Written> {
+  async #change(ifMatch: string | undefined, change: (shown: JsonObject) => unknown): Promise<WriteResult> {
     if (ifMatch === undefined)
       throw new AdminProblem(
         428,

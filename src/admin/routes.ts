@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { isJsonObject } from '../core/json-object.ts'
 import type { JsonObject } from '../core/exchange.ts'
-import type { ConfigFile, Written } from './config-file.ts'
+import type { ConfigFile, WriteResult } from './config-file.ts'
 import { AdminProblem } from './problem-details.ts'
 import type { AdminService, DrainTarget } from './service.ts'
 
@@ -246,7 +246,7 @@ export const ROUTES: readonly AdminRoute[] = [
   },
 ]
 
-function answerOf({ etag, reload }: Written): AdminAnswer {
+function answerOf({ etag, reload }: WriteResult): AdminAnswer {
   return { body: reload, headers: { etag }, detail: reload.changes.join(' ') }
 }
 

@@ -5,7 +5,7 @@ import type { Logger } from '../core/logger.ts'
 import type { ClientConfig } from '../config/types.ts'
 import type { Credential } from '../front/authenticator.ts'
 import type { Store } from '../state/store.ts'
-import { unavailable } from './challenge.ts'
+import { identityUnavailable } from './challenge.ts'
 import { readAllKeys, readKeys, type StoredKey } from './key-records.ts'
 import type { Principal } from '../core/principal.ts'
 import { TokenBucket } from '../core/token-bucket.ts'
@@ -100,7 +100,9 @@ export class ApiKeys {
     if (looking) return looking
     if ((this.#unknown.get(digest) ?? 0) > monotonicNow()) return Promise.resolve(undefined)
     if (!this.#lookUps.tryTake(monotonicNow()))
-      return Promise.reject(unavailable('Too many unknown keys are being tried; try again in a moment.', 1))
+      return Promise.reject(
+        identityUnavailable('Too many unknown keys are being tried; try again in a moment.', 1),
+      )
     const search = this.#lookUp(digest).finally(() => this.#looking.delete(digest))
     this.#looking.set(digest, search)
     return search
@@ -125,7 +127,7 @@ export class ApiKeys {
       ;[key] = await readKeys(this.#options.store, [digest])
     } catch (error) {
       this.#options.logger.warn('A key could not be looked up.', { cause: describeError(error) })
-      throw unavailable('The key cannot be checked at the moment; try again in a moment.', 5)
+      throw identityUnavailable('The key cannot be checked at the moment; try again in a moment.', 5)
     }
     const credential = key && this.#take(key)
     if (!credential) this.#unknown.set(digest, monotonicNow() + UNKNOWN_MS)

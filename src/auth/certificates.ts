@@ -10,7 +10,7 @@ import type { Principals } from './principals.ts'
  * Clients that authenticate with a TLS certificate. The authority is `gateway.http.tls.ca`; the common name identifies
  * the client.
  */
-export class Certificates {
+export class ClientCertificates {
   readonly #clients = new Map<string, string>()
   readonly #principals: Principals
 

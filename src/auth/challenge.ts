@@ -39,7 +39,7 @@ export function malformed(message: string): HttpError {
 }
 
 /** The credentials cannot be verified at the moment. */
-export function unavailable(message: string, retryAfterS: number): HttpError {
+export function identityUnavailable(message: string, retryAfterS: number): HttpError {
   return new HttpError(503, message, { 'retry-after': String(retryAfterS) }, 'unauthenticated')
 }
 

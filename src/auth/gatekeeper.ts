@@ -7,10 +7,10 @@ import type { Logger } from '../core/logger.ts'
 import type { Authenticator, Credential } from '../front/authenticator.ts'
 import type { Store } from '../state/store.ts'
 import { ApiKeys } from './api-keys.ts'
-import { Certificates } from './certificates.ts'
+import { ClientCertificates } from './certificates.ts'
 import { invalid, malformed, missing } from './challenge.ts'
 import type { IssuerKeySets } from './issuer-key-sets.ts'
-import { digestOf, KEY_PREFIX } from './key-records.ts'
+import { keyDigestOf, API_KEY_PREFIX } from './key-records.ts'
 import { Principals } from './principals.ts'
 import { TrustedProxy } from './proxy.ts'
 import { Resources } from './resources.ts'
@@ -50,7 +50,7 @@ interface Shown extends Verdict {
  * the cache. An invalid credential is never treated as a missing one, and two different identities are refused.
  */
 export class Gatekeeper implements Authenticator {
-  readonly #certificates: Certificates
+  readonly #certificates: ClientCertificates
   readonly #proxy: TrustedProxy | undefined
   readonly #keys: ApiKeys
   readonly #tokens: Tokens
@@ -70,7 +70,7 @@ export class Gatekeeper implements Authenticator {
     this.#needed = `Credentials are needed here: send the header "Authorization: Bearer <${auth.jwt.length > 0 ? 'key or access token' : 'key'}>". Ask the operator of the gateway for a key, ${CREATE_KEY}`
     this.noLogin =
       this.#open || auth.jwt.length > 0 ? undefined : `There is no OAuth login here. ${this.#needed}`
-    this.#certificates = new Certificates(clients, principals)
+    this.#certificates = new ClientCertificates(clients, principals)
     this.#proxy = auth.proxy && new TrustedProxy(auth.proxy, clients, principals)
     this.#keys = new ApiKeys({ clients, principals, store, logger })
     this.#resources = new Resources(http, auth.jwt)
@@ -188,7 +188,7 @@ export class Gatekeeper implements Authenticator {
     const token = /^Bearer +([\w.~+/-]+=*) *$/i.exec(authorization)?.[1]
     // A gateway without credentials ignores a bearer token. A key of the gateway is refused, because it belongs to
     // another configuration.
-    if (this.#open && !token?.startsWith(KEY_PREFIX)) return undefined
+    if (this.#open && !token?.startsWith(API_KEY_PREFIX)) return undefined
     if (token === undefined) {
       // Node joins repeated headers with commas.
       if (authorization.includes(','))
@@ -198,7 +198,7 @@ export class Gatekeeper implements Authenticator {
         this.#tokens.challenge(request),
       )
     }
-    const digest = digestOf(token)
+    const digest = keyDigestOf(token)
     const key = this.#keys.known(digest)
     if (key) return lasting(key)
     if (this.#tokens.accepted && token.split('.').length === 3)
@@ -226,7 +226,7 @@ export class Gatekeeper implements Authenticator {
 
   async #unknownKey(token: string, digest: string, request: IncomingMessage): Promise<Verdict> {
     const credential =
-      token.startsWith(KEY_PREFIX) && !this.#open ? await this.#keys.lookUp(digest) : undefined
+      token.startsWith(API_KEY_PREFIX) && !this.#open ? await this.#keys.lookUp(digest) : undefined
     if (credential) return lasting(credential)
     throw invalid(
       `The key is not known here: it is mistyped, expired or revoked, or its client is in no configuration that the gateway has read. Ask the operator for a new one, ${CREATE_KEY}`,

@@ -4,7 +4,7 @@ import { monotonicNow } from '../core/clock.ts'
 import { describeError } from '../core/errors.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import type { Logger } from '../core/logger.ts'
-import { unavailable } from './challenge.ts'
+import { identityUnavailable } from './challenge.ts'
 import { fetchJson } from './fetch-json.ts'
 
 /** Keys are fetched again after this time, while the old ones stay in use. */
@@ -122,7 +122,7 @@ export class IssuerKeys {
   }
 
   #unavailable(): Error {
-    return unavailable(
+    return identityUnavailable(
       `The token cannot be checked: the keys of its issuer ${this.#options.issuer} cannot be fetched at the moment.`,
       Math.ceil(COOLDOWN_MS / 1000),
     )

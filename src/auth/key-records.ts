@@ -4,7 +4,7 @@ import type { Store } from '../state/store.ts'
 /** Creation, naming and storage of API keys. Only the digest of a key is stored. */
 
 /** Prefix by which leaked keys are recognized in logs, files and addresses. */
-export const KEY_PREFIX = 'mfd_'
+export const API_KEY_PREFIX = 'mfd_'
 const KEY_BYTES = 32
 /** Prefix of stored keys, followed by the digest. */
 const PREFIX = 'keys/'
@@ -30,11 +30,11 @@ export interface StoredKey extends KeyRecord {
 
 /** A new key: `mfd_` and 32 random bytes in base64url. */
 export function createKey(): string {
-  return KEY_PREFIX + randomBytes(KEY_BYTES).toString('base64url')
+  return API_KEY_PREFIX + randomBytes(KEY_BYTES).toString('base64url')
 }
 
 /** SHA-256 in lower-case hexadecimal. One round suffices for a random secret. */
-export function digestOf(key: string): string {
+export function keyDigestOf(key: string): string {
   return createHash('sha256').update(key).digest('hex')
 }
 

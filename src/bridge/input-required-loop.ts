@@ -10,7 +10,7 @@ import { checkCount } from './input-requests.ts'
 import { sealState } from './request-state.ts'
 import type { Seal } from '../state/seal.ts'
 import { answeredHere, askAll, type AskingServer } from './ask-client.ts'
-import { withChanges } from './suspend.ts'
+import { withChangedParams } from './suspend.ts'
 
 /** Pause between rounds without a question, in which the server only requires another call. */
 const PACE_MS = 250
@@ -51,7 +51,7 @@ export function inputRequiredLoop(options: InputRequiredLoopOptions): CallMiddle
       if (answers === undefined) await pause(PACE_MS, exchange.cancellation)
       if (exchange.cancellation.reason !== undefined)
         throw new GatewayError('cancelled', 'The request was cancelled.', { server: route.server })
-      const retry = withChanges(exchange, {
+      const retry = withChangedParams(exchange, {
         inputResponses: answers,
         requestState: rawAt(outcome.text, 'requestState'),
       })

@@ -50,7 +50,7 @@ async function resumed(
     state.kind === 'server'
       ? { requestState: state.state, ...responses(params, state.answered) }
       : { requestState: undefined, inputResponses: undefined }
-  const restored = withChanges(exchange, changes)
+  const restored = withChangedParams(exchange, changes)
   return await suspendedCalls.start(restored, call => next(call, route))
 }
 
@@ -65,7 +65,7 @@ function responses(
 }
 
 /** The exchange with some members of its parameters replaced by raw JSON, or removed. */
-export function withChanges(
+export function withChangedParams(
   exchange: Exchange,
   changes: Readonly<Record<string, string | undefined>>,
 ): Exchange {

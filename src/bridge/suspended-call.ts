@@ -9,7 +9,7 @@ import { GatewayError } from '../core/errors.ts'
 import type { CallRequest, Exchange, InputRequest, JsonObject, Outcome } from '../core/exchange.ts'
 import type { Principal } from '../core/principal.ts'
 import type { Holding } from '../core/shares.ts'
-import { lastMembers, rawAt, type Member } from '../protocol/json-text.ts'
+import { lastMembers, rawAt, type JsonMember } from '../protocol/json-text.ts'
 import { inputKeyFor } from './input-key.ts'
 
 /** How long the first question waits for others, which are then put into one answer. */
@@ -168,7 +168,7 @@ export class SuspendedCall extends Delegate implements Deadline, Holding {
 
   resume(exchange: Exchange): Promise<Outcome> {
     const text = rawAt(exchange.request.params?.text ?? '{}', 'inputResponses') ?? '{}'
-    const texts = text.startsWith('{') ? lastMembers(text) : new Map<string, Member>()
+    const texts = text.startsWith('{') ? lastMembers(text) : new Map<string, JsonMember>()
     const answers = exchange.request.params?.value.inputResponses as JsonObject | undefined
     for (const [key, question] of this.#questions) {
       const answer = answers && Object.hasOwn(answers, key) ? answers[key] : undefined

@@ -1,6 +1,6 @@
 import { monotonicNow } from '../core/clock.ts'
 import type { Exchange } from '../core/exchange.ts'
-import { keyOf } from './attempt.ts'
+import { attemptKey } from './attempt.ts'
 import { Changes } from './changes.ts'
 import type { ServerSnapshot } from './snapshot.ts'
 
@@ -74,7 +74,7 @@ export class AfterCalls {
     for (const [server, at] of calls) {
       if (now - at > WITHIN_MS) calls.delete(server)
       else if (servers.has(server)) {
-        const key = keyOf(server, exchange, undefined)
+        const key = attemptKey(server, exchange, undefined)
         keys.add(key)
         if (this.#mayList(key, at, now))
           void this.#options.list(server, exchange).then(this.#running.begin(key))

@@ -1,31 +1,33 @@
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { Exchange } from '../core/exchange.ts'
-import { kindOf, type ClientKind } from '../protocol/client-kind.ts'
+import { clientKindOf, type ClientKind } from '../protocol/client-kind.ts'
 import { isModernVersion } from '../protocol/revisions.ts'
 import type { ListableLink } from './list-server.ts'
 
 export function kindOfClient({ protocolVersion, features }: Exchange): ClientKind {
-  return kindOf(isModernVersion(protocolVersion), features)
+  return clientKindOf(isModernVersion(protocolVersion), features)
 }
 
 /** Key of one refresh: a server, listed for a kind of client or over a link. */
-export function keyOf(
+export function attemptKey(
   server: string,
   exchange: Exchange | undefined,
   link: ListableLink | undefined,
 ): string {
   if (exchange) return `${server}\n${kindOfClient(exchange)}`
-  return link ? `${server}\nover ${kindOf(link.peer.era === 'modern', link.capabilities ?? '')}` : server
+  return link
+    ? `${server}\nover ${clientKindOf(link.peer.era === 'modern', link.capabilities ?? '')}`
+    : server
 }
 
 /** Name of the server in such a key. */
-export function serverOf(key: string): string {
+export function serverOfAttempt(key: string): string {
   const end = key.indexOf('\n')
   return end < 0 ? key : key.slice(0, end)
 }
 
 /** Converts the cause of a failed listing to an error with a readable message. */
-export function failureOf(server: string, error: unknown): GatewayError {
+export function listingErrorOf(server: string, error: unknown): GatewayError {
   if (error instanceof GatewayError) return error
   const cause = describeError(error).slice(0, 300)
   return new GatewayError('upstream_protocol', `Server "${server}" could not be listed: ${cause}`, {

@@ -2,11 +2,11 @@ import type { JsonObject } from '../core/exchange.ts'
 import type { ItemKind } from '../core/route.ts'
 import { allowedExtensions, runsTasks } from '../protocol/capabilities.ts'
 import { isModernVersion, LATEST_LEGACY, type Era } from '../protocol/revisions.ts'
-import type { Member } from './endpoint-catalog.ts'
+import type { EndpointMember } from './endpoint-catalog.ts'
 
 /** Servers of which a client may see something. */
-export interface Seen {
-  readonly members: readonly Member[]
+export interface VisibleServers {
+  readonly members: readonly EndpointMember[]
   /** Servers that have never been listed. */
   readonly missing: readonly string[]
   /** Whether a client may see an item of that kind from a server. */
@@ -17,7 +17,10 @@ export interface Seen {
  * Union of the capabilities of the servers, for a client of this revision. All capabilities while any server has never
  * been listed.
  */
-export function mergedCapabilities({ members, missing, maySee }: Seen, protocolVersion: string): JsonObject {
+export function mergedCapabilities(
+  { members, missing, maySee }: VisibleServers,
+  protocolVersion: string,
+): JsonObject {
   const era: Era = isModernVersion(protocolVersion) ? 'modern' : 'legacy'
   const unknown = (kind?: ItemKind): boolean =>
     missing.some(server => kind === undefined || maySee(server, kind))
@@ -51,6 +54,6 @@ export function mergedCapabilities({ members, missing, maySee }: Seen, protocolV
   return capabilities
 }
 
-function runsLegacyTasks({ snapshot }: Member): boolean {
+function runsLegacyTasks({ snapshot }: EndpointMember): boolean {
   return snapshot?.era === 'legacy' && runsTasks(snapshot.capabilities)
 }

@@ -4,11 +4,11 @@ import type { GatewayError } from '../core/errors.ts'
 import type { Exchange } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import { within } from '../core/timeout.ts'
-import { keyOf } from './attempt.ts'
+import { attemptKey } from './attempt.ts'
 import { WAIT_MS } from './changes.ts'
 import { firstOf } from './first-lists.ts'
 import { freshUntil } from './freshness.ts'
-import { introduced } from './introduced.ts'
+import { whenIntroduced } from './introduced.ts'
 import type { ServerLists } from './server-lists.ts'
 import type { ServerSnapshot } from './snapshot.ts'
 import type { View } from './view.ts'
@@ -91,7 +91,7 @@ export class Catalog {
       view = await this.views.made(name)
     }
     const waits = (view ? this.unlisted(view, name) : []).flatMap(server => {
-      const key = keyOf(server, exchange, undefined)
+      const key = attemptKey(server, exchange, undefined)
       const attempt = this.lists.tryOf(server, key, exchange)
       if (!this.lists.pauses.isPaused(key)) void this.lists.refresh(server, exchange)
       return (attempt && this.lists.isRefreshing(key) && this.lists.firstLists.wait(attempt)) || []
@@ -109,9 +109,9 @@ export class Catalog {
    * wait for.
    */
   introduced(exchange: Exchange): Promise<unknown> | undefined {
-    return introduced(this, exchange, server =>
+    return whenIntroduced(this, exchange, server =>
       this.lists.firstLists.greetingMs(
-        this.lists.tryOf(server, keyOf(server, exchange, undefined), exchange),
+        this.lists.tryOf(server, attemptKey(server, exchange, undefined), exchange),
       ),
     )
   }
@@ -127,7 +127,7 @@ export class Catalog {
       // A `fetchedAt` in the future means that the clock was set back, so the age of the list is unknown.
       if (!snapshot || (snapshot.fetchedAt <= now && freshUntil(snapshot) > now)) continue
       const pauseMs = this.lists.failure(server) ? RENEW_FAILED_EVERY_MS : RENEW_EVERY_MS
-      const key = keyOf(server, exchange, undefined)
+      const key = attemptKey(server, exchange, undefined)
       const steady = monotonicNow()
       if (steady - (this.#renewed.get(key) ?? 0) < pauseMs) continue
       this.#renewed.set(key, steady)

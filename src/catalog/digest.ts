@@ -32,7 +32,7 @@ export class ListDigest {
 }
 
 /** Digest of a list. Equal for lists with the same definitions in the same order. */
-export function digestOf(entries: readonly Defined[]): string {
+export function listDigestOf(entries: readonly Defined[]): string {
   return madeOf(entries).digest
 }
 

@@ -9,7 +9,7 @@ import type { ServerSnapshot } from './snapshot.ts'
 import { MAX_MATCH_STEPS, type Claim, type TemplateIndex } from './template-claims.ts'
 
 /** One server's part of an endpoint. */
-export interface Member {
+export interface EndpointMember {
   readonly server: ServerConfig
   readonly prefix: string | false
   /** `undefined` while the server has never been listed. */
@@ -51,7 +51,7 @@ const NO_CLAIMS: Claims = { known: [], open: [] }
  * endpoint share it, and names are the same for all of them.
  */
 export class EndpointCatalog {
-  readonly members: readonly Member[]
+  readonly members: readonly EndpointMember[]
   readonly lists: Readonly<Record<ListKind, readonly CatalogEntry[]>>
   readonly #content: Content
   readonly #selection: Selection
@@ -62,7 +62,7 @@ export class EndpointCatalog {
   readonly #exceeding = new Set<string>()
   #last: { readonly uri: string; readonly claims: Claims } | undefined
 
-  constructor(members: readonly Member[], selection: Selection, content: Content, logger: Logger) {
+  constructor(members: readonly EndpointMember[], selection: Selection, content: Content, logger: Logger) {
     this.members = members
     this.lists = content.lists
     this.#content = content
@@ -146,7 +146,7 @@ export class EndpointCatalog {
   }
 
   /** A server's part of the endpoint. */
-  member(server: string): Member | undefined {
+  member(server: string): EndpointMember | undefined {
     return this.members.find(member => member.server.name === server)
   }
 

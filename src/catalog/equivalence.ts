@@ -103,7 +103,7 @@ export class Equivalence {
 }
 
 /** Difference between one replica and the reference, by names of tools. */
-export interface Difference {
+export interface ReplicaDifference {
   readonly missing: readonly string[]
   readonly changed: readonly string[]
   /** Tools that only this replica has. */
@@ -142,7 +142,7 @@ function sha256(text: string): string {
  * the file are the reference. Replicas that have not been listed are ignored.
  * @returns the differences of those that differ; `undefined` stands for none
  */
-export function compare<T extends Offering>(replicas: readonly T[]): Map<T, Difference | undefined> {
+export function compare<T extends Offering>(replicas: readonly T[]): Map<T, ReplicaDifference | undefined> {
   const groups = new Map<string, T[]>()
   for (const replica of replicas) {
     if (!replica.tools) continue
@@ -154,7 +154,7 @@ export function compare<T extends Offering>(replicas: readonly T[]): Map<T, Diff
   let reference: readonly T[] = []
   for (const group of groups.values()) if (group.length > reference.length) reference = group
   const expected = reference[0]?.tools
-  const found = new Map<T, Difference | undefined>()
+  const found = new Map<T, ReplicaDifference | undefined>()
   for (const replica of replicas) {
     if (!replica.tools || !expected) continue
     found.set(replica, reference.includes(replica) ? undefined : difference(expected, replica.tools))
@@ -162,7 +162,10 @@ export function compare<T extends Offering>(replicas: readonly T[]): Map<T, Diff
   return found
 }
 
-function difference(expected: ReadonlyMap<string, string>, found: ReadonlyMap<string, string>): Difference {
+function difference(
+  expected: ReadonlyMap<string, string>,
+  found: ReadonlyMap<string, string>,
+): ReplicaDifference {
   const names = [...expected.keys()]
   return {
     missing: names.filter(name => !found.has(name)),
@@ -174,7 +177,7 @@ function difference(expected: ReadonlyMap<string, string>, found: ReadonlyMap<st
 const MAX_NAMED = 5
 
 /** Describes a difference for the log. */
-export function describeDifference({ missing, changed, extra }: Difference): string {
+export function describeDifference({ missing, changed, extra }: ReplicaDifference): string {
   const part = (what: string, names: readonly string[]): string[] => {
     if (names.length === 0) return []
     const more = names.length > MAX_NAMED ? ` and ${names.length - MAX_NAMED} more` : ''

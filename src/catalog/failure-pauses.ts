@@ -1,6 +1,6 @@
 import { backoffMs } from '../core/backoff.ts'
 import { monotonicNow } from '../core/clock.ts'
-import { serverOf } from './attempt.ts'
+import { serverOfAttempt } from './attempt.ts'
 
 /**
  * Failures in a row that cause no pause: a single failure may be chance, and an immediate retry by a client is
@@ -47,6 +47,6 @@ export class FailurePauses {
 
   /** Forgets a server that is removed, or whose settings have changed. */
   forget(server: string): void {
-    for (const key of this.#failed.keys()) if (serverOf(key) === server) this.#failed.delete(key)
+    for (const key of this.#failed.keys()) if (serverOfAttempt(key) === server) this.#failed.delete(key)
   }
 }

@@ -2,7 +2,7 @@ import type { ServerConfig } from '../config/types.ts'
 import { monotonicNow } from '../core/clock.ts'
 import { describeError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
-import { serverOf } from './attempt.ts'
+import { serverOfAttempt } from './attempt.ts'
 import type { StoredSnapshots } from './stored-snapshots.ts'
 
 /** A try that fails sooner delays no list. The next start therefore treats the server like a new one. */
@@ -137,7 +137,7 @@ export class FirstLists {
    */
   restart(server: string): void {
     for (const keys of [this.#silent, this.#late, this.#begun])
-      for (const key of keys.keys()) if (serverOf(key) === server) keys.delete(key)
+      for (const key of keys.keys()) if (serverOfAttempt(key) === server) keys.delete(key)
     this.#remembered.delete(server)
   }
 
@@ -185,7 +185,7 @@ export class FirstLists {
   /** Ends the waits for tries of the server that are no longer running. */
   #endLeft(server: string): void {
     for (const key of this.#waits.keys())
-      if (serverOf(key) === server && !this.#begun.has(key)) this.#endWait(key)
+      if (serverOfAttempt(key) === server && !this.#begun.has(key)) this.#endWait(key)
   }
 
   #endWait(key: string): void {

@@ -1,7 +1,7 @@
 import { LIST_KINDS, type ListKind } from '../core/route.ts'
 import type { Caching } from '../protocol/caching.ts'
 import { LIST_METHODS } from './ingest.ts'
-import type { Member } from './endpoint-catalog.ts'
+import type { EndpointMember } from './endpoint-catalog.ts'
 import type { ServerSnapshot } from './snapshot.ts'
 
 /**
@@ -11,7 +11,7 @@ import type { ServerSnapshot } from './snapshot.ts'
  */
 export function mergedCaching(
   of: ListKind | 'discover',
-  members: readonly Member[],
+  members: readonly EndpointMember[],
   ttlMs: number,
   personal: boolean,
 ): Caching {

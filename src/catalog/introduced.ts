@@ -20,7 +20,7 @@ interface Completed {
  * gives the time for which a server that has never been listed is waited for. `undefined`: there is nothing to wait
  * for.
  */
-export function introduced(
+export function whenIntroduced(
   catalog: Completed,
   exchange: Exchange,
   leftMs: (server: string) => number,

@@ -2,7 +2,7 @@ import type { ServerConfig } from '../config/types.ts'
 import { describeError } from '../core/errors.ts'
 import type { Exchange } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
-import { kindOf, type ClientKind } from '../protocol/client-kind.ts'
+import { clientKindOf, type ClientKind } from '../protocol/client-kind.ts'
 import type { Caching } from '../protocol/caching.ts'
 import { declaredTo } from '../protocol/capabilities.ts'
 import type { Spoken } from '../protocol/spoken.ts'
@@ -50,7 +50,7 @@ export function variantOver(
 ): Pick<ShownTo, 'variant' | 'told'> {
   const modern = link.peer.era === 'modern'
   const told = modern ? declaredTo(exchange?.features ?? '', roots) : (link.capabilities ?? '{}')
-  return { variant: withoutRoots(kindOf(modern, told), roots), told }
+  return { variant: withoutRoots(clientKindOf(modern, told), roots), told }
 }
 
 /** Configured roots replace the roots of every client, so kinds of clients do not differ in them. */

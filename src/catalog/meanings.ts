@@ -5,7 +5,7 @@ import type { Item } from '../policy/decide.ts'
 import type { Policy } from '../policy/policy.ts'
 import { UriTemplate, type StepsLeft } from '../protocol/uri-template.ts'
 import { catalogEntry } from './catalog-entry.ts'
-import type { Member, EndpointCatalog } from './endpoint-catalog.ts'
+import type { EndpointMember, EndpointCatalog } from './endpoint-catalog.ts'
 import type { Entry, ServerSnapshot } from './snapshot.ts'
 
 /**
@@ -39,7 +39,7 @@ interface Index {
 const indexes = new WeakMap<readonly Entry[], Index>()
 
 /** Builds the indexes that `resourceItems` needs, with pauses. */
-export function* indexing(members: readonly Member[]): Steps<void> {
+export function* indexing(members: readonly EndpointMember[]): Steps<void> {
   for (const member of members)
     for (const { lists } of shownBy(member))
       for (const kind of KINDS)
@@ -47,7 +47,7 @@ export function* indexing(members: readonly Member[]): Steps<void> {
 }
 
 /** Every snapshot of a server, starting with the one for clients of this kind. */
-function shownBy({ snapshot, variants = [] }: Member): readonly ServerSnapshot[] {
+function shownBy({ snapshot, variants = [] }: EndpointMember): readonly ServerSnapshot[] {
   return [...new Set(snapshot ? [snapshot, ...variants] : variants)]
 }
 
@@ -101,7 +101,7 @@ export function resourceItems(
   return member ? defined(item, member) : [item]
 }
 
-function defined(item: Item, member: Member): readonly Item[] {
+function defined(item: Item, member: EndpointMember): readonly Item[] {
   const { server, name: own } = item
   const { snapshot } = member
   const unknown: readonly Item[] = [{ ...item, isUnknown: true }]

@@ -6,14 +6,14 @@ import type { Pattern } from '../policy/pattern.ts'
 import { UriTemplate } from '../protocol/uri-template.ts'
 import { hiddenBy } from './hidden.ts'
 import { catalogEntry, type CatalogEntry } from './catalog-entry.ts'
-import { isReserved, EndpointCatalog, type Content, type Member } from './endpoint-catalog.ts'
+import { isReserved, EndpointCatalog, type Content, type EndpointMember } from './endpoint-catalog.ts'
 import { exposedName, Namespaces, ownAlias } from './names.ts'
 import { Selection } from './selection.ts'
 import type { Entry } from './snapshot.ts'
 import { TemplateIndex } from './template-claims.ts'
 
 export interface MergeOptions {
-  readonly members: readonly Member[]
+  readonly members: readonly EndpointMember[]
   readonly maxNameLength: number
   /** Patterns of the items that belong to the endpoint. Absent or empty: all items belong to it. */
   readonly selection?: readonly Pattern[]
@@ -83,7 +83,7 @@ class Merge implements Content {
       }
   }
 
-  #addEntry(kind: ListKind, member: Member, entry: Entry): void {
+  #addEntry(kind: ListKind, member: EndpointMember, entry: Entry): void {
     const exposed =
       kind === 'tools' || kind === 'prompts'
         ? this.#nameOf(kind, member, entry.key)
@@ -91,7 +91,7 @@ class Merge implements Content {
     if (exposed !== undefined) this.#add(kind, member, entry, exposed)
   }
 
-  #add(kind: ListKind, { server, snapshot }: Member, entry: Entry, exposed: string): void {
+  #add(kind: ListKind, { server, snapshot }: EndpointMember, entry: Entry, exposed: string): void {
     const at = this.lists[kind].length
     const item = catalogEntry(kind, server.name, entry, exposed, snapshot?.era === 'modern')
     this.lists[kind].push(item)
@@ -120,7 +120,7 @@ class Merge implements Content {
   }
 
   /** The exposed name of a tool or prompt. `undefined`: no name is left for it. */
-  #nameOf(kind: ListKind, { server, prefix }: Member, own: string): string | undefined {
+  #nameOf(kind: ListKind, { server, prefix }: EndpointMember, own: string): string | undefined {
     const { maxNameLength } = this.#options
     const name = exposedName(server.name, prefix, own, maxNameLength)
     if (!this.indexes[kind].has(name) && !this.spaces.isForeign(server.name, name)) return name
@@ -140,7 +140,7 @@ class Merge implements Content {
   }
 
   /** The exposed URI of a resource or template. `undefined`: it is left out. */
-  #uriOf(kind: ListKind, { server }: Member, uri: string): string | undefined {
+  #uriOf(kind: ListKind, { server }: EndpointMember, uri: string): string | undefined {
     if (isReserved(uri)) {
       this.#options.logger.warn('A URI is one of the gateway itself; the resource is left out.', {
         list: kind,

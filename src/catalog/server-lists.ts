@@ -9,7 +9,7 @@ import { runsTasks } from '../protocol/capabilities.ts'
 import type { ClientKind } from '../protocol/client-kind.ts'
 import type { Store } from '../state/store.ts'
 import { AfterCalls } from './after-calls.ts'
-import { failureOf, keyOf, kindOfClient, replaced, serverOf } from './attempt.ts'
+import { listingErrorOf, attemptKey, kindOfClient, replaced, serverOfAttempt } from './attempt.ts'
 import { Changes } from './changes.ts'
 import { FailurePauses } from './failure-pauses.ts'
 import { Failures } from './failures.ts'
@@ -131,7 +131,7 @@ export class ServerLists {
     this.pauses.forget(name)
     this.#kept.forget(name)
     this.firstLists.restart(name)
-    for (const key of this.#refreshing.keys()) if (serverOf(key) === name) this.#refreshing.delete(key)
+    for (const key of this.#refreshing.keys()) if (serverOfAttempt(key) === name) this.#refreshing.delete(key)
   }
 
   /** Whether a listing concerns the server that has this name now. */
@@ -209,7 +209,7 @@ export class ServerLists {
    * and logged. Equal calls share one listing.
    */
   refresh(server: string, exchange?: Exchange, link?: ListableLink): Promise<void> {
-    const key = keyOf(server, exchange, link)
+    const key = attemptKey(server, exchange, link)
     const running = this.#refreshing.get(key)
     if (running) return running
     const refresh = this.#refresh(server, exchange, link).finally(() => {
@@ -221,7 +221,7 @@ export class ServerLists {
 
   /** As `refresh`, but never shares a running listing, which may have missed the change. */
   #refreshAgain(server: string, exchange?: Exchange, link?: ListableLink): Promise<void> {
-    const running = this.#refreshing.get(keyOf(server, exchange, link)) ?? Promise.resolve()
+    const running = this.#refreshing.get(attemptKey(server, exchange, link)) ?? Promise.resolve()
     return running.then(() => this.refresh(server, exchange, link))
   }
 
@@ -236,7 +236,7 @@ export class ServerLists {
 
   /** Lists a server again after a short delay. For notifications, which come in bursts. */
   refreshSoon(server: string, link?: ListableLink): void {
-    const key = keyOf(server, undefined, link)
+    const key = attemptKey(server, undefined, link)
     if (this.#closed || this.#timers.has(key)) return
     const isShown = this.changes.begin(server)
     const timer = setTimeout(() => {
@@ -273,7 +273,7 @@ export class ServerLists {
     exchange: Exchange | undefined,
     over: ListableLink | undefined,
   ): Promise<void> {
-    const attempt = this.tryOf(name, keyOf(name, exchange, over), exchange)
+    const attempt = this.tryOf(name, attemptKey(name, exchange, over), exchange)
     if (!attempt) return
     const { server } = attempt
     this.firstLists.begin(attempt)
@@ -301,7 +301,7 @@ export class ServerLists {
     } catch (error) {
       if (!this.#concerns(server, variants)) return
       const known = previous ? 'its last known lists stay' : 'it has no lists yet'
-      this.#failures.failed(name, failureOf(name, error), known)
+      this.#failures.failed(name, listingErrorOf(name, error), known)
       if (!previous) this.retries.later(name, this.#options.notBefore?.(name))
       this.firstLists.end(attempt, false)
       this.pauses.failed(attempt.key)

@@ -2,7 +2,7 @@ import { LIST_KINDS, type HeaderParam, type ListKind } from '../core/route.ts'
 import { Stride, type Steps } from '../core/slices.ts'
 import type { Caching } from '../protocol/caching.ts'
 import type { ClientKind } from '../protocol/client-kind.ts'
-import { charsOf, digestOf } from './digest.ts'
+import { charsOf, listDigestOf } from './digest.ts'
 import type { Size } from './list-budget.ts'
 import type { Era } from '../protocol/revisions.ts'
 import { withoutLacks, type Spoken } from '../protocol/spoken.ts'
@@ -112,7 +112,7 @@ export function spokenSince({ spoken, eraAt }: ServerSnapshot): Spoken {
 export function sameLists(a: ServerSnapshot, b: ServerSnapshot): boolean {
   return (
     a.era === b.era &&
-    LIST_KINDS.every(kind => digestOf(a.lists[kind]) === digestOf(b.lists[kind])) &&
+    LIST_KINDS.every(kind => listDigestOf(a.lists[kind]) === listDigestOf(b.lists[kind])) &&
     JSON.stringify(a.capabilities) === JSON.stringify(b.capabilities) &&
     a.instructions === b.instructions &&
     String(a.incomplete ?? []) === String(b.incomplete ?? [])
@@ -131,13 +131,13 @@ function sameResources(a: ServerSnapshot, b: ServerSnapshot): boolean {
   return (
     a === b ||
     (String(a.incomplete ?? []) === String(b.incomplete ?? []) &&
-      digestOf(a.lists.resources) === digestOf(b.lists.resources) &&
-      digestOf(a.lists.resourceTemplates) === digestOf(b.lists.resourceTemplates))
+      listDigestOf(a.lists.resources) === listDigestOf(b.lists.resources) &&
+      listDigestOf(a.lists.resourceTemplates) === listDigestOf(b.lists.resourceTemplates))
   )
 }
 
 /** Size of the lists of snapshots. A list that several share counts once. */
-export function sizeOf(snapshots: Iterable<ServerSnapshot>): Size {
+export function sizeOfSnapshots(snapshots: Iterable<ServerSnapshot>): Size {
   const lists = new Set([...snapshots].flatMap(snapshot => LIST_KINDS.map(kind => snapshot.lists[kind])))
   let entries = 0
   let chars = 0
@@ -155,7 +155,7 @@ export function sharingLists(snapshot: ServerSnapshot, others: Iterable<ServerSn
     // The parsing of a definition depends on the era.
     if (other.era !== snapshot.era) continue
     for (const kind of LIST_KINDS)
-      if (digestOf(other.lists[kind]) === digestOf(lists[kind])) lists[kind] = other.lists[kind]
+      if (listDigestOf(other.lists[kind]) === listDigestOf(lists[kind])) lists[kind] = other.lists[kind]
   }
   return { ...snapshot, lists }
 }

@@ -1,7 +1,7 @@
 import { inOtherEra, type ClientKind } from '../protocol/client-kind.ts'
 import { sameCaching } from './freshness.ts'
 import { ListBudget } from './list-budget.ts'
-import { sameLists, sharingLists, sizeOf, type ServerSnapshot, type VariantOf } from './snapshot.ts'
+import { sameLists, sharingLists, sizeOfSnapshots, type ServerSnapshot, type VariantOf } from './snapshot.ts'
 
 /**
  * Maximum number of snapshots of one server. Most servers list the same for every client, and all snapshots are then
@@ -93,7 +93,7 @@ export class Variants {
   set(variant: ClientKind, told: string, listed: ServerSnapshot, kind: ClientKind | undefined): boolean {
     const dropped = this.#droppedFor(variant)
     const shared = sharingLists(listed, this.#listed.values())
-    this.#budget.take(this.#server, sizeOf([...this.#allBut(variant, dropped), shared]))
+    this.#budget.take(this.#server, sizeOfSnapshots([...this.#allBut(variant, dropped), shared]))
     return this.#set(variant, told, shared, kind, dropped)
   }
 
@@ -102,7 +102,7 @@ export class Variants {
     const dropped = this.#droppedFor(variant)
     const others = this.#allBut(variant, dropped)
     const shared = sharingLists(listed, others)
-    this.#budget.restore(this.#server, sizeOf([...others, shared]))
+    this.#budget.restore(this.#server, sizeOfSnapshots([...others, shared]))
     this.#set(variant, told, shared, undefined, dropped)
   }
 
@@ -158,14 +158,14 @@ export class Variants {
     const least = leastOf(this.#listed.keys())
     const base = least === undefined ? undefined : this.#listed.get(least)
     this.#base = base
-    if (!base) return this.#budget.take(this.#server, sizeOf([]))
+    if (!base) return this.#budget.take(this.#server, sizeOfSnapshots([]))
     const same = [...this.#listed].filter(([, snapshot]) => snapshot === base || isSame(snapshot, base))
     let newest = base
     for (const [, snapshot] of same) if (snapshot.fetchedAt > newest.fetchedAt) newest = snapshot
     for (const [variant] of same) this.#listed.set(variant, newest)
     this.#base = newest
     // The size only decreases here.
-    this.#budget.take(this.#server, sizeOf(this.#listed.values()))
+    this.#budget.take(this.#server, sizeOfSnapshots(this.#listed.values()))
   }
 
   /** The variant that is dropped to make room for `added`: the one listed longest ago that is not the least capable. */

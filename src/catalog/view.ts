@@ -18,7 +18,7 @@ import { mergedCapabilities } from './capabilities.ts'
 import { mergedCaching } from './freshness.ts'
 import { mergedInstructions } from './instructions.ts'
 import type { CatalogEntry } from './catalog-entry.ts'
-import { isReserved, type Member, type EndpointCatalog } from './endpoint-catalog.ts'
+import { isReserved, type EndpointMember, type EndpointCatalog } from './endpoint-catalog.ts'
 import { cursorAt, Definitions, offsetOf } from './page.ts'
 import { similarNames } from './similar.ts'
 import { ResourceRules } from './resource-rules.ts'
@@ -74,7 +74,7 @@ export class View {
   /** Absent when everything is visible. */
   readonly #resources: ResourceRules | undefined
   readonly #counts: Readonly<Record<ListKind, number>>
-  readonly #members: readonly Member[]
+  readonly #members: readonly EndpointMember[]
   readonly #pages: Pages
   readonly #id = ++views
   readonly #signatures = new Map<ListKind, string>()

@@ -9,7 +9,7 @@ import type { Policy } from '../policy/policy.ts'
 import type { ClientKind } from '../protocol/client-kind.ts'
 import { changesSince, Comparisons, type ToldView } from './comparisons.ts'
 import { sameCaching } from './freshness.ts'
-import type { Member, EndpointCatalog } from './endpoint-catalog.ts'
+import type { EndpointMember, EndpointCatalog } from './endpoint-catalog.ts'
 import { merging } from './merging.ts'
 import { Retries } from './retries.ts'
 import { sameLists, haveSameResources, type ServerSnapshot } from './snapshot.ts'
@@ -330,7 +330,7 @@ export class Views {
   }
 
   /** The servers of an endpoint, with their lists for a kind of client. */
-  #membersOf(name: string, kind: ClientKind | undefined): Member[] {
+  #membersOf(name: string, kind: ClientKind | undefined): EndpointMember[] {
     const { config, snapshot, variants } = this.#options
     const alone = this.#servers.get(name)
     const profile = this.#profiles.get(name)
@@ -347,7 +347,7 @@ export class Views {
     )
   }
 
-  *#merging(name: string, members: readonly Member[]): Steps<EndpointCatalog> {
+  *#merging(name: string, members: readonly EndpointMember[]): Steps<EndpointCatalog> {
     const { config } = this.#options
     const selection = this.#profiles.get(name)?.match ?? []
     return yield* merging({
@@ -372,8 +372,8 @@ export class Views {
 }
 
 /** Whether a view of the same endpoint has the same lists as these members. */
-function shows({ merged }: View, members: readonly Member[]): boolean {
-  const isShown = ({ snapshot, variants }: Member, shown?: Member): boolean =>
+function shows({ merged }: View, members: readonly EndpointMember[]): boolean {
+  const isShown = ({ snapshot, variants }: EndpointMember, shown?: EndpointMember): boolean =>
     isAlike(snapshot, shown?.snapshot) && haveSameResources(variants, shown?.variants)
   return members.every((member, at) => isShown(member, merged.members[at]))
 }

@@ -1,6 +1,6 @@
 import { clear, type Cleared } from '../cache/shared/clear.ts'
 import { readCounts, type CacheReports } from '../cache/shared/reports.ts'
-import { loadConfig } from '../config/load/load.ts'
+import { loadConfigFile } from '../config/load/load.ts'
 import { alignColumns } from './columns.ts'
 import { notThere } from './not-there.ts'
 import { withStore } from './with-store.ts'
@@ -20,7 +20,7 @@ export interface StatsOptions extends CommonOptions {
  * @throws GatewayError `config` when there is no such server, or the state is only in the memory of a running gateway
  */
 export async function clearCache(of: string | undefined, { config: file }: CommonOptions): Promise<void> {
-  const config = await loadConfig({ file })
+  const config = await loadConfigFile({ file })
   const what = toCleared(of, config)
   const deleted = await withStore(
     config,
@@ -38,7 +38,7 @@ export async function clearCache(of: string | undefined, { config: file }: Commo
  * @throws GatewayError `config`
  */
 export async function showCacheStats({ config: file, json }: StatsOptions): Promise<void> {
-  const config = await loadConfig({ file })
+  const config = await loadConfigFile({ file })
   const found = await withStore(config, 'only the running gateway knows its counts.', readCounts)
   const { maxStoredBytes } = config.gateway.cache
   const lines = (): string => [...toolTable(found), '', ...placeTable(found, maxStoredBytes)].join('\n')

@@ -1,7 +1,7 @@
 import type { LogLevel } from '../core/logger.ts'
 
 /** Options of the gateway on stdio. */
-export interface StdioOptions {
+export interface StdioArguments {
   readonly config?: string
   readonly log?: LogLevel
   /** Name of the exposed profile; without it, everything is exposed. */
@@ -17,7 +17,7 @@ const LEVELS: readonly string[] = ['error', 'warn', 'info', 'debug'] satisfies L
  * `--profile` and `--client`. `undefined` for any other arguments, including errors, which the command line library
  * reports better.
  */
-export function parseDirect(args: readonly string[]): StdioOptions | undefined {
+export function parseDirect(args: readonly string[]): StdioArguments | undefined {
   const options: { config?: string; log?: LogLevel; profile?: string; client?: string } = {}
   for (let at = 0; at < args.length; at++) {
     const arg = args[at] ?? ''

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { loadConfig } from '../config/load/load.ts'
+import { loadConfigFile } from '../config/load/load.ts'
 import { monotonicNow } from '../core/clock.ts'
 import { DRAIN_POLL_MS, deleteDrained, includes, readReports, writeDrained } from '../state/drained.ts'
 import { notThere } from './not-there.ts'
@@ -30,7 +30,7 @@ export async function runDrain(
   replica: string | undefined,
   { config: file, undo, wait = true }: DrainOptions,
 ): Promise<void> {
-  const config = await loadConfig({ file })
+  const config = await loadConfigFile({ file })
   check(config, server, replica)
   const what = replica === undefined ? `server "${server}"` : `replica "${replica}" of server "${server}"`
   await withStore(config, 'only a change of its file reaches a running gateway.', async store => {

@@ -17,11 +17,11 @@ import type { Reloader } from '../config/source/reloader.ts'
 import type { ReloadPlan } from '../config/source/reload-plan.ts'
 import type { Config } from '../config/types.ts'
 import type { Logger } from '../core/logger.ts'
-import type { Gateway } from '../gateway/gateway.ts'
+import type { RunningGateway } from '../gateway/gateway.ts'
 import { readinessOf } from '../gateway/status.ts'
 
 export interface GatewayAdminOptions {
-  readonly gateway: Gateway
+  readonly gateway: RunningGateway
   readonly config: Config
   readonly overrides: Overrides | undefined
   /** Reads the file again; `undefined` without a file. */

@@ -1,5 +1,5 @@
-import { createKey, digestOf, idOf, readAllKeys, removeKey, storeKey } from '../auth/key-records.ts'
-import { loadConfig } from '../config/load/load.ts'
+import { createKey, keyDigestOf, idOf, readAllKeys, removeKey, storeKey } from '../auth/key-records.ts'
+import { loadConfigFile } from '../config/load/load.ts'
 import { parseDuration } from '../config/options/units.ts'
 import { GatewayError } from '../core/errors.ts'
 import { createLogger } from '../observe/logger.ts'
@@ -30,7 +30,7 @@ const MAX_NOTE_CHARS = 200
 /** `keys create`: writes only the key to stdout, so that it can be piped. It is shown only once. */
 export async function createClientKey(client: string, options: CreateOptions): Promise<void> {
   const { config: file, expires, note } = options
-  const config = await loadConfig({ file })
+  const config = await loadConfigFile({ file })
   assertClient(client, config)
   const lifeMs = expires === undefined ? undefined : parseDuration(expires)
   if (expires !== undefined && (lifeMs === undefined || lifeMs < MIN_MS || lifeMs > MAX_MS))
@@ -38,7 +38,7 @@ export async function createClientKey(client: string, options: CreateOptions): P
   if (note !== undefined && (note.length > MAX_NOTE_CHARS || /\p{Cc}/u.test(note)))
     throw new GatewayError('config', `--note must be one line of at most ${MAX_NOTE_CHARS} characters.`)
   const key = createKey()
-  const digest = digestOf(key)
+  const digest = keyDigestOf(key)
   const created = Date.now()
   if (config.gateway.state === 'memory') {
     if (lifeMs !== undefined)
@@ -71,7 +71,7 @@ export async function createClientKey(client: string, options: CreateOptions): P
 
 /** `keys list`: shows the metadata of each key, without the key. */
 export async function listKeys(client: string | undefined, { config: file }: CommonOptions): Promise<void> {
-  const config = await loadConfig({ file })
+  const config = await loadConfigFile({ file })
   if (client !== undefined) assertClient(client, config)
   const names = new Set(config.clients.map(({ name }) => name))
   const stored = config.gateway.state === 'memory' ? [] : await withStore(config, readAllKeys)
@@ -101,7 +101,7 @@ export async function listKeys(client: string | undefined, { config: file }: Com
 
 /** `keys revoke`: running gateways that share the store refuse the key within seconds. */
 export async function revokeKey(id: string, { config: file }: CommonOptions): Promise<void> {
-  const config = await loadConfig({ file })
+  const config = await loadConfigFile({ file })
   const owner = config.clients.find(({ keys }) => keys.some(digest => idOf(digest) === id))
   if (owner)
     throw new GatewayError(

@@ -1,12 +1,13 @@
 import { constants } from 'node:os'
 import { FilesRead } from '../config/load/files-read.ts'
 import { loadWithSource, type Loaded } from '../config/load/load.ts'
+import { toldProblems } from '../config/problem.ts'
 import { FileSource } from '../config/source/file-source.ts'
 import { knownValid } from '../config/source/known-valid.ts'
 import { ReadingThreads, type StartedReading } from '../config/source/reading-threads.ts'
 import { Reloader } from '../config/source/reloader.ts'
 import { describeError } from '../core/errors.ts'
-import { createGateway } from '../gateway/gateway.ts'
+import { buildGateway } from '../gateway/gateway.ts'
 import { logConsole } from '../observe/console-records.ts'
 import { createLogger } from '../observe/logger.ts'
 import { openStore } from '../state/open.ts'
@@ -14,7 +15,7 @@ import { startAdmin, type OpenAdmin } from './admin.ts'
 import type { ReadRequest } from '../config/source/reading.ts'
 import type { Overrides } from '../config/resolve/environment.ts'
 import type { Logger } from '../core/logger.ts'
-import type { Gateway } from '../gateway/gateway.ts'
+import type { RunningGateway } from '../gateway/gateway.ts'
 
 export interface RunOptions {
   readonly file?: string | undefined
@@ -39,7 +40,7 @@ const CLOSE_TIMEOUT_MS = 15_000
  */
 export async function runGateway(
   options: RunOptions,
-  use: (gateway: Gateway, loaded: Loaded, logger: Logger) => Promise<void>,
+  use: (gateway: RunningGateway, loaded: Loaded, logger: Logger) => Promise<void>,
 ): Promise<never> {
   const files = new FilesRead()
   const loaded = await loadWithSource({ ...options, files, ...knownValid() })
@@ -47,7 +48,8 @@ export async function runGateway(
   const logger = createLogger({ level: config.gateway.log, stream: process.stderr })
   logConsole(logger)
   for (const warning of config.warnings) logger.warn(warning)
-  for (const { problem } of config.servers) if (problem !== undefined) logger.error(problem)
+  const problems = config.servers.flatMap(({ problem }) => problem ?? [])
+  for (const problem of toldProblems(problems)) logger.error(problem)
 
   const threads = new ReadingThreads()
   let reloader: Reloader | undefined
@@ -89,11 +91,11 @@ export async function runGateway(
   })
 
   const store = await openStore(config.gateway.state, logger)
-  let gateway: Gateway | undefined
+  let gateway: RunningGateway | undefined
   let admin: Promise<OpenAdmin> | undefined
   let code: number
   try {
-    gateway = await createGateway(config, { logger, store })
+    gateway = await buildGateway(config, { logger, store })
     const used = use(gateway, loaded, logger)
     // Runs in parallel to the work that the client waits for.
     reloader = startReloader({ gateway, loaded, files, options, threads, logger })
@@ -151,7 +153,7 @@ function exit(code: number, threads: ReadingThreads): never {
 }
 
 interface Followed {
-  readonly gateway: Gateway
+  readonly gateway: RunningGateway
   readonly loaded: Loaded
   readonly files: FilesRead
   readonly options: RunOptions

@@ -5,7 +5,7 @@ import { reportStart } from './start-report.ts'
 import { thisProgram, typed } from './this-program.ts'
 import type { Config } from '../config/types.ts'
 import type { LogLevel } from '../core/logger.ts'
-import type { Gateway } from '../gateway/gateway.ts'
+import type { RunningGateway } from '../gateway/gateway.ts'
 
 export interface ServeOptions {
   readonly config?: string
@@ -66,7 +66,7 @@ function report(
   ]
 }
 
-async function listen(gateway: Gateway, config: Config): Promise<{ url: string }> {
+async function listen(gateway: RunningGateway, config: Config): Promise<{ url: string }> {
   const { host, port } = config.gateway.http
   try {
     return await gateway.listen()

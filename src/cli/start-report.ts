@@ -1,5 +1,5 @@
 import { within } from '../core/timeout.ts'
-import type { Gateway } from '../gateway/gateway.ts'
+import type { RunningGateway } from '../gateway/gateway.ts'
 import type { ServerStatus } from '../gateway/status.ts'
 import { alignColumns } from './columns.ts'
 
@@ -12,7 +12,7 @@ const REPORT_AFTER_MS = 3000
  * the rows.
  */
 export async function reportStart(
-  gateway: Pick<Gateway, 'warmUp' | 'status' | 'statusOf'>,
+  gateway: Pick<RunningGateway, 'warmUp' | 'status' | 'statusOf'>,
   report: (rows: readonly string[]) => readonly string[],
   print: (lines: readonly string[]) => void,
 ): Promise<void> {

@@ -1,9 +1,9 @@
 import { assertClient } from './clients.ts'
 import { runGateway } from './run.ts'
-import type { StdioOptions } from './direct.ts'
+import type { StdioArguments } from './direct.ts'
 
 /** The default command: MCP on stdin and stdout, until the client closes them. All other output goes to stderr. */
-export async function runStdio({ config, log, profile, client }: StdioOptions): Promise<void> {
+export async function runStdio({ config, log, profile, client }: StdioArguments): Promise<void> {
   // Any other line on stdout, such as one of a library, would break the protocol.
   console.log = console.info = console.debug = console.error
   if (process.stdin.isTTY) {

@@ -1,4 +1,4 @@
-import { loadConfig } from '../config/load/load.ts'
+import { loadConfigFile } from '../config/load/load.ts'
 import { GatewayError } from '../core/errors.ts'
 import { createLogger } from '../observe/logger.ts'
 import { storedUsage, type StoredUsage } from '../quota/stored.ts'
@@ -20,7 +20,7 @@ export async function runUsage(
   client: string | undefined,
   { config: file, json }: UsageOptions,
 ): Promise<void> {
-  const config = await loadConfig({ file })
+  const config = await loadConfigFile({ file })
   if (client !== undefined) assertClient(client, config)
   const { state } = config.gateway
   if (state === 'memory')

@@ -2,7 +2,7 @@ import { Exceeding } from './exceeding.ts'
 import { FairRoom } from './fair-room.ts'
 import { LEAST_BYTES_PER_S, STOPPED, tooMany, tooSlow, type GivenUp } from './given-up.ts'
 import { letGo } from './reclaim.ts'
-import { Reception, SMALL_BYTES, type Flow } from './reception.ts'
+import { Reception, SMALL_MESSAGE_BYTES, type Flow } from './reception.ts'
 
 /** Bytes in the whole process, received from servers or not yet read by clients, above which servers have to wait. */
 const MAX_BYTES = 48 * 1024 * 1024
@@ -29,7 +29,7 @@ const CROWDED_SMALL_BYTES = 32 * 1024
 const NONE: ReadonlySet<Reception> = new Set()
 
 /** Connections to clients on which messages wait to be read. */
-export interface Unread {
+export interface UnreadConnections {
   /**
    * Ends the connection that has held room for longest, of the client that holds most. Returns whether a connection
    * that reads too slowly was found.
@@ -56,7 +56,7 @@ export class BufferLimit {
   /** In the order in which they became large. */
   readonly #receptions = new Set<Reception>()
   readonly #exceeding = new Exceeding()
-  readonly #unreadBy = new Set<Unread>()
+  readonly #unreadBy = new Set<UnreadConnections>()
   #smallBytes = 0
   #waiting = 0
   /** Whether a message has waited long enough to get a turn. */
@@ -79,12 +79,12 @@ export class BufferLimit {
   }
 
   /** Registers connections on which counted messages wait. */
-  unreadBy(connections: Unread): void {
+  unreadBy(connections: UnreadConnections): void {
     this.#unreadBy.add(connections)
   }
 
   /** Unregisters connections on which no message waits. */
-  allReadBy(connections: Unread): void {
+  allReadBy(connections: UnreadConnections): void {
     this.#unreadBy.delete(connections)
   }
 
@@ -97,8 +97,8 @@ export class BufferLimit {
   /** Size above which messages currently count as large. */
   get largeFrom(): number {
     const { maxBytes } = this.#room
-    const isCrowded = this.#smallBytes > maxBytes || this.#waiting * SMALL_BYTES > maxBytes
-    return isCrowded ? CROWDED_SMALL_BYTES : SMALL_BYTES
+    const isCrowded = this.#smallBytes > maxBytes || this.#waiting * SMALL_MESSAGE_BYTES > maxBytes
+    return isCrowded ? CROWDED_SMALL_BYTES : SMALL_MESSAGE_BYTES
   }
 
   /** Called by a reception: adds to the bytes that it holds. */

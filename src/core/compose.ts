@@ -21,7 +21,7 @@ export type CallHandler = Handler<Exchange, Route>
 export type CallMiddleware = Middleware<Exchange, Route>
 
 /** Handles one client request of any method. */
-export type RequestHandler = Handler<Exchange>
+export type ClientRequestHandler = Handler<Exchange>
 export type RequestMiddleware = Middleware<Exchange>
 
 /** Declares that a middleware may call `next` several times per pass. */

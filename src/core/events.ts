@@ -1,6 +1,6 @@
 import type { CallTrace } from './call-trace.ts'
 import type { GatewayError } from './errors.ts'
-import type { CallRequest, Conversation, Front } from './exchange.ts'
+import type { CallRequest, Conversation, ClientTransport } from './exchange.ts'
 import type { Principal } from './principal.ts'
 import type { ListKind } from './route.ts'
 
@@ -29,7 +29,7 @@ export interface RequestFacts {
   /** Self-reported name and version of the client; `''` when absent. */
   readonly client: string
   /** Transport of the client, known only within a session. */
-  readonly front: Front | undefined
+  readonly front: ClientTransport | undefined
   /** The first characters of the session id. The whole id is a secret. */
   readonly session: string | undefined
   /** What the client sent. It cannot be changed. */
@@ -127,7 +127,7 @@ interface StreamFacts {
   readonly endpoint: string
   readonly era: 'legacy' | 'modern'
   /** Transport of the client, known only within a session. */
-  readonly front: Front | undefined
+  readonly front: ClientTransport | undefined
   /** The first characters of the session id. The whole id is a secret. */
   readonly session: string | undefined
 }

@@ -13,7 +13,7 @@ export interface Json<T = unknown> {
 export type JsonObject = Record<string, unknown>
 
 /** RFC 5424 severities of MCP logging, most verbose first. */
-export const LOG_LEVELS = [
+export const MCP_LOG_LEVELS = [
   'debug',
   'info',
   'notice',
@@ -23,7 +23,7 @@ export const LOG_LEVELS = [
   'alert',
   'emergency',
 ] as const
-export type McpLogLevel = (typeof LOG_LEVELS)[number]
+export type McpLogLevel = (typeof MCP_LOG_LEVELS)[number]
 
 /** Method and parameters of a client request, without its sender. */
 export interface CallRequest {
@@ -35,7 +35,7 @@ export interface CallRequest {
 }
 
 /** Transport of a client. */
-export type Front = 'stdio' | 'http' | 'sse'
+export type ClientTransport = 'stdio' | 'http' | 'sse'
 
 /** Name and version of a client's `Implementation`, shortened for logs. */
 export function clientName(info: unknown): string {
@@ -58,7 +58,7 @@ export interface Conversation {
   readonly logLevel: McpLogLevel | undefined
   /** Self-reported name and transport of the client; for the log only. */
   readonly client?: string
-  readonly front?: Front
+  readonly front?: ClientTransport
   /**
    * Whether `initialize` is unanswered and no other request was made: the client has no list that could be outdated.
    */

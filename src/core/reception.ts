@@ -3,14 +3,14 @@ import { Pace } from './pace.ts'
 import { Pauses } from './pauses.ts'
 
 /** Messages up to this size are small. */
-export const SMALL_BYTES = 256 * 1024
+export const SMALL_MESSAGE_BYTES = 256 * 1024
 /** Messages up to this size are not counted: the connection itself buffers as much. */
 export const UNCOUNTED_BYTES = 16 * 1024
 /** A longer gap between two samples is discarded, because the process was busy or did not sample. */
 const LONGEST_LOOK_MS = 2000
 
 export function isSmall(bytes: number): boolean {
-  return bytes <= SMALL_BYTES
+  return bytes <= SMALL_MESSAGE_BYTES
 }
 
 /** After this long without counted bytes, a message is considered idle. */

@@ -53,13 +53,13 @@ export async function admitStream(
 }
 
 /** The members of a request that could be read. */
-export type Unread = Partial<Pick<Incoming, 'method' | 'params'>> & { readonly modern?: boolean }
+export type PartialRequest = Partial<Pick<Incoming, 'method' | 'params'>> & { readonly modern?: boolean }
 
 /** Counts and records a request that was refused before it became a call, then hands on the error that answers it. */
 export function turnDown(
   service: Service,
   { principal, view }: Pick<Opening, 'principal' | 'view'>,
-  { method = 'POST', params, modern = false }: Unread,
+  { method = 'POST', params, modern = false }: PartialRequest,
   error: GatewayError,
   answer: (error: GatewayError) => void,
 ): void {

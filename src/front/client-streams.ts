@@ -1,6 +1,6 @@
 import { CLOCK } from '../core/clock.ts'
 import type { EventSink } from '../core/event-bus.ts'
-import type { Front } from '../core/exchange.ts'
+import type { ClientTransport } from '../core/exchange.ts'
 import type { Principal } from '../core/principal.ts'
 
 /** A stream for messages that answer no request, as it was when it opened. */
@@ -8,7 +8,7 @@ export interface ClientStream {
   readonly principal: Principal
   readonly endpoint: string
   /** The session that it belongs to; `undefined` for a modern client. */
-  readonly session: { readonly id: string; readonly front?: Front } | undefined
+  readonly session: { readonly id: string; readonly front?: ClientTransport } | undefined
   /** When it opened, as `performance.now()`. */
   readonly since: number
 }
@@ -37,7 +37,7 @@ function factsOf({ principal, endpoint, session }: ClientStream): {
   principal: Principal
   endpoint: string
   era: 'legacy' | 'modern'
-  front: Front | undefined
+  front: ClientTransport | undefined
   session: string | undefined
 } {
   const era = session ? 'legacy' : 'modern'

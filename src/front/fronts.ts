@@ -3,7 +3,7 @@ import type { Logger } from '../core/logger.ts'
 import type { Principal } from '../core/principal.ts'
 import type { Credential } from './authenticator.ts'
 import type { CallsInFlight } from './calls-in-flight.ts'
-import { cutOff } from './shutting-down.ts'
+import { cutOffError } from './shutting-down.ts'
 
 /** A connected client and its endpoint. */
 export interface ServedClient {
@@ -110,7 +110,7 @@ export class Fronts {
   async cutOff(): Promise<void> {
     if (this.#calls.size === 0) return
     this.#logger.warn('Calls that were still in flight were ended.', { calls: this.#calls.size })
-    this.#calls.stop(cutOff(), this.#serverInfo)
+    this.#calls.stop(cutOffError(), this.#serverInfo)
     await this.settled()
   }
 

@@ -5,7 +5,7 @@ import { EVENT_END, eventStart, eventText } from '../protocol/sse.ts'
 import type { Backlogs } from './backlogs.ts'
 
 /** Answers up to this size are not counted while they are sent. Their number is bounded by that of connections. */
-export const SMALL_BYTES = 64 * 1024
+export const UNCOUNTED_ANSWER_BYTES = 64 * 1024
 /**
  * Longer output is written piece by piece, as the client reads: Node.js copies what it writes, and the copy cannot be
  * released early.
@@ -94,7 +94,7 @@ export class Outlet {
     let added = 0
     for (const data of parts) {
       const size = Buffer.byteLength(data)
-      if (size > SMALL_BYTES) this.#large += size
+      if (size > UNCOUNTED_ANSWER_BYTES) this.#large += size
       this.#waiting.push({ data, size, at: 0 })
       added += size
     }

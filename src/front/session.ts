@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto'
 import { GatewayError } from '../core/errors.ts'
 import {
   clientName,
-  LOG_LEVELS,
+  MCP_LOG_LEVELS,
   type Conversation,
-  type Front,
+  type ClientTransport,
   type InputRequest,
   type JsonObject,
   type McpLogLevel,
@@ -17,7 +17,7 @@ import { rawAt } from '../protocol/json-text.ts'
 import { notificationText, resultText, type Incoming, type Message } from '../protocol/message.ts'
 import { revisionProfile } from '../protocol/revision-profile.ts'
 import { LATEST_LEGACY, LEGACY_VERSIONS } from '../protocol/revisions.ts'
-import { kindOf } from '../protocol/client-kind.ts'
+import { clientKindOf } from '../protocol/client-kind.ts'
 import { forwardableCapabilities } from '../protocol/capabilities.ts'
 import { ClientRequests } from './client-requests.ts'
 import { Call, refuse, type Reply } from './call.ts'
@@ -50,7 +50,7 @@ export class Session implements Conversation {
   /** Set while `initialize` is being answered. */
   #early: Early | undefined
   #ungreeted = false
-  readonly front: Front
+  readonly front: ClientTransport
   #client = ''
 
   /** `send` takes whole messages that belong to no request. */
@@ -59,7 +59,7 @@ export class Session implements Conversation {
     principal: Principal,
     view: string,
     send: (text: string) => void,
-    front: Front,
+    front: ClientTransport,
   ) {
     this.front = front
     this.#service = service
@@ -225,7 +225,7 @@ export class Session implements Conversation {
 
   #ownView(): string {
     if (this.#protocolVersion === undefined) return this.#everyones
-    return this.#service.viewFor(this.#everyones, kindOf(false, this.#features))
+    return this.#service.viewFor(this.#everyones, clientKindOf(false, this.#features))
   }
 
   /** Raw result of a request that concerns only the session. `undefined` for every other request. */
@@ -239,8 +239,8 @@ export class Session implements Conversation {
       throw new GatewayError('invalid_request', `Send "initialize" before "${method.slice(0, 100)}".`)
     if (method === 'logging/setLevel') {
       const level = params?.value.level as McpLogLevel
-      if (!LOG_LEVELS.includes(level))
-        throw new GatewayError('invalid_params', `"level" must be one of ${LOG_LEVELS.join(', ')}.`)
+      if (!MCP_LOG_LEVELS.includes(level))
+        throw new GatewayError('invalid_params', `"level" must be one of ${MCP_LOG_LEVELS.join(', ')}.`)
       this.#logLevel = level
       return '{}'
     }

@@ -20,7 +20,7 @@ export function notTaken(): GatewayError {
 }
 
 /** Error for an accepted request that is not answered in time. */
-export function cutOff(): GatewayError {
+export function cutOffError(): GatewayError {
   return new GatewayError(
     'shutting_down',
     'The gateway is shutting down and ended this request before its answer came. It is unknown whether it was run; check before sending it again.',

@@ -1,9 +1,9 @@
 import { monotonicNow } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
-import { LOG_LEVELS, type JsonObject, type McpLogLevel } from '../core/exchange.ts'
+import { MCP_LOG_LEVELS, type JsonObject, type McpLogLevel } from '../core/exchange.ts'
 import type { Principal } from '../core/principal.ts'
 import type { ListKind } from '../core/route.ts'
-import { kindOf } from '../protocol/client-kind.ts'
+import { clientKindOf } from '../protocol/client-kind.ts'
 import { forwardableCapabilities, knowsTasks, TASKS } from '../protocol/capabilities.ts'
 import { decodeHeaderValue, NAMED_METHODS, paramHeaderMismatch } from '../protocol/headers.ts'
 import { isObjectAt, rawAt, withMembers } from '../protocol/json-text.ts'
@@ -57,10 +57,10 @@ function envelopeOf(incoming: Incoming, headers: RequestHeaders | undefined): En
   if (typeof capabilities !== 'object' || capabilities === null || Array.isArray(capabilities))
     throw new GatewayError('invalid_params', `_meta["${META.clientCapabilities}"] is missing or no object.`)
   const level = meta[META.logLevel] as McpLogLevel | undefined
-  if (level !== undefined && !LOG_LEVELS.includes(level))
+  if (level !== undefined && !MCP_LOG_LEVELS.includes(level))
     throw new GatewayError(
       'invalid_params',
-      `_meta["${META.logLevel}"] must be one of ${LOG_LEVELS.join(', ')}.`,
+      `_meta["${META.logLevel}"] must be one of ${MCP_LOG_LEVELS.join(', ')}.`,
     )
   return { protocolVersion: version, clientCapabilities: capabilities as JsonObject, logLevel: level }
 }
@@ -109,7 +109,7 @@ export function acceptModern(service: Service, request: ModernRequest, reply: Re
     )
   if (incoming.method === 'subscriptions/listen') service.listens.checkRoom(request.principal.id)
   const features = forwardableCapabilities(envelope.clientCapabilities, envelope.protocolVersion)
-  const view = service.viewFor(request.view, kindOf(true, features))
+  const view = service.viewFor(request.view, clientKindOf(true, features))
   if (request.headers) checkHeaders(incoming, request.headers, service, view)
   if (
     incoming.method === 'subscriptions/listen' &&
@@ -151,7 +151,7 @@ interface Heard {
 const NOTHING: Heard = { resourceSubscriptions: [], taskIds: [] }
 
 /** A listen stream as its front holds it. */
-export interface Listening {
+export interface HeldListenStream {
   /** Ends it with a result. Idempotent. */
   end(): void
   /** Sets other rights and another view. From now on its notifications follow the view of its endpoint. */
@@ -171,7 +171,7 @@ export function listen(
   call: Call,
   reply: Reply,
   onOver?: () => void,
-): Listening {
+): HeldListenStream {
   const wanted = (request.incoming.params?.value.notifications ?? {}) as JsonObject
   const honoured: JsonObject = {}
   const kinds = new Set<ListKind>()
@@ -197,7 +197,7 @@ export function listen(
   }
   let { principal, view } = call
   let stopHearing = (): void => undefined
-  const stream: ListenStream & Listening = {
+  const stream: ListenStream & HeldListenStream = {
     holder: principal.id,
     busy: true,
     lastSeen: monotonicNow(),
@@ -215,7 +215,7 @@ export function listen(
     },
     become: (other, everyones) => {
       principal = other
-      const seen = service.viewFor(everyones, kindOf(true, call.features))
+      const seen = service.viewFor(everyones, clientKindOf(true, call.features))
       if (seen === view) return
       view = seen
       stopHearing()

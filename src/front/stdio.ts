@@ -7,21 +7,21 @@ import type { Principal } from '../core/principal.ts'
 import { isSmall } from '../core/reception.ts'
 import { failureObject } from '../protocol/failures.ts'
 import { elements, onOneLine } from '../protocol/json-text.ts'
-import { errorText, kindOf, parseJson, takeApart } from '../protocol/message.ts'
+import { errorText, messageKindOf, parseJson, takeApart } from '../protocol/message.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import { within } from '../core/timeout.ts'
 import { rawAt } from '../protocol/json-text.ts'
 import { hasMoreValues, MAX_CLIENT_VALUES, TooManyValues } from '../protocol/values.ts'
 import { MAX_BYTES } from './backlogs.ts'
 import type { Call, Reply } from './call.ts'
-import { acceptModern, claimsModern, listen, type Listening } from './stateless.ts'
+import { acceptModern, claimsModern, listen, type HeldListenStream } from './stateless.ts'
 import type { Front, ServedClient } from './fronts.ts'
 import { noLongerServed } from './no-longer-served.ts'
 import { Latest } from './latest.ts'
-import { turnDown, type Unread } from './admission.ts'
+import { turnDown, type PartialRequest } from './admission.ts'
 import type { Service } from './service.ts'
 import { refuseBatches, Session } from './session.ts'
-import { cutOff, goesOn, notTaken } from './shutting-down.ts'
+import { cutOffError, goesOn, notTaken } from './shutting-down.ts'
 
 export interface StdioFrontOptions {
   readonly service: Service
@@ -52,7 +52,7 @@ export class StdioFront implements Front {
   readonly #session: Session
   /** Modern requests in flight, by raw id. */
   readonly #calls = new Map<string, Call>()
-  readonly #streams = new Set<Listening>()
+  readonly #streams = new Set<HeldListenStream>()
   readonly #finished: Promise<void>
   #finish!: () => void
   #parts: Buffer[] = []
@@ -160,7 +160,7 @@ export class StdioFront implements Front {
 
   /** Ends the wait for answers. */
   #cutOff(): void {
-    const error = cutOff()
+    const error = cutOffError()
     this.#session.stop(error)
     for (const call of this.#calls.values()) call.stop(error, this.#options.service.serverInfo)
     void this.close()
@@ -212,9 +212,9 @@ export class StdioFront implements Front {
 
   #message(text: string, value: unknown): void {
     let id: string | undefined
-    let read: Unread = {}
+    let read: PartialRequest = {}
     try {
-      const kind = kindOf(value)
+      const kind = messageKindOf(value)
       const message = { text, value: value as JsonObject }
       if (kind === 'response') {
         this.#session.response(message)
@@ -258,7 +258,7 @@ export class StdioFront implements Front {
     this.#refuse(id, {}, error)
   }
 
-  #refuse(id: string | undefined, read: Unread, error: unknown): void {
+  #refuse(id: string | undefined, read: PartialRequest, error: unknown): void {
     turnDown(
       this.#options.service,
       { principal: this.#options.principal, view: this.#view },

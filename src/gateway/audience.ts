@@ -13,7 +13,7 @@ import { listChangedMethod } from '../protocol/list-changed.ts'
 type Listener = Conversation | ListenStream
 
 /** A conversation or stream, with what its client was told of before a change. */
-export interface Seen {
+export interface SeenView {
   readonly listener: Listener
   /** `undefined`: its endpoint was never shown. */
   readonly told: ToldView | undefined
@@ -27,7 +27,7 @@ export class Audience {
   readonly #streams: ListenStreams
   readonly #events: EventSink
   /** Moves under way. A client that moves on meanwhile is told by its last move, of all that has changed since. */
-  readonly #moving = new Map<Listener, Seen>()
+  readonly #moving = new Map<Listener, SeenView>()
 
   constructor(runtime: Runtime, streams: ListenStreams, events: EventSink) {
     this.#events = events
@@ -36,13 +36,13 @@ export class Audience {
   }
 
   /** What each was last told of by a generation. Builds nothing, so that the turn of a swap is short. */
-  seenIn(generation: Generation): readonly Seen[] {
+  seenIn(generation: Generation): readonly SeenView[] {
     const all = [...this.#runtime.relay.conversations, ...this.#streams.all]
     return all.map(listener => this.seenBy(listener, listener.view, generation))
   }
 
   /** What a client with a view of this name was last told of. */
-  seenBy(listener: Listener, view: string, { catalog }: Generation): Seen {
+  seenBy(listener: Listener, view: string, { catalog }: Generation): SeenView {
     return { listener, told: this.#moving.get(listener)?.told ?? catalog.views.told(view) }
   }
 
@@ -50,7 +50,7 @@ export class Audience {
    * Each sees by another generation now, perhaps in a view of another name. It goes on with the subscriptions that it
    * may have, and hears once of each kind of list that looks different. Never rejects.
    */
-  async moved(all: readonly Seen[], generation: Generation): Promise<void> {
+  async moved(all: readonly SeenView[], generation: Generation): Promise<void> {
     const compared = new Map<View | ToldView, Map<View, Promise<readonly ListKind[]>>>()
     const changed: Changed = (told, after) => {
       const before = told.view ?? told
@@ -80,7 +80,7 @@ export class Audience {
     return kinds
   }
 
-  async #moved(seen: Seen, { catalog, router }: Generation, changed: Changed): Promise<void> {
+  async #moved(seen: SeenView, { catalog, router }: Generation, changed: Changed): Promise<void> {
     const { listener, told } = seen
     const after = await catalog.views.made(listener.view)
     if (!after || after === told?.view || !this.#isLast(seen) || !this.#isThere(listener)) return
@@ -93,7 +93,7 @@ export class Audience {
   }
 
   /** Whether the client has not moved on meanwhile. */
-  #isLast(seen: Seen): boolean {
+  #isLast(seen: SeenView): boolean {
     return this.#moving.get(seen.listener) === seen
   }
 

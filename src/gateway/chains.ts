@@ -7,7 +7,7 @@ import {
   type CallMiddleware,
   type Handler,
   type Middleware,
-  type RequestHandler,
+  type ClientRequestHandler,
   type RequestMiddleware,
 } from '../core/compose.ts'
 import { authorize, type AuthorizeOptions } from '../middleware/authorize.ts'
@@ -76,12 +76,12 @@ export const CALL_CHAIN: readonly ((parts: CallParts) => CallMiddleware | undefi
 ]
 
 export interface RequestChains {
-  readonly request: RequestHandler
+  readonly request: ClientRequestHandler
   readonly opening: Handler<Opening>
 }
 
 /** `router` is what the requests reach. */
-export function composeRequests(parts: RequestParts, router: RequestHandler): RequestChains {
+export function composeRequests(parts: RequestParts, router: ClientRequestHandler): RequestChains {
   return {
     request: compose(made(REQUEST_CHAIN, parts), router, 0, namesOf(REQUEST_CHAIN)),
     opening: compose(made(OPENING_CHAIN, parts), opened, 0, namesOf(OPENING_CHAIN)),

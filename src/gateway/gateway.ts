@@ -6,7 +6,7 @@ import { Generation } from './generation.ts'
 import { HttpFronts, type HandlerOptions, type PreparedFronts } from './http-fronts.ts'
 import { noEndpoint } from './no-endpoint.ts'
 import { Operations } from './operations.ts'
-import type { GatewayOptions, StdioOptions } from './options.ts'
+import type { RunningGatewayOptions, StdioClient } from './options.ts'
 import { endingsOf, isConfigured } from './endings.ts'
 import { mayReturn } from './may-return.ts'
 import { ReloadQueue } from './reload-queue.ts'
@@ -40,7 +40,7 @@ interface Built {
  * A running gateway: what its fronts ask of it, its start and its end. How its parts are wired is in `generation.ts`.
  * Servers are started when they are first needed.
  */
-export class Gateway extends ClientService implements Reloadable {
+export class RunningGateway extends ClientService implements Reloadable {
   readonly #logger: Logger
   readonly #store: Store
   protected readonly runtime: Runtime
@@ -56,7 +56,7 @@ export class Gateway extends ClientService implements Reloadable {
   #stopping: Promise<void> | undefined
   #closing: Promise<void> | undefined
 
-  constructor(config: Config, policies: Policies, options: GatewayOptions) {
+  constructor(config: Config, policies: Policies, options: RunningGatewayOptions) {
     const { logger, store } = options
     super(config.gateway.listen, logger)
     this.#logger = logger
@@ -111,7 +111,7 @@ export class Gateway extends ClientService implements Reloadable {
   async serveStdio(
     input: Readable,
     output: Writable,
-    { endpoint = WHOLE, client }: StdioOptions = {},
+    { endpoint = WHOLE, client }: StdioClient = {},
   ): Promise<void> {
     const principal = client === undefined ? LOCAL : clientPrincipal(client)
     await this.known(endpoint, principal)
@@ -343,8 +343,8 @@ export class Gateway extends ClientService implements Reloadable {
  * Builds a gateway and reads its state. Servers are not started; nothing listens yet.
  * @throws GatewayError `config` for rules that do not compile
  */
-export async function createGateway(config: Config, options: GatewayOptions): Promise<Gateway> {
-  const gateway = new Gateway(config, await compilePolicies(config, options.logger), options)
+export async function buildGateway(config: Config, options: RunningGatewayOptions): Promise<RunningGateway> {
+  const gateway = new RunningGateway(config, await compilePolicies(config, options.logger), options)
   await gateway.load()
   return gateway
 }

@@ -7,7 +7,7 @@ import { SILENT, type Logger } from '../core/logger.ts'
 import { descriptorShares } from '../descriptors.ts'
 import type { Credential } from '../front/authenticator.ts'
 import type { Fronts } from '../front/fronts.ts'
-import type { Certificates } from '../front/http/listener.ts'
+import type { TlsCredentials } from '../front/http/listener.ts'
 import type { HttpFront, HttpFrontOptions } from '../front/http/endpoint.ts'
 import { checkPrefix, mounted, type RequestHandler } from '../front/http/mount.ts'
 import type { Store } from '../state/store.ts'
@@ -164,7 +164,7 @@ export class HttpFronts {
 }
 
 /** The certificates of the HTTP front, read and checked; `undefined` without TLS. @throws GatewayError `config` */
-async function certificatesOf({ gateway }: Config): Promise<Certificates | undefined> {
+async function certificatesOf({ gateway }: Config): Promise<TlsCredentials | undefined> {
   const { tls } = gateway.http
   if (!tls) return undefined
   // Loaded with the front, and not before.

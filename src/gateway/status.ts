@@ -6,7 +6,7 @@ import { quoted, saidOf, withSaid } from './explained.ts'
 import { startsAt } from '../upstream/pool/next-start.ts'
 import type { Pool } from '../upstream/pool/pool.ts'
 import type { Replica } from '../upstream/replica/replica.ts'
-import { failureOf, type SlotState } from '../upstream/pool/slot-state.ts'
+import { startErrorOf, type SlotState } from '../upstream/pool/slot-state.ts'
 
 /** How one server stands, for people. */
 export interface ServerStatus {
@@ -62,7 +62,7 @@ export function statusOf(server: ServerConfig, pool: Pool, catalog: Catalog): Se
   const snapshot = catalog.snapshot(server.name)
   const { state, current } = pool
   const hidden = hiddenBy(server)
-  const failed = failureOf(state)
+  const failed = startErrorOf(state)
   const error = failed ?? catalog.failure(server.name)
   const stray = error === undefined && state.kind === 'starting' ? strayOf(pool) : undefined
   const failing = error?.message ?? (stray === undefined ? undefined : STRAY)

@@ -3,7 +3,7 @@ import type { ErrorCode, GatewayError } from '../core/errors.ts'
 import type { EventSink } from '../core/event-bus.ts'
 import type { Exchange } from '../core/exchange.ts'
 import type { Route } from '../core/route.ts'
-import type { Lease } from '../upstream/pool/lease.ts'
+import type { LinkLease } from '../upstream/pool/lease.ts'
 import type { Replica } from '../upstream/replica/replica.ts'
 
 /** Failures of a replica: to take a call, or to answer it. All others are not the replica's fault. */
@@ -29,7 +29,7 @@ const BUSY_MS = 1000
 
 interface Reported {
   readonly events: EventSink
-  readonly link: Lease['link']
+  readonly link: LinkLease['link']
   readonly exchange: Exchange
   readonly route: Route
 }
@@ -49,7 +49,7 @@ export class Attempt {
   sentAt = 0
   /** Reports the attempt to the listeners of events, if any. */
   #reported: Reported | undefined = undefined
-  #lease: Lease | undefined
+  #lease: LinkLease | undefined
 
   constructor(leftOut?: (replica: Replica) => boolean, timeoutMs?: number) {
     this.excluded = leftOut
@@ -57,7 +57,7 @@ export class Attempt {
   }
 
   /** Records that the call is sent over a link, which `answered` or `failed` returns. `events` receive its end. */
-  began(lease: Lease, exchange: Exchange, route: Route, events: EventSink): void {
+  began(lease: LinkLease, exchange: Exchange, route: Route, events: EventSink): void {
     const { link } = lease
     const { trace, state } = exchange
     this.#lease = lease

@@ -4,7 +4,7 @@ import { monotonicNow } from '../core/clock.ts'
 import { describeError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { makeFolder } from '../make-folder.ts'
-import { cutOff, endsTorn } from './torn-line.ts'
+import { removeTornLine, endsTorn } from './torn-line.ts'
 
 export interface AppendFileOptions {
   /** Absolute path. */
@@ -210,7 +210,7 @@ export class AppendFile {
   /** Keeps the part of the first part that was not written as whole lines. A partially written line is cut off. */
   #keepFrom(part: Part, bytes: Buffer, written: number): void {
     const end = bytes.subarray(0, written).lastIndexOf(NEWLINE) + 1
-    if (end < written) this.#torn = !cutOff(this.#options.file, bytes.subarray(end, written))
+    if (end < written) this.#torn = !removeTornLine(this.#options.file, bytes.subarray(end, written))
     else if (written > 0) this.#torn = false
     if (end === 0) return
     const rest = bytes.subarray(end)

@@ -5,7 +5,7 @@ import { closeSync, fstatSync, ftruncateSync, openSync, readSync } from 'node:fs
  * file first, because another process may append at any moment, and its lines must stay.
  * @returns whether the file now ends with a whole line
  */
-export function cutOff(file: string, torn: Buffer): boolean {
+export function removeTornLine(file: string, torn: Buffer): boolean {
   let fd: number | undefined
   try {
     fd = openSync(file, 'r+')

@@ -110,7 +110,7 @@ export async function conditionCompiler(): Promise<
 }
 
 /** Short reason why a condition could not be evaluated, without its text. */
-export function failureOf(error: unknown): string {
+export function conditionProblemOf(error: unknown): string {
   return sentence(error)
 }
 

@@ -2,7 +2,7 @@ import type { JsonObject } from '../core/exchange.ts'
 import type { Principal } from '../core/principal.ts'
 import type { Decision, ItemKind } from '../core/route.ts'
 import { readingsOf, textsOf } from '../core/uri-readings.ts'
-import { failureOf, type Condition } from './condition.ts'
+import { conditionProblemOf, type Condition } from './condition.ts'
 import { matches, type Pattern } from './pattern.ts'
 
 /** A tool, prompt or resource of a server, to which rules apply. */
@@ -109,7 +109,7 @@ export function applies(rule: Rule, subject: Subject, onFailure?: OnFailure): Ap
   try {
     return condition.holds(factsOf(subject)) ? 'yes' : 'no'
   } catch (error) {
-    onFailure?.(rule, failureOf(error))
+    onFailure?.(rule, conditionProblemOf(error))
     return 'failed'
   }
 }

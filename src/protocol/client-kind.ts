@@ -16,7 +16,7 @@ const known = new Map<string, string>()
 const MAX_KNOWN = 1000
 
 /** `capabilities` is raw JSON from `forwardableCapabilities` or `declaredTo`. */
-export function kindOf(modern: boolean, capabilities: string): ClientKind {
+export function clientKindOf(modern: boolean, capabilities: string): ClientKind {
   if (capabilities === '' || capabilities === '{}') return modern ? 'm' : 'l'
   let letters = known.get(capabilities)
   if (letters === undefined) {

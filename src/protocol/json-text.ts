@@ -11,7 +11,7 @@
  * A member of an object: the spans of its key (with quotes) and its value. Offsets are UTF-16 code units, ends
  * exclusive.
  */
-export interface Member {
+export interface JsonMember {
   readonly key: string
   readonly keyStart: number
   readonly start: number
@@ -113,8 +113,8 @@ function enter(text: string, at: number, open: number): number {
  * Members of the object whose `{` is at `at` (after white space), in the order of the text, duplicates included.
  * @throws JsonTextError when there is no object
  */
-export function members(text: string, at = 0): Member[] {
-  const list: Member[] = []
+export function members(text: string, at = 0): JsonMember[] {
+  const list: JsonMember[] = []
   at = enter(text, at, OPEN_BRACE)
   for (;;) {
     at = skipSpace(text, at)
@@ -170,9 +170,9 @@ export function elements(text: string, at = 0, max = Infinity): { start: number;
 }
 
 /** The last member with this key, which is the one that `JSON.parse` uses. */
-export function find(list: readonly Member[], key: string): Member | undefined {
+export function find(list: readonly JsonMember[], key: string): JsonMember | undefined {
   for (let i = list.length - 1; i >= 0; i--) {
-    const member = list[i] as Member
+    const member = list[i] as JsonMember
     if (member.key === key) return member
   }
   return undefined
@@ -182,8 +182,8 @@ export function find(list: readonly Member[], key: string): Member | undefined {
  * The members of an object by key; of duplicates the last one, as in `JSON.parse`. For many look-ups in one object.
  * @throws JsonTextError when there is no object
  */
-export function lastMembers(text: string, at = 0): Map<string, Member> {
-  const byKey = new Map<string, Member>()
+export function lastMembers(text: string, at = 0): Map<string, JsonMember> {
+  const byKey = new Map<string, JsonMember>()
   for (const member of members(text, at)) byKey.set(member.key, member)
   return byKey
 }

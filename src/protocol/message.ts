@@ -1,6 +1,6 @@
 import { GatewayError } from '../core/errors.ts'
 import type { Json, JsonObject } from '../core/exchange.ts'
-import { find, members, onOneLine, type Member } from './json-text.ts'
+import { find, members, onOneLine, type JsonMember } from './json-text.ts'
 import { refuseVariants } from './member-names.ts'
 
 /** JSON-RPC 2.0 messages as text. Ids are kept as raw text, so that they are returned exactly as received. */
@@ -34,7 +34,7 @@ export function parseJson(text: string): unknown {
  * The kind of a parsed message.
  * @throws GatewayError `invalid_request` when it is not a message
  */
-export function kindOf(value: unknown): MessageKind {
+export function messageKindOf(value: unknown): MessageKind {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new GatewayError('invalid_request', 'A JSON-RPC message must be a JSON object.')
   const message = value as JsonObject
@@ -78,7 +78,7 @@ export function takeApart(message: Message): Incoming {
 }
 
 /** @throws GatewayError `invalid_request` when the text has more members than its parsed value */
-export function refuseDuplicates(list: readonly Member[], value: JsonObject): void {
+export function refuseDuplicates(list: readonly JsonMember[], value: JsonObject): void {
   if (list.length === Object.keys(value).length) return
   const seen = new Set<string>()
   for (const { key } of list) {

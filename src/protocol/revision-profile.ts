@@ -2,7 +2,7 @@ import type { Json, JsonObject } from '../core/exchange.ts'
 import { GatewayError } from '../core/errors.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { withoutEnd } from '../core/without-end.ts'
-import { eachElement, find, lastMembers, members, rawAt, withMembers, type Member } from './json-text.ts'
+import { eachElement, find, lastMembers, members, rawAt, withMembers, type JsonMember } from './json-text.ts'
 import { LATEST_LEGACY } from './revisions.ts'
 
 /**
@@ -152,10 +152,10 @@ function tooMuch(server: string, what: string): GatewayError {
 
 /** The text of a message around its content, and the content. */
 function shellOf(message: string): { before: string; content: string; after: string } {
-  const { start, end } = find(members(message), 'content') as Member
+  const { start, end } = find(members(message), 'content') as JsonMember
   // Of duplicate content members, one remains.
   const shell = withMembers(message, { content: 'null' })
-  const empty = find(members(shell), 'content') as Member
+  const empty = find(members(shell), 'content') as JsonMember
   return {
     before: shell.slice(0, empty.start),
     content: message.slice(start, end),

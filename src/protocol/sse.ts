@@ -23,7 +23,7 @@ export interface ServerSentEvent {
   readonly id: string | undefined
 }
 
-export interface EventSink {
+export interface SseHandler {
   onEvent(event: ServerSentEvent): void
   onRetry(ms: number): void
   /** The stream sends an event above the maximum, which is discarded. Later events are parsed as before. */
@@ -58,7 +58,7 @@ const END_CHARS = 512
 /** Incremental parser. Long data lines that arrive in many chunks are collected, not scanned again. */
 export class EventParser {
   readonly #decoder = new StringDecoder('utf8')
-  readonly #sink: EventSink
+  readonly #sink: SseHandler
   readonly #maxChars: number
   /** The unfinished line, in the pieces as received. */
   #parts: string[] = []
@@ -76,7 +76,7 @@ export class EventParser {
   #id: string | undefined
 
   /** `maxChars`: maximum length of an event in UTF-16 code units, including the field name of an unfinished line. */
-  constructor(sink: EventSink, maxChars: number) {
+  constructor(sink: SseHandler, maxChars: number) {
     this.#sink = sink
     this.#maxChars = maxChars
   }

@@ -1,14 +1,14 @@
 import type { Measure } from '../config/types.ts'
 import type { Clock } from '../core/clock.ts'
-import type { Lease } from './lease.ts'
+import type { AmountLease } from './lease.ts'
 import type { BudgetLimit, ConcurrencyLimit, RateLimit } from './limits.ts'
 import type { ConcurrencyLeases } from './concurrency-leases.ts'
 import { StoreUnavailableError } from './store-availability.ts'
-import { refused, unavailable } from './refusals.ts'
+import { refused, limitUnavailable } from './refusals.ts'
 
 export interface Rated {
   readonly limit: RateLimit
-  readonly lease: Lease
+  readonly lease: AmountLease
 }
 export interface Leased {
   readonly limit: ConcurrencyLimit
@@ -16,13 +16,13 @@ export interface Leased {
 }
 export interface Budgeted {
   readonly limit: BudgetLimit
-  readonly lease: Lease
+  readonly lease: AmountLease
 }
 
 /** Rates and concurrency limits that a request has to pass together. If one of them refuses it, it takes from none. */
 export class AdmissionGate {
   readonly #leases: readonly ConcurrencyLeases[]
-  readonly #rates: readonly Lease[]
+  readonly #rates: readonly AmountLease[]
   /** The limits of the leases, for refusals. */
   readonly #limitsOfLeases: readonly ConcurrencyLimit[]
   readonly #limitsOfRates: readonly RateLimit[]
@@ -52,7 +52,7 @@ export class AdmissionGate {
     for (; at < leases.length; at++) if (!(leases[at] as ConcurrencyLeases).tryEnter(now)) break
     if (at < leases.length) return this.#wait(at, 0)
     let rate = 0
-    for (; rate < rates.length; rate++) if (!(rates[rate] as Lease).tryTake(1, now)) break
+    for (; rate < rates.length; rate++) if (!(rates[rate] as AmountLease).tryTake(1, now)) break
     return rate < rates.length ? this.#wait(at, rate) : undefined
   }
 
@@ -73,13 +73,13 @@ export class AdmissionGate {
       }
       for (; rate < this.#rates.length; rate++) {
         const limit = this.#limitsOfRates[rate] as RateLimit
-        const refusal = await reachable(limit, (this.#rates[rate] as Lease).take(1))
+        const refusal = await reachable(limit, (this.#rates[rate] as AmountLease).take(1))
         if (refusal) throw refused(limit, refusal, this.#clock.wall())
         takenAt.push(this.#clock.steady())
       }
     } catch (error) {
       this.#leases.slice(0, at).forEach(leases => leases.leave())
-      takenAt.forEach((time, index) => (this.#rates[index] as Lease).giveBack(1, time))
+      takenAt.forEach((time, index) => (this.#rates[index] as AmountLease).giveBack(1, time))
       throw error
     }
   }
@@ -90,13 +90,13 @@ const LATER = -1
 
 /** Budgets that a call uses together. */
 export class Charge {
-  readonly #leases: readonly Lease[]
+  readonly #leases: readonly AmountLease[]
   /** Amount charged in advance to each budget; `LATER` if it is known only afterwards. */
   readonly #amounts: readonly number[]
   /** The limits of the budgets, for refusals. */
   readonly #limits: readonly BudgetLimit[]
-  readonly #compute: readonly Lease[]
-  readonly #bytes: readonly Lease[]
+  readonly #compute: readonly AmountLease[]
+  readonly #bytes: readonly AmountLease[]
   readonly #clock: Clock
   /** Whether the size of the result is charged. */
   readonly countsBytes: boolean
@@ -106,7 +106,7 @@ export class Charge {
     this.#clock = clock
     const amountOf = ({ limit }: Budgeted): number =>
       limit.measure === 'calls' ? calls : limit.measure === 'cost' ? cost : LATER
-    const leasesOf = (measure: Measure): Lease[] =>
+    const leasesOf = (measure: Measure): AmountLease[] =>
       budgets.filter(({ limit }) => limit.measure === measure).map(({ lease }) => lease)
     const charged = budgets.filter(budget => amountOf(budget) !== 0)
     this.#leases = charged.map(({ lease }) => lease)
@@ -120,7 +120,7 @@ export class Charge {
   /** As `AdmissionGate.enter`. An admitted call calls `settle` or `giveBack`. */
   enter(now = this.#clock.steady()): Promise<void> | undefined {
     for (let at = 0; at < this.#leases.length; at++) {
-      const lease = this.#leases[at] as Lease
+      const lease = this.#leases[at] as AmountLease
       const amount = this.#amounts[at] as number
       const has = amount === LATER ? lease.tryAdmit(now) : lease.tryTake(amount, now)
       if (!has) return this.#wait(at)
@@ -143,10 +143,10 @@ export class Charge {
     // Read before anything is taken, so that a later return is lost rather than credited to another window.
     const since = this.#clock.steady()
     for (let next = at; next < this.#leases.length; next++)
-      (this.#leases[next] as Lease).prepare(Math.max(1, this.#amounts[next] as number))
+      (this.#leases[next] as AmountLease).prepare(Math.max(1, this.#amounts[next] as number))
     for (; at < this.#leases.length; at++) {
       const limit = this.#limits[at] as BudgetLimit
-      const lease = this.#leases[at] as Lease
+      const lease = this.#leases[at] as AmountLease
       const amount = this.#amounts[at] as number
       try {
         const refusal = await reachable(limit, amount === LATER ? lease.admit() : lease.take(amount))
@@ -161,7 +161,7 @@ export class Charge {
   #undo(count: number, since: number): void {
     for (let at = 0; at < count; at++) {
       const amount = this.#amounts[at] as number
-      if (amount !== LATER) (this.#leases[at] as Lease).giveBack(amount, since)
+      if (amount !== LATER) (this.#leases[at] as AmountLease).giveBack(amount, since)
     }
   }
 }
@@ -173,6 +173,6 @@ async function reachable<T>(
   try {
     return await asked
   } catch (error) {
-    throw error instanceof StoreUnavailableError ? unavailable(limit, error) : error
+    throw error instanceof StoreUnavailableError ? limitUnavailable(limit, error) : error
   }
 }

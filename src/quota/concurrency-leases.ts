@@ -1,6 +1,6 @@
 import type { Store } from '../state/store.ts'
 import type { Clock } from '../core/clock.ts'
-import type { Refusal } from './lease-options.ts'
+import type { LeaseRefusal } from './lease-options.ts'
 import { unclaimed } from './lost.ts'
 import {
   unheard,
@@ -101,7 +101,7 @@ export class ConcurrencyLeases {
   }
 
   /** Waits a moment for a permit. @throws Unreachable if `fail` is `closed` */
-  async enter(): Promise<Refusal | undefined> {
+  async enter(): Promise<LeaseRefusal | undefined> {
     this.#entering++
     try {
       return await this.#enter()
@@ -110,7 +110,7 @@ export class ConcurrencyLeases {
     }
   }
 
-  async #enter(): Promise<Refusal | undefined> {
+  async #enter(): Promise<LeaseRefusal | undefined> {
     const { reach, clock } = this.#options
     const until = clock.steady() + WAIT_MS
     for (let round = 0; ;) {

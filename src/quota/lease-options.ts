@@ -25,7 +25,7 @@ export interface LeaseOptions {
 }
 
 /** Why a request was not granted. */
-export interface Refusal {
+export interface LeaseRefusal {
   /** Unix milliseconds at which something may be available again. */
   readonly retryAt: number
 }

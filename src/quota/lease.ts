@@ -1,5 +1,5 @@
 import { lifeOf, type Taken } from '../state/store.ts'
-import type { LeaseOptions, Refusal } from './lease-options.ts'
+import type { LeaseOptions, LeaseRefusal } from './lease-options.ts'
 import { uncounted } from './lost.ts'
 import { unheard, StoreUnavailableError, type Uncounted } from './store-availability.ts'
 
@@ -28,7 +28,7 @@ const MAX_ROUNDS = 50
  * granted from memory, the next part is fetched before the last is used up, and unused credit is returned. Credit of a
  * sliding window expires soon after it was taken, because it counts from then.
  */
-export class Lease {
+export class AmountLease {
   // What every call uses comes first and together: calls have many leases, whose main cost is memory access.
   /** Available credit. Negative: use beyond it that is not booked yet. */
   #credit = 0
@@ -139,12 +139,12 @@ export class Lease {
   }
 
   /** Asks the store until the amount is taken or nothing is granted. @throws Unreachable if `fail` is `closed` */
-  async take(amount: number): Promise<Refusal | undefined> {
+  async take(amount: number): Promise<LeaseRefusal | undefined> {
     return await this.#wait(amount, amount, () => this.tryTake(amount))
   }
 
   /** As `take`, for `tryAdmit`. */
-  async admit(): Promise<Refusal | undefined> {
+  async admit(): Promise<LeaseRefusal | undefined> {
     return await this.#wait(1, 0, () => this.tryAdmit())
   }
 
@@ -221,7 +221,7 @@ export class Lease {
   }
 
   /** `booked`: the amount of an attempt, booked if it passes without the store. */
-  async #wait(amount: number, booked: number, attempt: () => boolean): Promise<Refusal | undefined> {
+  async #wait(amount: number, booked: number, attempt: () => boolean): Promise<LeaseRefusal | undefined> {
     const { reach, clock } = this.#options
     for (let round = 1; ; round++) {
       if (attempt()) return undefined

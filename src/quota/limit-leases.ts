@@ -6,7 +6,7 @@ import type { Store } from '../state/store.ts'
 import type { Budgeted, Leased, Rated } from './admission-gate.ts'
 import { ConcurrencyLeases } from './concurrency-leases.ts'
 import type { Active, LeaseOptions, Window } from './lease-options.ts'
-import { Lease } from './lease.ts'
+import { AmountLease } from './lease.ts'
 import type { Limit } from './limits.ts'
 import { calendar, type EndOf } from './period.ts'
 import { StoreAvailability } from './store-availability.ts'
@@ -22,7 +22,7 @@ export interface LimitLeasesOptions {
 }
 
 interface Kept {
-  readonly lease: Lease | ConcurrencyLeases
+  readonly lease: AmountLease | ConcurrencyLeases
   /** The latest configuration that has set the limit of the lease. */
   version: number
 }
@@ -84,10 +84,10 @@ export class LimitLeases {
     await Promise.all(active.map(limit => limit.close()))
   }
 
-  #leaseOf(name: string, options: LeaseOptions, version: number): Lease {
+  #leaseOf(name: string, options: LeaseOptions, version: number): AmountLease {
     const known = this.#known(name, options.limit, version)
-    if (known instanceof Lease) return known
-    const lease = new Lease(options)
+    if (known instanceof AmountLease) return known
+    const lease = new AmountLease(options)
     this.#leases.set(name, { lease, version })
     return lease
   }
@@ -103,7 +103,7 @@ export class LimitLeases {
   }
 
   /** A lease in memory. Requests of a former configuration do not change its limit back. */
-  #known(name: string, limit: number, version: number): Lease | ConcurrencyLeases | undefined {
+  #known(name: string, limit: number, version: number): AmountLease | ConcurrencyLeases | undefined {
     const kept = this.#leases.get(name)
     if (kept && version >= kept.version) {
       kept.version = version

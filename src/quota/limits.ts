@@ -35,7 +35,7 @@ export interface BudgetLimit extends Common {
 }
 export type Limit = RateLimit | ConcurrencyLimit | BudgetLimit
 
-export const KEY_PREFIX = 'quota/'
+export const QUOTA_KEY_PREFIX = 'quota/'
 /** Longer ids, such as subjects of unusual issuers, become digests, because keys are bounded. */
 const LONGEST_ID = 300
 
@@ -76,7 +76,7 @@ export function limitsOf(owner: Owner, quota: QuotaConfig): Limit[] {
 
 function named(owner: Owner, what: string): Pick<Common, 'key' | 'name' | 'owner'> {
   const { id, part } = owner
-  const key = `${KEY_PREFIX}${segment(id)}/${what}`
+  const key = `${QUOTA_KEY_PREFIX}${segment(id)}/${what}`
   return part === undefined
     ? { key, name: what, owner }
     : { key: `${key}/${segment(part)}`, name: `${what} ${part}`, owner }

@@ -1,10 +1,10 @@
 import { GatewayError, type ErrorCode } from '../core/errors.ts'
-import type { Refusal } from './lease-options.ts'
+import type { LeaseRefusal } from './lease-options.ts'
 import type { Limit } from './limits.ts'
 import { Uncounted, type StoreUnavailableError } from './store-availability.ts'
 
 /** The error of a refused request: the limit, the fix, and when a retry is possible. */
-export function refused(limit: Limit, refusal: Refusal, now: number): GatewayError {
+export function refused(limit: Limit, refusal: LeaseRefusal, now: number): GatewayError {
   const retryAfterMs = Math.max(1, Math.ceil(refusal.retryAt - now))
   const { name, text, owner } = limit
   const of = `${owner.label}${owner.part === undefined ? '' : ` for ${owner.part}`}`
@@ -23,7 +23,7 @@ export function refused(limit: Limit, refusal: Refusal, now: number): GatewayErr
 }
 
 /** The error when the store cannot report the rest, and the operator prefers a refusal. */
-export function unavailable(limit: Limit, error: StoreUnavailableError): GatewayError {
+export function limitUnavailable(limit: Limit, error: StoreUnavailableError): GatewayError {
   const lost = error instanceof Uncounted
   const why = lost
     ? 'is not known, because the gateway has lost its state'

@@ -1,6 +1,6 @@
 import type { Clock } from '../core/clock.ts'
 import type { Budgeted, Rated } from './admission-gate.ts'
-import { rounded, type Lease } from './lease.ts'
+import { rounded, type AmountLease } from './lease.ts'
 
 /** A limit with at least this share left is not reported. */
 const PLENTY = 1 / 2
@@ -10,7 +10,7 @@ const EXACT_BELOW = 1000
 /** A caller's remaining quota, for the results of its calls. */
 export class RemainingQuota {
   // Parallel arrays, not objects, because each call reads all of them.
-  readonly #leases: readonly Lease[]
+  readonly #leases: readonly AmountLease[]
   readonly #limits: readonly number[]
   /** The constant parts of their texts. */
   readonly #heads: readonly string[]
@@ -37,7 +37,7 @@ export class RemainingQuota {
     let tightest = 0
     let ofTightest = 0
     for (let at = 0; at < this.#leases.length; at++) {
-      const left = (this.#leases[at] as Lease).leftAt(now)
+      const left = (this.#leases[at] as AmountLease).leftAt(now)
       const share = left / (this.#limits[at] as number)
       if (share < PLENTY) text += text === '' ? this.#textOf(at, left) : `,${this.#textOf(at, left)}`
       else if (share < least) {
@@ -51,7 +51,7 @@ export class RemainingQuota {
 
   #textOf(at: number, left: number): string {
     const head = this.#heads[at] as string
-    const { resetsAt } = this.#leases[at] as Lease
+    const { resetsAt } = this.#leases[at] as AmountLease
     const shown = left < EXACT_BELOW ? Math.max(0, rounded(left)) : Math.floor(left)
     return resetsAt === undefined ? `${head}${shown}}` : `${head}${shown},"resetsAt":"${resetsAt}"}`
   }

@@ -1,6 +1,6 @@
 import type { Config, Period } from '../config/types.ts'
 import type { Store } from '../state/store.ts'
-import { KEY_PREFIX, limitsOf, parseKey, SPANS, type Limit } from './limits.ts'
+import { QUOTA_KEY_PREFIX, limitsOf, parseKey, SPANS, type Limit } from './limits.ts'
 import { calendar } from './period.ts'
 
 /** More than any real use, and exact to three decimals: the use is this minus the rest. */
@@ -27,7 +27,7 @@ export interface StoredUsage {
  */
 export async function storedUsage(config: Config, store: Store, client?: string): Promise<StoredUsage[]> {
   const limits = new Map(configured(config).map(limit => [limit.key, limit]))
-  const keys = new Set([...limits.keys(), ...(await store.keys(KEY_PREFIX))])
+  const keys = new Set([...limits.keys(), ...(await store.keys(QUOTA_KEY_PREFIX))])
   const rows: StoredUsage[] = []
   for (const key of keys) {
     const parsed = parseKey(key)

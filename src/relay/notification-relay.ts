@@ -4,7 +4,7 @@ import { GatewayError } from '../core/errors.ts'
 import type { Cancellation } from '../core/cancellation.ts'
 import {
   INPUT_METHODS,
-  LOG_LEVELS,
+  MCP_LOG_LEVELS,
   type Conversation,
   type Exchange,
   type HeldParams,
@@ -163,7 +163,7 @@ export class NotificationRelay {
   #log(link: Link, params: Json, candidates: readonly Exchange[]): void {
     const server = link.server.name
     const level = (params.value as JsonObject | null)?.level as McpLogLevel
-    if (!LOG_LEVELS.includes(level)) return
+    if (!MCP_LOG_LEVELS.includes(level)) return
     const { text } = boundedRecord(params)
     const among = candidates.length > 1 ? theOneOpen(candidates) : candidates
     const [exchange] = among
@@ -244,5 +244,5 @@ function likeliest(calls: readonly Exchange[]): Exchange | undefined {
 /** Without a level, a legacy client gets what the server sends by default. A modern client has to set one. */
 function wants(wanted: McpLogLevel | undefined, level: McpLogLevel, modern: boolean): boolean {
   if (wanted === undefined) return !modern
-  return LOG_LEVELS.indexOf(level) >= LOG_LEVELS.indexOf(wanted)
+  return MCP_LOG_LEVELS.indexOf(level) >= MCP_LOG_LEVELS.indexOf(wanted)
 }

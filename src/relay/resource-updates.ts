@@ -10,7 +10,7 @@ import type { Caller } from '../upstream/replica/isolation.ts'
 import type { LinkSlot } from '../upstream/pool/link-slot.ts'
 import { isPartOf } from './path-index.ts'
 import { Updates, type Subscriber } from './updates.ts'
-import { keyOf, type Topic, type TopicTable } from './topics.ts'
+import { topicKey, type Topic, type TopicTable } from './topics.ts'
 
 /** A subscription of a subscriber. */
 export interface Subscription {
@@ -74,7 +74,7 @@ export class ResourceUpdates {
     const updates = new Updates(text => before + text + after)
     // Two updates with different content are both sent.
     const said = isBare ? '' : plain
-    this.#telling.do(name, `part ${keyOf(slot, uri)}\n${said}`, () => this.#tell(slot, uri, near, updates))
+    this.#telling.do(name, `part ${topicKey(slot, uri)}\n${said}`, () => this.#tell(slot, uri, near, updates))
   }
 
   /**

@@ -11,7 +11,7 @@ import type { LinkSlot } from '../upstream/pool/link-slot.ts'
 import { ResourceUpdates, type Subscription } from './resource-updates.ts'
 import type { Subscriber } from './updates.ts'
 import { UpstreamListen } from '../upstream/link/listen-stream.ts'
-import { keyOf, TopicTable, type Topic } from './topics.ts'
+import { topicKey, TopicTable, type Topic } from './topics.ts'
 
 const EMPTY: Outcome = { kind: 'own', text: '{}' }
 
@@ -86,7 +86,7 @@ export class Subscriptions {
     await pool.membership.pending
     // The server has to be greeted first, because its era decides which clients share the subscription.
     await pool.standing(wish.caller).pick()
-    const key = keyOf(pool.standing(wish.caller), own)
+    const key = topicKey(pool.standing(wish.caller), own)
     for (let changing = this.#changing.get(key); changing; changing = this.#changing.get(key)) {
       // The failure of another request does not matter here.
       await changing.catch(() => undefined)
@@ -101,7 +101,7 @@ export class Subscriptions {
       this.#subscriptions.add(slot, own, subscriber, wish)
       return EMPTY
     }
-    const outcome = await this.#change(keyOf(slot, own), this.#open(slot, own, subscriber, wish))
+    const outcome = await this.#change(topicKey(slot, own), this.#open(slot, own, subscriber, wish))
     // The client may have disconnected in the meantime.
     const opened = this.#subscriptions.get(slot, own)
     if (exchange.cancellation.reason !== undefined && opened?.subscribers.get(subscriber) === wish)
@@ -278,7 +278,7 @@ export class Subscriptions {
             cause: describeError(error),
           }),
         )
-      void this.#change(keyOf(slot, own), told)
+      void this.#change(topicKey(slot, own), told)
     }
   }
 

@@ -8,7 +8,7 @@ const numbers = new WeakMap<LinkSlot, number>()
 let last = 0
 
 /** Key of an item of a slot. */
-export function keyOf(slot: LinkSlot, own: string): string {
+export function topicKey(slot: LinkSlot, own: string): string {
   let number = numbers.get(slot)
   if (number === undefined) numbers.set(slot, (number = ++last))
   return `${number}\n${own}`

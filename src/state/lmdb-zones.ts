@@ -70,7 +70,7 @@ export function leave(database: Database, key: string): void {
 }
 
 /** Current size of a zone. */
-export function sizeOf(database: Database, name: string): ZoneSize {
+export function sizeOfZone(database: Database, name: string): ZoneSize {
   const { bytes, entries } = read(database, name)
   return { bytes, entries }
 }

@@ -12,7 +12,7 @@ import {
 import { writeError } from './lmdb-errors.ts'
 import { identityOf, prepareFolder, protectFiles } from './lmdb-folder.ts'
 import { EXPIRIES, expiryKey, HEADER_BYTES, recordOf, textOf, valueKey, VALUES } from './lmdb-records.ts'
-import { enter, isZoned, leave, sizeOf } from './lmdb-zones.ts'
+import { enter, isZoned, leave, sizeOfZone } from './lmdb-zones.ts'
 import { attempt, hold, take, type Step, type WaitingStep } from './amounts.ts'
 import type { Held, HoldRequest, SetOptions, Store, Taken, TakeRequest, ZoneSize } from './store.ts'
 
@@ -178,7 +178,7 @@ class LmdbStore implements Store {
 
   async zone(name: string): Promise<ZoneSize> {
     this.#startReading()
-    return sizeOf(this.#database, name)
+    return sizeOfZone(this.#database, name)
   }
 
   take(request: TakeRequest): Promise<Taken> {

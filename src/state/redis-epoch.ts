@@ -8,7 +8,7 @@ export const EPOCH = 'epoch'
  * Detects that Redis has lost its content. Counting scripts return the epoch that they found, or the one that they
  * created because it was missing.
  */
-export class Epoch {
+export class RedisEpoch {
   /** When `look` last detected a loss (Unix milliseconds). */
   lostAt: number | undefined
   readonly #store: string

@@ -8,7 +8,7 @@ import { withTimeout } from '../core/timeout.ts'
 import { GRACE_MS } from './amounts.ts'
 import { assertKey, assertRoom, assertValue, closedError, expiryOf, type StoreOptions } from './entry.ts'
 import { toAddress, type Address } from './redis-address.ts'
-import { Epoch, EPOCH } from './redis-epoch.ts'
+import { RedisEpoch, EPOCH } from './redis-epoch.ts'
 import { SCRIPTS, type Script } from './redis-evaluated.ts'
 import {
   lifeOf,
@@ -79,7 +79,7 @@ class RedisStore implements Store {
   /** Why the store was reported as unavailable; `undefined` while it is available. */
   #away: string | undefined
   #closing: Promise<void> | undefined
-  readonly #epoch: Epoch
+  readonly #epoch: RedisEpoch
 
   constructor({ name, prefix }: Address, create: () => Client, options: RedisStoreOptions) {
     this.name = name
@@ -87,7 +87,7 @@ class RedisStore implements Store {
     this.#create = create
     this.#logger = options.logger
     this.#clock = options.now
-    this.#epoch = new Epoch(name, options.logger, options.now)
+    this.#epoch = new RedisEpoch(name, options.logger, options.now)
     let ended = (): void => undefined
     this.opened = new Promise(resolve => (ended = resolve))
     void this.#connect(ended)

@@ -5,7 +5,7 @@ import { WithRequest } from '../core/derived-exchange.ts'
 import { stillWorking } from './task-alive.ts'
 import type { Link } from '../upstream/link/link.ts'
 import type { LinkCall } from '../upstream/link/link-contract.ts'
-import { withChanges } from '../bridge/suspend.ts'
+import { withChangedParams } from '../bridge/suspend.ts'
 
 /**
  * Calls a tool of a legacy server as a task and waits for its result, which the server sends when the task has ended
@@ -15,7 +15,7 @@ import { withChanges } from '../bridge/suspend.ts'
 export async function awaitLegacyTask(link: Link, exchange: Exchange, call: LinkCall): Promise<Outcome> {
   let followed: Followed | undefined
   let release = (): void => undefined
-  const created = await link.call(withChanges(exchange, { task: '{}' }), {
+  const created = await link.call(withChangedParams(exchange, { task: '{}' }), {
     ...call,
     onAnswer: (outcome, id) => {
       const taskId = createdTaskOf(outcome)

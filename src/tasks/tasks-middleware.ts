@@ -13,7 +13,7 @@ import type { LegacyTasks } from './legacy-tasks.ts'
 import type { TaskIds } from './task-ids.ts'
 import type { AskingServer } from '../bridge/ask-client.ts'
 import { pollModernTask, WithTasksExtension } from './poll-modern-task.ts'
-import { withChanges } from '../bridge/suspend.ts'
+import { withChangedParams } from '../bridge/suspend.ts'
 
 export interface TasksOptions {
   /** Ids of tasks of the modern extension. */
@@ -37,7 +37,7 @@ export function tasks({ taskIds, legacyTasks, runsTasks, serverOf }: TasksOption
     const { method, params } = exchange.request
     if (method === 'tools/call') {
       const ignored = params?.value.task !== undefined && !(mayWish(exchange) && runsTasks(route.server))
-      const call = ignored ? withChanges(exchange, { task: undefined }) : exchange
+      const call = ignored ? withChangedParams(exchange, { task: undefined }) : exchange
       const outcome = await next(call, route)
       if (isTask(outcome))
         return exchange.modern
@@ -63,7 +63,7 @@ function withOwnTask(legacyTasks: LegacyTasks, exchange: Exchange, route: Route)
   const task = legacyTasks.find(exchange, exposed)
   const own = task?.link.server.name === route.server ? task.own : undefined
   const text = renameTask({ text: params.text, value: { _meta: params.value._meta } }, exposed, own)
-  return withChanges(new WithParams(exchange, { text, value: params.value }), {})
+  return withChangedParams(new WithParams(exchange, { text, value: params.value }), {})
 }
 
 /** Repeats the call with the tasks extension declared: the server has refused it without executing it. */

@@ -1,9 +1,9 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
-import type { ConfigSource } from '../../src/config/source/config-source.ts'
+import type { WatchedSource } from '../../src/config/source/config-source.ts'
 
 /** A source under test, and the hand that writes what it reads. */
 export interface SourceUnderTest {
-  readonly source: ConfigSource
+  readonly source: WatchedSource
   /** Makes the source say `content`, a value in the form of a file, or something that is no configuration. */
   write(content: object | 'nonsense'): void | Promise<void>
 }
@@ -18,7 +18,7 @@ export function configSourceContract(name: string, open: () => Promise<SourceUnd
   const fileWith = (...names: string[]): object => ({
     mcpServers: Object.fromEntries(names.map(server => [server, { command: 'x' }])),
   })
-  const serversOf = async (source: ConfigSource): Promise<string[] | undefined> =>
+  const serversOf = async (source: WatchedSource): Promise<string[] | undefined> =>
     (await source.read()).config?.servers.map(server => server.name)
 
   describe(`${name} is a source that`, () => {

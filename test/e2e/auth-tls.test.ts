@@ -2,7 +2,7 @@ import { Agent, request } from 'node:https'
 import type { RequestOptions } from 'node:https'
 import type { TLSSocket } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { createKey, digestOf } from '../../src/auth/key-records.ts'
+import { createKey, keyDigestOf } from '../../src/auth/key-records.ts'
 import { makeAuthority, type Authority, type KeyPair } from '../helpers/certificates.ts'
 import { startGateway, type TestGateway } from '../helpers/gateway.ts'
 import { reload } from '../helpers/reload.ts'
@@ -34,7 +34,7 @@ function gatewayFor(tls: object = {}): Promise<TestGateway> {
   return startGateway({
     mcpServers: {},
     clients: {
-      ci: { certificates: ['ci.example'], keys: [`sha256:${digestOf(KEY)}`] },
+      ci: { certificates: ['ci.example'], keys: [`sha256:${keyDigestOf(KEY)}`] },
       cd: { certificates: ['cd.example'] },
     },
     gateway: { http: { port: 0, tls: { ...files, ...tls } } },
@@ -117,7 +117,7 @@ describe('a client certificate', () => {
     await using upstream = await scriptedHttp()
     const file = (ca: KeyPair): { gateway: Record<string, unknown> } & Record<string, unknown> => ({
       mcpServers: { a: upstream.entry },
-      clients: { ci: { certificates: ['ci.example'], keys: [`sha256:${digestOf(KEY)}`] } },
+      clients: { ci: { certificates: ['ci.example'], keys: [`sha256:${keyDigestOf(KEY)}`] } },
       gateway: { http: { port: 0, tls: { cert: server.certFile, key: server.keyFile, ca: ca.certFile } } },
     })
     await using running = await startGateway(file(authority))

@@ -2,7 +2,7 @@ import { Agent, request as httpRequest } from 'node:http'
 import type { OutgoingHttpHeaders } from 'node:http'
 import { connect } from 'node:net'
 import { describe, expect, test } from 'vitest'
-import { createKey, digestOf, readAllKeys, removeKey, storeKey } from '../../src/auth/key-records.ts'
+import { createKey, keyDigestOf, readAllKeys, removeKey, storeKey } from '../../src/auth/key-records.ts'
 import { REREAD_MS } from '../../src/auth/api-keys.ts'
 import { createMemoryStore } from '../../src/state/memory.ts'
 import { startGateway, type TestGateway } from '../helpers/gateway.ts'
@@ -21,7 +21,10 @@ import type { Store } from '../../src/state/store.ts'
 
 const KEY = createKey()
 const OTHER = createKey()
-const CLIENTS = { ci: { keys: [`sha256:${digestOf(KEY)}`] }, cd: { keys: [`sha256:${digestOf(OTHER)}`] } }
+const CLIENTS = {
+  ci: { keys: [`sha256:${keyDigestOf(KEY)}`] },
+  cd: { keys: [`sha256:${keyDigestOf(OTHER)}`] },
+}
 const INITIALIZE = requestText('1', 'initialize', '{"protocolVersion":"2025-11-25","capabilities":{}}')
 const PING = requestText('2', 'ping', undefined)
 const bearer = (key: string): OutgoingHttpHeaders => ({ authorization: `Bearer ${key}` })
@@ -168,8 +171,8 @@ describe('API keys', () => {
     await using gateway = await gatewayFor({ store })
     const [made, orphaned] = [createKey(), createKey()]
     const record = { created: Date.now(), expires: undefined, note: undefined }
-    await storeKey(store, { digest: digestOf(made), client: 'ci', ...record })
-    await storeKey(store, { digest: digestOf(orphaned), client: 'gone', ...record })
+    await storeKey(store, { digest: keyDigestOf(made), client: 'ci', ...record })
+    await storeKey(store, { digest: keyDigestOf(orphaned), client: 'gone', ...record })
     expect((await post(gateway.origin, bearer(made))).status).toBe(200)
     expect((await post(gateway.origin, bearer(orphaned))).status).toBe(401)
     expect(await readAllKeys(store)).toHaveLength(2)
@@ -181,7 +184,7 @@ describe('API keys', () => {
       const store = createMemoryStore()
       await using gateway = await gatewayFor({ store })
       const made = createKey()
-      const digest = digestOf(made)
+      const digest = keyDigestOf(made)
       await storeKey(store, {
         digest,
         client: 'ci',
@@ -223,7 +226,7 @@ describe('API keys', () => {
     const made = createKey()
     const expires = Date.now() + 1500
     await storeKey(store, {
-      digest: digestOf(made),
+      digest: keyDigestOf(made),
       client: 'ci',
       created: Date.now(),
       expires,

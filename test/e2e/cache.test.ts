@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import { configFrom } from '../../src/config/load/load.ts'
 import type { Config, ToolConfig } from '../../src/config/types.ts'
 import { SILENT } from '../../src/core/logger.ts'
-import { createGateway, type Gateway } from '../../src/gateway/gateway.ts'
+import { buildGateway, type RunningGateway } from '../../src/gateway/gateway.ts'
 import { createMemoryStore } from '../../src/state/memory.ts'
 import { rule, tool } from '../unit/cache/world.ts'
 import { callAs } from '../helpers/callers.ts'
@@ -12,7 +12,7 @@ import { scriptedHttp, toolText } from '../helpers/scripted-servers.ts'
 const MARK = 'io.github.mcp-manifold/cache'
 
 interface Running extends AsyncDisposable {
-  readonly gateway: Gateway
+  readonly gateway: RunningGateway
   readonly origin: string
 }
 
@@ -21,7 +21,7 @@ async function start(entry: object, tools: readonly ToolConfig[]): Promise<Runni
   const config = await configFrom({ mcpServers: { s: entry }, gateway: { http: { port: 0 } } }, { env: {} })
   const servers = config.servers.map(server => ({ ...server, tools }))
   const patched: Config = { ...config, servers }
-  const gateway = await createGateway(patched, { logger: SILENT, store: createMemoryStore() })
+  const gateway = await buildGateway(patched, { logger: SILENT, store: createMemoryStore() })
   const { url } = await gateway.listen()
   return {
     gateway,

@@ -4,7 +4,7 @@ import { Client } from 'old-mcp-sdk/client/index.js'
 import type { Transport } from 'old-mcp-sdk/shared/transport.js'
 import type { JSONRPCMessage } from 'old-mcp-sdk/types.js'
 import { CreateMessageRequestSchema } from 'old-mcp-sdk/types.js'
-import type { Gateway } from '../../src/gateway/gateway.ts'
+import type { RunningGateway } from '../../src/gateway/gateway.ts'
 import { rawAt } from '../../src/protocol/json-text.ts'
 import { startGateway } from '../helpers/gateway.ts'
 import type { TestGateway } from '../helpers/gateway.ts'
@@ -236,10 +236,10 @@ class Pipe implements Transport {
   onclose?: () => void
   onerror?: (error: Error) => void
   readonly #input = new PassThrough()
-  readonly #gateway: Gateway
+  readonly #gateway: RunningGateway
   #served: Promise<void> = Promise.resolve()
 
-  constructor(gateway: Gateway) {
+  constructor(gateway: RunningGateway) {
     this.#gateway = gateway
   }
 

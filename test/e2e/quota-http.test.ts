@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { createKey, digestOf, removeKey, storeKey } from '../../src/auth/key-records.ts'
+import { createKey, keyDigestOf, removeKey, storeKey } from '../../src/auth/key-records.ts'
 import { REREAD_MS } from '../../src/auth/api-keys.ts'
 import type { JsonObject } from '../../src/core/exchange.ts'
 import { createMemoryStore } from '../../src/state/memory.ts'
@@ -196,12 +196,12 @@ describe.each([false, true])('modern: %s', modern => {
       await running.gateway.warmUp()
       const key = createKey()
       const record = { created: Date.now(), expires: undefined, note: undefined }
-      await storeKey(store, { digest: digestOf(key), client: 'ci', ...record })
+      await storeKey(store, { digest: keyDigestOf(key), client: 'ci', ...record })
       await using revoked = await open(running.origin, key, modern)
       await using other = await open(running.origin, keyOf('ci'), modern)
       const under = revoked.request('tools/call', CALL)
       const request = await server.called('t')
-      await removeKey(store, digestOf(key))
+      await removeKey(store, keyDigestOf(key))
       await until(async () => {
         const response = await revoked.post('tools/list')
         await response.body

@@ -3,7 +3,7 @@ import { GatewayError } from '../../src/core/errors.ts'
 import type { JsonObject, Outcome } from '../../src/core/exchange.ts'
 import { SILENT, type Logger } from '../../src/core/logger.ts'
 import { clientPrincipal, type Principal } from '../../src/core/principal.ts'
-import type { Gateway } from '../../src/gateway/gateway.ts'
+import type { RunningGateway } from '../../src/gateway/gateway.ts'
 import { resultFor } from '../../src/protocol/results.ts'
 import { openRedisStore } from '../../src/state/redis.ts'
 import { exchangeOf } from '../helpers/fake-transport.ts'
@@ -27,7 +27,7 @@ async function upstream(): Promise<ScriptedServer> {
 }
 
 interface Running {
-  readonly gateway: Gateway
+  readonly gateway: RunningGateway
   readonly origin: string
   readonly server: ScriptedServer
   call(name?: string, principal?: Principal): Promise<JsonObject>

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { Agent, type OutgoingHttpHeaders } from 'node:http'
-import { digestOf, KEY_PREFIX } from '../../src/auth/key-records.ts'
+import { keyDigestOf, API_KEY_PREFIX } from '../../src/auth/key-records.ts'
 import { Inbox } from './inbox.ts'
 import {
   http,
@@ -15,7 +15,7 @@ import {
 
 /** The key of a client in tests: the same one for the same name. */
 export function keyOf(client: string): string {
-  return KEY_PREFIX + createHash('sha256').update(`key of ${client}`).digest('base64url')
+  return API_KEY_PREFIX + createHash('sha256').update(`key of ${client}`).digest('base64url')
 }
 
 /** Clients with their keys, as `clients` in a configuration. */
@@ -23,7 +23,7 @@ export function withKeys(clients: Readonly<Record<string, object>>): Record<stri
   return Object.fromEntries(
     Object.entries(clients).map(([name, entry]) => [
       name,
-      { keys: [`sha256:${digestOf(keyOf(name))}`], ...entry },
+      { keys: [`sha256:${keyDigestOf(keyOf(name))}`], ...entry },
     ]),
   )
 }

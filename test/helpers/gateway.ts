@@ -1,15 +1,15 @@
 import { configFrom } from '../../src/config/load/load.ts'
 import { SILENT } from '../../src/core/logger.ts'
 import type { Logger } from '../../src/core/logger.ts'
-import { createGateway } from '../../src/gateway/gateway.ts'
-import type { Gateway } from '../../src/gateway/gateway.ts'
+import { buildGateway } from '../../src/gateway/gateway.ts'
+import type { RunningGateway } from '../../src/gateway/gateway.ts'
 import { createMemoryStore } from '../../src/state/memory.ts'
 import type { Store } from '../../src/state/store.ts'
 import { assertNothingLeft, takeStock } from './leftovers.ts'
 
 /** A gateway in this process, listening on a free port. */
 export interface TestGateway extends AsyncDisposable {
-  readonly gateway: Gateway
+  readonly gateway: RunningGateway
   /** `http://127.0.0.1:<port>`; empty with `listen: false`. */
   readonly origin: string
 }
@@ -50,7 +50,7 @@ export async function startGateway(
       ? read
       : { ...read, servers: read.servers.map(server => ({ ...server, timeoutMs })) }
   const store = options.store ?? createMemoryStore()
-  const gateway = await createGateway(config, { logger: options.logger ?? SILENT, store })
+  const gateway = await buildGateway(config, { logger: options.logger ?? SILENT, store })
   const close = async (): Promise<void> => {
     await gateway.close()
     await store.close()

@@ -1,16 +1,16 @@
 import { expect } from 'vitest'
 import type { EventOf, EventType, GatewayEvent } from '../../src/core/events.ts'
-import type { Gateway } from '../../src/gateway/gateway.ts'
+import type { RunningGateway } from '../../src/gateway/gateway.ts'
 
 /** The events of a gateway. */
 export class Heard {
   readonly all: GatewayEvent[] = []
 
-  constructor(gateway?: Pick<Gateway, 'on'>) {
+  constructor(gateway?: Pick<RunningGateway, 'on'>) {
     if (gateway) this.listenTo(gateway)
   }
 
-  listenTo(gateway: Pick<Gateway, 'on'>): void {
+  listenTo(gateway: Pick<RunningGateway, 'on'>): void {
     gateway.on('*', event => void this.all.push(event))
   }
 

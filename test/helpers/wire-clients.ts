@@ -1,7 +1,7 @@
 import { request } from 'node:http'
 import type { Agent, IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
 import { PassThrough } from 'node:stream'
-import type { Gateway } from '../../src/gateway/gateway.ts'
+import type { RunningGateway } from '../../src/gateway/gateway.ts'
 import { encodeHeaderValue } from '../../src/protocol/headers.ts'
 import { Inbox } from './inbox.ts'
 
@@ -348,7 +348,7 @@ export class StdioClient implements WireClient {
   readonly #input = new PassThrough()
   readonly #served: Promise<void>
 
-  constructor(gateway: Gateway, modern: boolean) {
+  constructor(gateway: RunningGateway, modern: boolean) {
     this.modern = modern
     const output = new PassThrough()
     let text = ''
@@ -364,7 +364,7 @@ export class StdioClient implements WireClient {
 
   /** Greets as a legacy client. */
   static async legacy(
-    gateway: Gateway,
+    gateway: RunningGateway,
     { version = '2025-11-25', capabilities = '{}' } = {},
   ): Promise<StdioClient> {
     const client = new StdioClient(gateway, false)

@@ -3,7 +3,7 @@ import type { Logger } from '../../core/logger.ts'
 import type { Store } from '../../state/store.ts'
 import { SharedEpochs, POLL_MS } from './epochs.ts'
 import { toolTag } from '../tags.ts'
-import { describe, prefixOf } from './codec.ts'
+import { describe, entryPrefixOf } from './codec.ts'
 
 /** What to clear: everything of a server, or the results of one of its tools. */
 export interface Cleared {
@@ -45,7 +45,7 @@ export async function clear(store: Store, what: readonly Cleared[], logger: Logg
 async function deleteStored(store: Store, what: readonly Cleared[]): Promise<number> {
   let deleted = 0
   for (const { server, tool } of what) {
-    const names = await store.keys(prefixOf(server))
+    const names = await store.keys(entryPrefixOf(server))
     for (let at = 0; at < names.length; at += BATCH) {
       const batch = names.slice(at, at + BATCH)
       const matching = tool === undefined ? batch : await ofTool(store, batch, tool)

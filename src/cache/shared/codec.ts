@@ -34,13 +34,13 @@ interface Description {
 }
 
 /** Beginning of the names of a server's entries. */
-export function prefixOf(server: string): string {
+export function entryPrefixOf(server: string): string {
   return `cache/${server.replaceAll('%', '%25').replaceAll('/', '%2F')}/`
 }
 
 /** Name of an entry. It reveals nothing about the arguments. */
 export function nameOf(server: string, key: string): string {
-  return prefixOf(server) + hash('sha256', key, 'base64url')
+  return entryPrefixOf(server) + hash('sha256', key, 'base64url')
 }
 
 /** `stamp`: the epochs that must be unchanged for the entry to be valid. */

@@ -40,7 +40,7 @@ export function parseEpoch(text: string | undefined): Epoch | undefined {
 }
 
 /** The epoch after some changes. */
-export function withChanges(epoch: Epoch | undefined, changes: readonly Change[]): Epoch {
+export function epochAfter(epoch: Epoch | undefined, changes: readonly Change[]): Epoch {
   const of = (tag: string | undefined): string[] =>
     changes.filter(change => change.tag === tag).map(({ id }) => id)
   const tags = own(epoch?.tags ?? {})

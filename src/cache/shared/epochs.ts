@@ -9,7 +9,7 @@ import {
   newChange,
   parseEpoch,
   stampOf,
-  withChanges,
+  epochAfter,
   type Change,
   type Epoch,
 } from './epoch.ts'
@@ -162,7 +162,7 @@ export class SharedEpochs {
     const known = this.#known(server)
     // A later change replaces an unwritten one of the same tag.
     known.pending = [...known.pending.filter(({ tag }) => tag !== change.tag), change]
-    known.epoch &&= withChanges(known.epoch, [change])
+    known.epoch &&= epochAfter(known.epoch, [change])
     known.changedAt = monotonicNow()
     known.version++
     this.#remember(change.id)
@@ -184,7 +184,7 @@ export class SharedEpochs {
   async #write(server: string, known: Known, text: string | undefined, begunAt: number): Promise<void> {
     const { pending } = known
     this.#take(server, text, begunAt)
-    const next = withChanges(parseEpoch(text), pending)
+    const next = epochAfter(parseEpoch(text), pending)
     for (const id of next.all) if (!parseEpoch(text)) this.#remember(id)
     const value = JSON.stringify(next)
     await this.#options.store.set(epochKey(server), value)
@@ -194,7 +194,7 @@ export class SharedEpochs {
     )
     // More changes may have been added in the meantime.
     known.pending = known.pending.filter(change => !pending.includes(change))
-    known.epoch = withChanges(next, known.pending)
+    known.epoch = epochAfter(next, known.pending)
     known.text = value
     known.version++
   }
@@ -213,7 +213,7 @@ export class SharedEpochs {
       return
     }
     known.text = text
-    known.epoch = withChanges(epoch, known.pending)
+    known.epoch = epochAfter(epoch, known.pending)
     this.#repeatLost(server, known, epoch)
     if (!before) {
       known.changedAt = Math.max(known.changedAt, begunAt)

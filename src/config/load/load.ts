@@ -18,13 +18,13 @@ import { absolutePath, candidateFiles, projectFolder, stateFolder } from '../pat
 import { renderWarnings, valueAt } from '../problem.ts'
 import { resolveConfig } from '../resolve/config.ts'
 import { VERSION } from '../../version.ts'
-import { serverNames, serverOf, withoutEntries } from '../validate/scope.ts'
+import { serverNames, serverOfProblem, withoutEntries } from '../validate/scope.ts'
 import type { Problem } from '../problem.ts'
 import type { Overrides } from '../resolve/environment.ts'
 import type { ServersFile } from '../options/file.ts'
 import type { Config, GatewayConfig } from '../types.ts'
 
-export interface LoadOptions {
+export interface LoadFileOptions {
   /** Path of the file; without it, the default locations are searched. */
   readonly file?: string | undefined
   /** Values of the command line; they override the file. */
@@ -53,7 +53,7 @@ export interface LoadOptions {
 interface Source {
   readonly file: string | undefined
   readonly text: string | undefined
-  readonly options: LoadOptions
+  readonly options: LoadFileOptions
 }
 
 export interface Loaded {
@@ -77,12 +77,12 @@ export interface Loaded {
  * @throws GatewayError `config` for any other problem; its text lists all problems, each with its location and fix,
  * without secrets
  */
-export async function loadConfig(options: LoadOptions = {}): Promise<Config> {
+export async function loadConfigFile(options: LoadFileOptions = {}): Promise<Config> {
   return (await loadWithSource(options)).config
 }
 
 /** As `loadConfig`, including the file as written. */
-export async function loadWithSource(options: LoadOptions = {}): Promise<Loaded> {
+export async function loadWithSource(options: LoadFileOptions = {}): Promise<Loaded> {
   const file = await findConfigFile(options)
   const files = options.files ?? new FilesRead()
   const text = await readMainText(file, files, options.isReadAgain ?? false)
@@ -92,7 +92,7 @@ export async function loadWithSource(options: LoadOptions = {}): Promise<Loaded>
 /** As `loadWithSource`, for the text of the file, without a byte order mark. `options.file` is absolute. */
 export async function loadText(
   text: string,
-  options: LoadOptions & { readonly file: string },
+  options: LoadFileOptions & { readonly file: string },
 ): Promise<Loaded> {
   const { file } = options
   return await build(await parse(text, file), { file, text, options })
@@ -102,12 +102,18 @@ export async function loadText(
  * As `loadConfig`, for a value in the form of a file. Paths are relative to the working directory.
  * @throws GatewayError `config`
  */
-export async function configFrom(value: unknown, options: Omit<LoadOptions, 'file'> = {}): Promise<Config> {
+export async function configFrom(
+  value: unknown,
+  options: Omit<LoadFileOptions, 'file'> = {},
+): Promise<Config> {
   return (await loadValue(value, options)).config
 }
 
 /** As `configFrom`, including the value in the gateway's own form. */
-export async function loadValue(value: unknown, options: Omit<LoadOptions, 'file'> = {}): Promise<Loaded> {
+export async function loadValue(
+  value: unknown,
+  options: Omit<LoadFileOptions, 'file'> = {},
+): Promise<Loaded> {
   return await build(value, { file: undefined, text: undefined, options })
 }
 
@@ -115,7 +121,7 @@ export async function loadValue(value: unknown, options: Omit<LoadOptions, 'file
  * Absolute path of the file to load.
  * @throws GatewayError `config` when there is none, with the searched locations and an example
  */
-export async function findConfigFile(options: LoadOptions = {}): Promise<string> {
+export async function findConfigFile(options: LoadFileOptions = {}): Promise<string> {
   const { cwd = process.cwd(), env = process.env, home = homedir() } = options
   if (options.file !== undefined) return absolutePath(options.file, cwd, home)
   const candidates = candidateFiles(cwd, home, env)
@@ -164,7 +170,7 @@ async function build(written: unknown, { file, text, options }: Source): Promise
     ...included.flatMap(hintsOf),
     ...(options.looksForCommands ? commandWarnings(raw, value, commandContext, isUsed) : []),
   ]
-  if (found.some(problem => serverOf(problem) === undefined)) {
+  if (found.some(problem => serverOfProblem(problem) === undefined)) {
     const all = (await renderer(parts)).all(found)
     const warnings = [...patternWarnings(value), ...hints(() => true)]
     throw new GatewayError('config', [all, ...renderWarnings(warnings)].join('\n'))
@@ -211,7 +217,7 @@ function hintsOf({ file = '', adopted }: Part): string[] {
 }
 
 function ownersOf(problems: readonly Problem[]): Set<string> {
-  return new Set(problems.map(serverOf).filter(name => name !== undefined))
+  return new Set(problems.map(serverOfProblem).filter(name => name !== undefined))
 }
 
 /** All problems of a configuration, in all of its files. */
@@ -219,7 +225,7 @@ async function check(
   value: unknown,
   unexpanded: readonly Problem[],
   parts: Parts,
-  { isKnownValid, rememberValid }: LoadOptions,
+  { isKnownValid, rememberValid }: LoadFileOptions,
 ): Promise<Problem[]> {
   const known = new Set(serverNames(value))
   const duplicates = [parts.main, ...parts.included].flatMap(part =>
@@ -229,14 +235,14 @@ async function check(
         const path = part.adopted.owner(problem.path)
         if (!path) return []
         // Problems inside a disabled entry are ignored, except when the entry exists twice.
-        const name = serverOf({ ...problem, path })
+        const name = serverOfProblem({ ...problem, path })
         return name !== undefined && path.length > 2 && !known.has(name) ? [] : { ...problem, path }
       }),
     ),
   )
   const twiceNamed = [parts.main, ...parts.included]
     .flatMap(part => parts.own(part, part.adopted.problems))
-    .filter(problem => known.has(serverOf(problem) ?? '') || serverOf(problem) === undefined)
+    .filter(problem => known.has(serverOfProblem(problem) ?? '') || serverOfProblem(problem) === undefined)
   const written = [...twiceNamed, ...includeProblems(parts), ...duplicates]
   const hash = createHash('sha256')
     .update(`${VERSION}\n${JSON.stringify(value)}`)

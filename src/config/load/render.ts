@@ -1,5 +1,5 @@
 import { renderProblem, renderProblems, type Located, type Problem } from '../problem.ts'
-import { serverOf } from '../validate/scope.ts'
+import { serverOfProblem } from '../validate/scope.ts'
 import type { Parts } from './parts.ts'
 import type { SourceLocations } from './source-text.ts'
 
@@ -46,7 +46,7 @@ export async function renderer(parts: Parts): Promise<Renderer> {
       const texts = new Map<string, string>()
       const byName = new Map<string, Problem[]>()
       for (const problem of problems) {
-        const name = serverOf(problem)
+        const name = serverOfProblem(problem)
         if (name === undefined) continue
         const own = byName.get(name)
         if (own) own.push(problem)

@@ -14,10 +14,10 @@ import { resolveGateway } from './gateway.ts'
 import { patternWarnings } from '../validate/pattern-warnings.ts'
 import {
   isAt,
-  prefixOf,
+  toolPrefixOf,
   prefixWarnings,
   startsThisGateway,
-  type Listening,
+  type ListenAddress,
 } from '../validate/self-reference.ts'
 import type { ReplicaEntry, ServerEntry, ServersFile } from '../options/file.ts'
 import type { Environment } from './environment.ts'
@@ -64,7 +64,7 @@ function resolveServer(
   entry: ServerEntry,
   surroundings: Environment,
   /** The address on which the gateway itself listens, if any. */
-  own: Listening | undefined,
+  own: ListenAddress | undefined,
   warnings: string[],
 ): ServerConfig | undefined {
   const problem = surroundings.problems.get(name)
@@ -100,7 +100,7 @@ function resolveServer(
   return {
     ...resolveSection(SERVER, entry),
     name,
-    prefix: prefixOf(name, entry),
+    prefix: toolPrefixOf(name, entry),
     problem,
     replicas,
     roots: entry.roots && resolveRoots(entry.roots, surroundings),

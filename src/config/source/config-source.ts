@@ -4,7 +4,7 @@ import type { Config } from '../types.ts'
  * The source of a configuration: a file with its includes, or anything else that can be read and watched. The contract
  * suite is `test/contract/config-source.ts`.
  */
-export interface ConfigSource {
+export interface WatchedSource {
   /** Name in messages: `/etc/mcp/servers.json`. */
   readonly name: string
   /**

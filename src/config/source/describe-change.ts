@@ -1,6 +1,6 @@
 import { atOnce, type Steps } from '../../core/slices.ts'
 import { formatPath } from '../problem.ts'
-import { different, isSame, type Difference } from './differences.ts'
+import { different, isSame, type ValueDifference } from './differences.ts'
 import { LINK_SETTINGS } from '../link-settings.ts'
 import type { Config, ServerConfig } from '../types.ts'
 import type { ReplicaConfig } from '../replica-types.ts'
@@ -171,11 +171,11 @@ function gatewayChanges(before: Config, after: Config): EntryChange[] {
 }
 
 /** Differences as details, one for each key of the file. */
-function words(differences: readonly Difference[]): string[] {
+function words(differences: readonly ValueDifference[]): string[] {
   return [...new Set(differences.map(detailOf))]
 }
 
-function detailOf({ path, before, after }: Difference): string {
+function detailOf({ path, before, after }: ValueDifference): string {
   const last = String(path.at(-1) ?? '')
   const shown = formatPath([...path.slice(0, -1), last.replace(/(?<=[a-z])(?:Ms|Bytes)$/, '')])
   const key = KEYS[shown] ?? shown

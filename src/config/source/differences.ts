@@ -2,7 +2,7 @@ import { isJsonObject } from '../../core/json-object.ts'
 import type { Path } from '../problem.ts'
 
 /** A value that differs between two configurations; `undefined` when absent. */
-export interface Difference {
+export interface ValueDifference {
   readonly path: Path
   readonly before: unknown
   readonly after: unknown
@@ -33,8 +33,8 @@ function own(object: Readonly<Record<string, unknown>>, key: string): unknown {
  * as keys.
  * @param skip members of `before` and `after` themselves that are left out
  */
-export function different(before: unknown, after: unknown, skip?: ReadonlySet<string>): Difference[] {
-  const found: Difference[] = []
+export function different(before: unknown, after: unknown, skip?: ReadonlySet<string>): ValueDifference[] {
+  const found: ValueDifference[] = []
   const visit = (a: unknown, b: unknown, path: Path): void => {
     if (isSame(a, b)) return
     const [left, right] = [membersOf(a), membersOf(b)]

@@ -2,7 +2,7 @@ import { FileWatch } from './file-watch.ts'
 import type { Logger } from '../../core/logger.ts'
 import type { FileMark } from '../load/files-read.ts'
 import type { Overrides } from '../resolve/environment.ts'
-import type { ConfigReading, ConfigSource } from './config-source.ts'
+import type { ConfigReading, WatchedSource } from './config-source.ts'
 import type { FileReading, ReadRequest } from './reading.ts'
 import type { StartedReading } from './reading-threads.ts'
 
@@ -22,7 +22,7 @@ export interface FileSourceOptions {
  * A configuration file with the files it refers to: includes, `envFile`, `${file:…}`, certificates. All are watched,
  * including those that were not found.
  */
-export class FileSource implements ConfigSource {
+export class FileSource implements WatchedSource {
   readonly name: string
   readonly #options: FileSourceOptions
   readonly #reads = new Set<StartedReading>()

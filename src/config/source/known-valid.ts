@@ -2,7 +2,7 @@ import { readFile, rename, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { stateFolder } from '../paths.ts'
-import type { LoadOptions } from '../load/load.ts'
+import type { LoadFileOptions } from '../load/load.ts'
 import { makeFolder } from '../../make-folder.ts'
 
 /** Enough for all projects of a user; a line is 65 bytes. */
@@ -15,7 +15,7 @@ const REMEMBERED = 64
  */
 export function knownValid(
   file: string = join(stateFolder(homedir(), process.env, process.platform), 'valid-configurations'),
-): Required<Pick<LoadOptions, 'isKnownValid' | 'rememberValid'>> {
+): Required<Pick<LoadFileOptions, 'isKnownValid' | 'rememberValid'>> {
   const read = async (): Promise<string[]> => {
     try {
       return (await readFile(file, 'utf8')).split('\n').filter(line => line !== '')

@@ -1,3 +1,4 @@
+import { toldProblems } from '../problem.ts'
 import { SlicedWork } from '../../core/slices.ts'
 import { describing, type ChangeDescription } from './describe-change.ts'
 import { keepNotReloadable, type NotReloadable } from './not-reloadable.ts'
@@ -12,7 +13,10 @@ export interface ReloadPlan {
   readonly change: ChangeDescription
   /** Keys that differ and take effect at the next start. */
   readonly notReloadable: readonly NotReloadable[]
-  /** New problems of entries of servers, which cannot be used. A server that runs goes on as it was. */
+  /**
+   * New problems of entries of servers, which cannot be used: the first twenty, and the number of the others. A server
+   * that runs goes on as it was.
+   */
   readonly problems: readonly string[]
 }
 
@@ -47,5 +51,5 @@ function usable(
     problems.push(`${problem} What runs stays as it is.`)
     return known
   })
-  return { servers, problems }
+  return { servers, problems: toldProblems(problems) }
 }

@@ -5,10 +5,10 @@ import type { NotReloadable } from './not-reloadable.ts'
 import type { PlannedReload, Reloadable } from './reloadable.ts'
 import type { Logger } from '../../core/logger.ts'
 import type { Config } from '../types.ts'
-import type { ConfigSource, SoundReading } from './config-source.ts'
+import type { WatchedSource, SoundReading } from './config-source.ts'
 
 export interface ReloaderOptions {
-  readonly source: ConfigSource
+  readonly source: WatchedSource
   /** The component that runs with the configuration. */
   readonly target: Reloadable
   /** The configuration at its start. */
@@ -41,7 +41,7 @@ export interface ReloadResult {
  * reload is logged with its changes.
  */
 export class Reloader {
-  readonly #source: ConfigSource
+  readonly #source: WatchedSource
   readonly #target: Reloadable
   readonly #logger: Logger
   /** The configuration that was read last, whether or not all of it is in effect. */

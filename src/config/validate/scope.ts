@@ -2,7 +2,7 @@ import { isJsonObject } from '../../core/json-object.ts'
 import { LOCATION_KEYS } from '../options/endpoint.ts'
 import type { Prefixed } from '../../policy/pattern.ts'
 import type { Problem } from '../problem.ts'
-import { prefixOf } from './self-reference.ts'
+import { toolPrefixOf } from './self-reference.ts'
 
 /** The sections of a file that contain servers by name. */
 export const SERVER_SECTIONS = ['mcpServers', 'servers'] as const
@@ -41,7 +41,7 @@ export function prefixesOf(file: unknown): Prefixed[] {
       const prefix = isJsonObject(entry) ? entry['prefix'] : undefined
       return {
         name,
-        prefix: prefixOf(name, typeof prefix === 'string' || prefix === false ? { prefix } : {}),
+        prefix: toolPrefixOf(name, typeof prefix === 'string' || prefix === false ? { prefix } : {}),
       }
     })
   })
@@ -51,7 +51,7 @@ export function prefixesOf(file: unknown): Prefixed[] {
  * The server whose entry contains a problem, when the problem affects no other; `undefined` when it affects the whole
  * file. A name in both sections is one server, because the intended entry is unknown.
  */
-export function serverOf({ path: [section, name], ofFile }: Problem): string | undefined {
+export function serverOfProblem({ path: [section, name], ofFile }: Problem): string | undefined {
   if (ofFile || name === undefined) return undefined
   return section === 'mcpServers' || section === 'servers' ? String(name) : undefined
 }

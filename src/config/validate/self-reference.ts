@@ -6,7 +6,7 @@ import type { ServerConfig } from '../types.ts'
 /**
  * The prefix of the names of a server's tools: the configured prefix, else its name with unusual characters replaced.
  */
-export function prefixOf(name: string, server: Pick<ServerEntry, 'prefix'>): string | false {
+export function toolPrefixOf(name: string, server: Pick<ServerEntry, 'prefix'>): string | false {
   return server.prefix ?? name.replace(/[^A-Za-z0-9_-]/g, '_')
 }
 
@@ -34,7 +34,7 @@ export function startsThisGateway(entry: ReplicaEntry, file: string | undefined,
 }
 
 /** The listen address of a gateway. */
-export interface Listening {
+export interface ListenAddress {
   readonly host: string
   readonly port: number
 }
@@ -42,7 +42,7 @@ export interface Listening {
 /**
  * Whether an entry has the listen address of this gateway: its own tools would return with a further prefix each time.
  */
-export function isAt({ url }: ReplicaEntry, { host, port }: Listening): boolean {
+export function isAt({ url }: ReplicaEntry, { host, port }: ListenAddress): boolean {
   if (url === undefined || !URL.canParse(url)) return false
   const { protocol, hostname, port: asked, pathname } = new URL(url)
   const isPort = Number(asked || (protocol === 'https:' ? 443 : 80)) === port

@@ -7,7 +7,7 @@ import { checkCaches } from './cache.ts'
 import { checkClients } from './clients.ts'
 import { checkResilience } from './replicas.ts'
 import { checkNames } from './policy.ts'
-import { prefixOf } from './self-reference.ts'
+import { toolPrefixOf } from './self-reference.ts'
 import type { Path, Problem } from '../problem.ts'
 import type { RulesContext } from './scope.ts'
 import type { ReplicaEntry, ServersFile, ServerEntry } from '../options/file.ts'
@@ -146,7 +146,7 @@ function checkHeaders(headers: Readonly<Record<string, string>>, path: Path): Pr
 }
 
 function checkPrefix(name: string, server: ServerEntry, path: Path, taken: Map<string, Path>): Problem[] {
-  const prefix = prefixOf(name, server)
+  const prefix = toolPrefixOf(name, server)
   if (prefix === false) return []
   const other = taken.get(prefix)
   if (!other) {

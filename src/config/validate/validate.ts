@@ -4,7 +4,7 @@ import { valueAt } from '../problem.ts'
 import { checkRules } from './servers.ts'
 import { checkConditions } from './policy.ts'
 import { serversFile } from '../schema/file.ts'
-import { looksLikeServer, serverNames, serverOf } from './scope.ts'
+import { looksLikeServer, serverNames, serverOfProblem } from './scope.ts'
 import type { Path, Problem } from '../problem.ts'
 import type { ServersFile } from '../options/file.ts'
 
@@ -36,7 +36,7 @@ export async function validate(file: unknown): Promise<Problem[]> {
   )
   // An invalid server still exists, so that references to it can be checked.
   const unsound = new Set(
-    problems.filter(problem => serverOf(problem) === undefined).map(({ path }) => String(path[0])),
+    problems.filter(problem => serverOfProblem(problem) === undefined).map(({ path }) => String(path[0])),
   )
   const rest = soundServers(file, problems)
   return [

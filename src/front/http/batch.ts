@@ -1,7 +1,7 @@
 import { GatewayError } from '../../core/errors.ts'
 import type { JsonObject } from '../../core/exchange.ts'
 import { elements } from '../../protocol/json-text.ts'
-import { kindOf, takeApart, type Incoming } from '../../protocol/message.ts'
+import { messageKindOf, takeApart, type Incoming } from '../../protocol/message.ts'
 import type { Session } from '../session.ts'
 import { claimsModern } from '../stateless.ts'
 
@@ -9,7 +9,7 @@ const MAX_BATCH = 100
 
 /** A message of a batch. `incoming` is absent for a response. */
 interface BatchMessage {
-  readonly kind: ReturnType<typeof kindOf>
+  readonly kind: ReturnType<typeof messageKindOf>
   readonly incoming: Incoming | undefined
 }
 
@@ -28,7 +28,7 @@ export function readBatch(text: string, values: readonly unknown[], session: Ses
   const spans = elements(text)
   return values.map((value, index) => {
     const span = spans[index] as { start: number; end: number }
-    const kind = kindOf(value)
+    const kind = messageKindOf(value)
     if (claimsModern((value as JsonObject).params))
       throw new GatewayError('invalid_request', 'Revision 2026-07-28 has no batches.')
     const message = { text: text.slice(span.start, span.end), value: value as JsonObject }

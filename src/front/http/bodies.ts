@@ -6,7 +6,7 @@ import { MessageBody } from '../../core/message-body.ts'
 import { letGo } from '../../core/reclaim.ts'
 import { SharedRoom } from '../../core/shared-room.ts'
 import { countValues, MAX_CLIENT_VALUES, TooManyValues, VALUE_BYTES } from '../../protocol/values.ts'
-import { FairQueue } from './fair-queue.ts'
+import { PrincipalQueue } from './fair-queue.ts'
 import { takenBody } from './taken-body.ts'
 
 /** Bodies up to this size are read at once. Their number is bounded by that of connections. */
@@ -61,7 +61,7 @@ export class Bodies {
   /** Unfinished small bodies. Those above a client's share are read like large ones. */
   readonly #small = new SharedRoom(SMALL_ROOM_BYTES)
   readonly #reading = new Set<PendingBody>()
-  readonly #waiting = new FairQueue<PendingBody>(MAX_WAITING)
+  readonly #waiting = new PrincipalQueue<PendingBody>(MAX_WAITING)
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes

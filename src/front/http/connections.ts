@@ -65,7 +65,7 @@ interface AskingSocket extends Socket {
  * request is incomplete, the oldest first. A running call is ended only for clients with at most half as many
  * connections. When all connections are taken, a new one is closed at once.
  */
-export class Connections {
+export class ClientConnections {
   readonly #most: number
   readonly #spare: number
   readonly #logger: Logger

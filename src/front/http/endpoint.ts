@@ -10,7 +10,7 @@ import { allowOrigin, json, preflight, publicDocument } from '../responses.ts'
 import type { Authenticator, Credential } from '../authenticator.ts'
 import { Backlogs } from '../backlogs.ts'
 import { Bodies } from './bodies.ts'
-import { Connections } from './connections.ts'
+import { ClientConnections } from './connections.ts'
 import type { EndpointAccess } from './endpoint-access.ts'
 import type { Front, ServedClient } from '../fronts.ts'
 import { noLongerServed } from '../no-longer-served.ts'
@@ -22,7 +22,7 @@ import { nothing } from './no-login.ts'
 import { answerReady, type ReadinessAnswer } from './readiness.ts'
 import { Refusals } from './error-responses.ts'
 import type { Service } from '../service.ts'
-import { closeServer, untilDisconnected, openServer, type Certificates } from './listener.ts'
+import { closeServer, untilDisconnected, openServer, type TlsCredentials } from './listener.ts'
 import { refuseUnavailable } from '../shutting-down.ts'
 import { StreamableHttpFront } from './streamable-http.ts'
 import type { SseFront } from './sse.ts'
@@ -45,7 +45,7 @@ export interface HttpFrontOptions {
 export interface AccessSettings {
   readonly authenticator: Authenticator
   /** `undefined` without TLS. */
-  readonly certificates: Certificates | undefined
+  readonly certificates: TlsCredentials | undefined
   /** As `MountPlace.thisMachineOnly`. */
   readonly thisMachineOnly: boolean
 }
@@ -68,9 +68,9 @@ export class HttpFront implements Front {
   #origin: string | undefined
   readonly #refusals: Refusals
   #server: Server | undefined
-  #connections: Connections | undefined
+  #connections: ClientConnections | undefined
   /** Of the next connections. */
-  #certificates: Certificates | undefined
+  #certificates: TlsCredentials | undefined
   readonly #streamable: StreamableHttpFront
   readonly #bodies: Bodies
   readonly #backlogs: Backlogs
@@ -118,7 +118,7 @@ export class HttpFront implements Front {
     const { server, origin, port, certificates } = await openServer(this.#config, this.handle)
     this.#server = server
     this.#certificates = certificates
-    this.#connections = new Connections(server, this.#options.maxConnections, logger)
+    this.#connections = new ClientConnections(server, this.#options.maxConnections, logger)
     this.#origin = origin
     this.#authenticator.listensAt(origin)
     return { url: `${origin}/mcp`, port }

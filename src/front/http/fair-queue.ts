@@ -1,5 +1,5 @@
 /** An element of a queue. */
-export interface Waiting {
+export interface QueuedItem {
   readonly principal: string
 }
 
@@ -7,7 +7,7 @@ export interface Waiting {
  * A bounded queue with a share for each principal. When it is full, the latest element of the principal with the most
  * is removed.
  */
-export class FairQueue<T extends Waiting> {
+export class PrincipalQueue<T extends QueuedItem> {
   readonly #most: number
   readonly #byPrincipal = new Map<string, Set<T>>()
   #size = 0

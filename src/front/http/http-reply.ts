@@ -4,7 +4,7 @@ import { onOneLine } from '../../protocol/json-text.ts'
 import { MAX_STREAM_BYTES, type Backlogs } from '../backlogs.ts'
 import type { Reply } from '../call.ts'
 import { Latest } from '../latest.ts'
-import { Outlet, SMALL_BYTES } from '../outlet.ts'
+import { Outlet, UNCOUNTED_ANSWER_BYTES } from '../outlet.ts'
 
 const EVENT_STREAM_HEADERS = {
   'content-type': 'text/event-stream',
@@ -112,7 +112,7 @@ export class HttpReply implements Reply {
     const response = this.#response
     if (response && !response.headersSent) {
       // Without a socket, the response waits for the answers to earlier requests.
-      if (body.length > SMALL_BYTES || response.socket === null)
+      if (body.length > UNCOUNTED_ANSWER_BYTES || response.socket === null)
         this.#answerAsRead(response, head, body, tail)
       else if (typeof body === 'string') {
         const text = head + body + tail
@@ -158,7 +158,7 @@ export class HttpReply implements Reply {
       return
     }
     this.#heldChars += head.length + body.length + tail.length
-    if (this.#heldChars <= SMALL_BYTES) {
+    if (this.#heldChars <= UNCOUNTED_ANSWER_BYTES) {
       this.#held.push(head + body.toString() + tail)
       return
     }

@@ -19,13 +19,13 @@ const OPTIONS: ServerOptions = {
   joinDuplicateHeaders: true,
 }
 
-export interface Listening {
+export interface HttpListener {
   readonly server: Server
   /** `http://127.0.0.1:3333` */
   readonly origin: string
   readonly port: number
   /** `undefined` without TLS. */
-  readonly certificates: Certificates | undefined
+  readonly certificates: TlsCredentials | undefined
 }
 
 /** Interval for checking whether connections have ended. */
@@ -53,7 +53,7 @@ export async function closeServer(server: Server, ms: number): Promise<void> {
 }
 
 /** Listens on the configured address. @throws GatewayError `config` when that is not possible */
-export async function openServer(config: HttpFrontConfig, listener: RequestListener): Promise<Listening> {
+export async function openServer(config: HttpFrontConfig, listener: RequestListener): Promise<HttpListener> {
   const { host, port, tls } = config
   const certificates = tls && (await readCertificates(tls))
   const server: Server =
@@ -71,7 +71,7 @@ export async function openServer(config: HttpFrontConfig, listener: RequestListe
 
 async function createTlsServer(
   tls: TlsConfig,
-  certificates: Certificates,
+  certificates: TlsCredentials,
   listener: RequestListener,
 ): Promise<Server> {
   const { createServer: createHttpsServer } = await import('node:https')
@@ -89,16 +89,16 @@ async function createTlsServer(
 }
 
 /** TLS options of new connections. */
-export type Certificates = Pick<SecureContextOptions, 'cert' | 'key' | 'ca' | 'minVersion'>
+export type TlsCredentials = Pick<SecureContextOptions, 'cert' | 'key' | 'ca' | 'minVersion'>
 
 /** Reads the TLS files and checks that they are usable. @throws GatewayError `config` */
-export async function readCertificates(tls: TlsConfig): Promise<Certificates> {
+export async function readCertificates(tls: TlsConfig): Promise<TlsCredentials> {
   const [cert, key, ca] = await Promise.all([
     readPem('cert', tls.cert),
     readPem('key', tls.key),
     tls.ca === undefined ? undefined : readPem('ca', tls.ca),
   ])
-  const certificates: Certificates = { cert, key, ...(ca && { ca }), minVersion: 'TLSv1.2' }
+  const certificates: TlsCredentials = { cert, key, ...(ca && { ca }), minVersion: 'TLSv1.2' }
   const { createSecureContext } = await import('node:tls')
   try {
     createSecureContext(certificates)

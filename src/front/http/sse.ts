@@ -7,7 +7,7 @@ import { HttpError } from '../../core/http-error.ts'
 import type { Logger } from '../../core/logger.ts'
 import type { Holding } from '../../core/shares.ts'
 import { onOneLine } from '../../protocol/json-text.ts'
-import { kindOf, parseJson, takeApart } from '../../protocol/message.ts'
+import { messageKindOf, parseJson, takeApart } from '../../protocol/message.ts'
 import { isOver, type Credential } from '../authenticator.ts'
 import type { ServedClient } from '../fronts.ts'
 import { MAX_STREAM_BYTES, type Backlogs } from '../backlogs.ts'
@@ -192,7 +192,7 @@ export class SseFront {
     }
     if (letGo) response.once('close', letGo)
     const value = parseJson(text)
-    const kind = kindOf(value)
+    const kind = messageKindOf(value)
     const incoming = kind === 'response' ? undefined : takeApart({ text, value: value as JsonObject })
     if (this.#draining && kind === 'request')
       return refuseUnavailable(response, incoming?.id ?? 'null', this.#bounds.headers)

@@ -6,9 +6,9 @@ import type { JsonObject } from '../../core/exchange.ts'
 import { HttpError } from '../../core/http-error.ts'
 import { IdTable } from '../../core/id-table.ts'
 import type { Logger } from '../../core/logger.ts'
-import { kindOf, parseJson, takeApart, type Incoming } from '../../protocol/message.ts'
+import { messageKindOf, parseJson, takeApart, type Incoming } from '../../protocol/message.ts'
 import { isModernVersion } from '../../protocol/revisions.ts'
-import { admitSession, admitStream, turnDown, turnDownPost, type Unread } from '../admission.ts'
+import { admitSession, admitStream, turnDown, turnDownPost, type PartialRequest } from '../admission.ts'
 import { isOver, type Credential } from '../authenticator.ts'
 import type { Backlogs } from '../backlogs.ts'
 import { refuse } from '../call.ts'
@@ -17,7 +17,7 @@ import { accepted } from '../responses.ts'
 import type { Service } from '../service.ts'
 import { refuseBatches } from '../session.ts'
 import { goesOn, refuseUnavailable } from '../shutting-down.ts'
-import { acceptModern, claimsModern, listen, type Listening } from '../stateless.ts'
+import { acceptModern, claimsModern, listen, type HeldListenStream } from '../stateless.ts'
 import { checkBatch, readBatch } from './batch.ts'
 import type { Bodies, Body } from './bodies.ts'
 import type { EndpointAccess } from './endpoint-access.ts'
@@ -57,7 +57,7 @@ export class StreamableHttpFront {
   readonly #replies = new IdTable<number, ModernRequestInFlight>()
   #nextReply = 1
   /** Each listen stream, with the access it was opened with. */
-  readonly #streams = new Map<Listening, EndpointAccess>()
+  readonly #streams = new Map<HeldListenStream, EndpointAccess>()
   readonly #events = new EventBudget()
   #draining = false
 
@@ -168,7 +168,7 @@ export class StreamableHttpFront {
     while (access.epoch !== this.#service.epoch) access = await this.#renew(request, access.endpoint)
     const value = parseJson(text)
     if (Array.isArray(value)) return this.#batch(request, response, access, { text, letGo }, value)
-    const kind = kindOf(value)
+    const kind = messageKindOf(value)
     const message = { text, value: value as JsonObject }
     const version = request.headers['mcp-protocol-version']
     const modern = claimsModern(message.value.params)
@@ -212,7 +212,7 @@ export class StreamableHttpFront {
     response: ServerResponse,
     access: EndpointAccess,
     id: string,
-    read: Unread,
+    read: PartialRequest,
     error: GatewayError,
   ): void {
     const asked = { principal: access.credential.principal, view: access.view }

@@ -7,7 +7,7 @@ import { awaitLegacyTask } from '../../tasks/await-legacy-task.ts'
 import type { LegacyTasks } from '../../tasks/legacy-tasks.ts'
 import type { LinkCall } from '../../upstream/link/link-contract.ts'
 import type { Link } from '../../upstream/link/link.ts'
-import type { Lease } from '../../upstream/pool/lease.ts'
+import type { LinkLease } from '../../upstream/pool/lease.ts'
 import type { Pool } from '../../upstream/pool/pool.ts'
 import type { Excluded } from '../../upstream/replica/replica-set.ts'
 import { Attempt } from '../attempt.ts'
@@ -97,7 +97,7 @@ export class ServerCall implements Failover {
       : this.#send(lease, attempt)
   }
 
-  #send(lease: Lease, attempt: Attempt): Promise<Outcome> {
+  #send(lease: LinkLease, attempt: Attempt): Promise<Outcome> {
     const { events = UNHEARD, pool, legacyTasks, exchange, route } = this.#options
     const { link } = lease
     attempt.began(lease, exchange, route, events)

@@ -6,8 +6,8 @@ import {
   type Client,
   type ClientFlow,
   type PrioritySemaphoreOptions,
-  type Refusal,
-  type Waiting,
+  type QueueRefusal,
+  type WaitingCall,
 } from './flow.ts'
 import { LinkedList } from '../../core/linked-list.ts'
 
@@ -23,7 +23,7 @@ import { LinkedList } from '../../core/linked-list.ts'
  */
 export class FairQueue {
   readonly #all: PrioritySemaphore
-  #lanes: ServerQueue[] = []
+  readonly #lanes = new Map<string, ServerQueue>()
   readonly #clients = new Map<string, Client>()
   /** Over all servers. */
   #returning = 0
@@ -45,13 +45,13 @@ export class FairQueue {
 
   /** The queue of a server. An existing one gets the new size. */
   lane(name: string, options: PrioritySemaphoreOptions): ServerQueue {
-    const known = this.#lanes.find(other => other.name === name)
+    const known = this.#lanes.get(name)
     if (known) {
       known.resize(options)
       return known
     }
     const lane = new ServerQueue(name, options)
-    this.#lanes.push(lane)
+    this.#lanes.set(name, lane)
     return lane
   }
 
@@ -62,8 +62,11 @@ export class FairQueue {
    */
   resize(options: PrioritySemaphoreOptions, servers: { has(name: string): boolean }): void {
     this.#all.resize(options)
-    for (const lane of this.#lanes) if (!servers.has(lane.name)) this.#refuseAll(lane, 'removed')
-    this.#lanes = this.#lanes.filter(lane => servers.has(lane.name) || !lane.isUnused)
+    for (const [name, lane] of this.#lanes) {
+      if (servers.has(name)) continue
+      this.#refuseAll(lane, 'removed')
+      if (lane.isUnused) this.#lanes.delete(name)
+    }
     while (!this.#closed && this.#all.taken < this.#all.permits) {
       const winner = this.#nextLane()
       if (!winner) break
@@ -132,9 +135,9 @@ export class FairQueue {
     lane: ServerQueue,
     clientId: string,
     weight: number,
-    waiting: Waiting,
+    waiting: WaitingCall,
     withinMs: number,
-  ): Refusal | undefined {
+  ): QueueRefusal | undefined {
     if (this.#closed) return 'closed'
     const known = lane.flows.get(clientId)
     const client = this.#clients.get(clientId)
@@ -167,7 +170,7 @@ export class FairQueue {
    * Takes a permit again that was temporarily returned, or waits for it ahead of all calls that have not had one.
    * @returns whether it has the permit already
    */
-  enterAgain(lane: ServerQueue, waiting: Waiting): boolean {
+  enterAgain(lane: ServerQueue, waiting: WaitingCall): boolean {
     lane.away--
     if (this.#closed) {
       lane.taken++
@@ -183,7 +186,7 @@ export class FairQueue {
   }
 
   /** Removes a waiting call. Without effect if it is not queued. */
-  remove(waiting: Waiting): void {
+  remove(waiting: WaitingCall): void {
     const { lane, flow, line } = waiting
     if (!lane || !line) return
     if (!flow) {
@@ -210,13 +213,13 @@ export class FairQueue {
   /** Refuses all waiting calls, and all later ones. A call that takes its permit again gets it at once. */
   close(): void {
     this.#closed = true
-    for (const lane of this.#lanes) {
+    for (const lane of this.#lanes.values()) {
       for (let back = lane.returning.first; back; back = lane.returning.first) this.#grantBack(lane, back)
       this.#refuseAll(lane, 'closed')
     }
   }
 
-  #refuseAll(lane: ServerQueue, reason: Refusal): void {
+  #refuseAll(lane: ServerQueue, reason: QueueRefusal): void {
     for (const { line } of lane.flows.values())
       for (let first = line.first; first; first = line.first) {
         this.remove(first)
@@ -224,7 +227,7 @@ export class FairQueue {
       }
   }
 
-  #add(lane: ServerQueue, clientId: string, weight: number, waiting: Waiting): void {
+  #add(lane: ServerQueue, clientId: string, weight: number, waiting: WaitingCall): void {
     let client = this.#clients.get(clientId)
     if (!client) {
       client = { id: clientId, weight, waiting: 0, pass: this.#virtual }
@@ -252,7 +255,7 @@ export class FairQueue {
     this.#all.waiting++
   }
 
-  #unlink(lane: ServerQueue, flow: ClientFlow, waiting: Waiting): void {
+  #unlink(lane: ServerQueue, flow: ClientFlow, waiting: WaitingCall): void {
     const { client, line } = flow
     line.remove(waiting)
     waiting.lane = waiting.flow = undefined
@@ -273,7 +276,7 @@ export class FairQueue {
     }
     const flow = lane.next as ClientFlow
     const { client } = flow
-    const waiting = flow.line.first as Waiting
+    const waiting = flow.line.first as WaitingCall
     this.#virtual = Math.max(this.#virtual, client.pass)
     client.pass = this.#virtual + 1 / client.weight
     lane.turns.take()
@@ -291,7 +294,7 @@ export class FairQueue {
     waiting.granted()
   }
 
-  #grantBack(lane: ServerQueue, back: Waiting): void {
+  #grantBack(lane: ServerQueue, back: WaitingCall): void {
     this.remove(back)
     lane.taken++
     this.#all.taken++
@@ -303,7 +306,7 @@ export class FairQueue {
     let best: ServerQueue | undefined
     let bestPass = Infinity
     let bestOrder = Infinity
-    for (const lane of this.#lanes) {
+    for (const lane of this.#lanes.values()) {
       if (!hasTurn(lane)) continue
       const back = lane.returning.first
       const flow = back ? undefined : lane.next
@@ -317,7 +320,7 @@ export class FairQueue {
     return best
   }
 
-  #giveWay(longest: ClientFlow | undefined, reason: Refusal): boolean {
+  #giveWay(longest: ClientFlow | undefined, reason: QueueRefusal): boolean {
     const waiting = longest?.line.last
     if (!waiting) return false
     this.remove(waiting)
@@ -332,7 +335,7 @@ export class FairQueue {
       if (client.waiting / client.weight > (most ? most.waiting / most.weight : share)) most = client
     if (!most) return undefined
     let longest: ClientFlow | undefined
-    for (const lane of this.#lanes) {
+    for (const lane of this.#lanes.values()) {
       const flow = lane.flows.get(most.id)
       if (flow && flow.line.size > (longest?.line.size ?? 0)) longest = flow
     }

@@ -3,7 +3,7 @@ import { Heap, type Ranked } from './heap.ts'
 import { LinkedNode, LinkedList } from '../../core/linked-list.ts'
 
 /** Why a call gets no permit. */
-export type Refusal =
+export type QueueRefusal =
   /** The queue of this server is full. */
   | 'server_full'
   /** The queues of all servers together are full. */
@@ -22,7 +22,7 @@ export interface PrioritySemaphoreOptions {
 }
 
 /** A call that waits for a permit. It is granted or refused once, and never after its removal. */
-export abstract class Waiting extends LinkedNode {
+export abstract class WaitingCall extends LinkedNode {
   /** All three are used by the queue only. */
   lane: ServerQueue | undefined
   flow: ClientFlow | undefined
@@ -30,7 +30,7 @@ export abstract class Waiting extends LinkedNode {
 
   /** Called when it gets a permit. */
   abstract granted(): void
-  abstract refused(reason: Refusal): void
+  abstract refused(reason: QueueRefusal): void
 }
 
 /** Number of observed times before an estimate is used. */
@@ -95,7 +95,7 @@ export interface Client {
 /** The waiting calls of one client for one server. */
 export interface ClientFlow extends Ranked {
   client: Client
-  readonly line: LinkedList<Waiting>
+  readonly line: LinkedList<WaitingCall>
   /** Virtual time of its next turn at this server. */
   pass: number
   order: number
@@ -105,7 +105,7 @@ export interface ClientFlow extends Ranked {
 export class ServerQueue extends PrioritySemaphore {
   readonly name: string
   /** Calls that temporarily returned their permit and want it again. They go first and do not count as waiting. */
-  readonly returning = new LinkedList<Waiting>()
+  readonly returning = new LinkedList<WaitingCall>()
   /** Number of calls that temporarily returned their permit and do not want it again yet. */
   away = 0
   readonly flows = new Map<string, ClientFlow>()

@@ -4,7 +4,7 @@ import type { Deadline, Deadlines } from '../../core/deadlines.ts'
 import { GatewayError, unfinishedOf } from '../../core/errors.ts'
 import type { Exchange, InputRequest } from '../../core/exchange.ts'
 import { FairQueue } from './fair-queue.ts'
-import { type ServerQueue, type Refusal, Waiting } from './flow.ts'
+import { type ServerQueue, type QueueRefusal, WaitingCall } from './flow.ts'
 import type { Unfinished } from '../../core/unfinished.ts'
 import { Delegate } from '../../core/derived-exchange.ts'
 import { removedServer } from '../../core/removed-server.ts'
@@ -174,7 +174,7 @@ export class ConcurrencyLimiter {
     this.#queue.close()
   }
 
-  #refused(lane: ServerQueue, refusal: Refusal | 'timeout'): GatewayError {
+  #refused(lane: ServerQueue, refusal: QueueRefusal | 'timeout'): GatewayError {
     const server = lane.name
     if (refusal === 'closed') return shuttingDown(server)
     if (refusal === 'removed') return removedServer(server)
@@ -187,7 +187,7 @@ export class ConcurrencyLimiter {
     })
   }
 
-  #reason(lane: ServerQueue, refusal: Exclude<Refusal, 'closed' | 'removed'> | 'timeout'): string {
+  #reason(lane: ServerQueue, refusal: Exclude<QueueRefusal, 'closed' | 'removed'> | 'timeout'): string {
     const { name, permits, bound } = lane
     const { maxConcurrentCalls, queue } = this.#options.gateway
     const seconds = (this.#timeouts.get(lane) ?? 0) / 1000
@@ -206,18 +206,18 @@ export class ConcurrencyLimiter {
 }
 
 /** A call that waits for its turn. */
-class Turn extends Waiting implements Deadline {
+class Turn extends WaitingCall implements Deadline {
   heapIndex: number | undefined
   due: number | undefined
   /** Resolves when it has a permit. */
   readonly came: Promise<void>
   readonly #queue: FairQueue
-  readonly #toError: (refusal: Refusal | 'timeout') => GatewayError
+  readonly #toError: (refusal: QueueRefusal | 'timeout') => GatewayError
   #resolve!: () => void
   #reject!: (error: GatewayError) => void
   #granted = false
 
-  constructor(queue: FairQueue, toError: (refusal: Refusal | 'timeout') => GatewayError) {
+  constructor(queue: FairQueue, toError: (refusal: QueueRefusal | 'timeout') => GatewayError) {
     super()
     this.#queue = queue
     this.#toError = toError
@@ -237,7 +237,7 @@ class Turn extends Waiting implements Deadline {
     this.#resolve()
   }
 
-  refused(reason: Refusal): void {
+  refused(reason: QueueRefusal): void {
     this.#reject(this.#toError(reason))
   }
 

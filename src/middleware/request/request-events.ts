@@ -14,7 +14,7 @@ import {
   clientName,
   type CallRequest,
   type Conversation,
-  type Front,
+  type ClientTransport,
   type JsonObject,
   type Outcome,
 } from '../../core/exchange.ts'
@@ -85,7 +85,7 @@ class Facts implements RequestFacts {
     return clientName(isJsonObject(meta) ? meta[META.clientInfo] : undefined)
   }
 
-  get front(): Front | undefined {
+  get front(): ClientTransport | undefined {
     return this.#conversation?.front
   }
 

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import type { Endpoint, ReplicaConfig, UrlEndpoint } from '../../config/replica-types.ts'
-import type { Service } from './dns-resolver.ts'
+import type { SrvRecord } from './dns-resolver.ts'
 
 /** An endpoint of any kind with a URL. */
 type NamedEndpoint = Extract<Endpoint, UrlEndpoint>
@@ -22,7 +22,7 @@ export type Location =
   | { readonly kind: 'services'; readonly targets: readonly Target[] }
 
 /** Target of a service. */
-export interface Target extends Service {
+export interface Target extends SrvRecord {
   /** Addresses of its host. Empty: the system resolves it. */
   readonly addresses: readonly string[]
 }

@@ -4,7 +4,7 @@ import { isIP } from 'node:net'
 import type { DnsConfig } from '../../config/replica-types.ts'
 
 /** One answer of `SRV` (RFC 2782). */
-export interface Service {
+export interface SrvRecord {
   readonly host: string
   readonly port: number
   /** Targets with the lowest priority are used first. */
@@ -41,7 +41,7 @@ export class NameResolver {
   }
 
   /** At least one service, in no order. @throws Error when there is none, or the look-up fails */
-  async services(name: string): Promise<readonly Service[]> {
+  async services(name: string): Promise<readonly SrvRecord[]> {
     const found = await this.#resolver.resolveSrv(name)
     const services = found.map(({ name: host, port, priority, weight }) => ({ host, port, priority, weight }))
     // A single "." means that the service is not available there.

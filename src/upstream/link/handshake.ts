@@ -7,7 +7,7 @@ import { rawAt } from '../../protocol/json-text.ts'
 import { LATEST_LEGACY, LEGACY_VERSIONS, META, MODERN, type Era } from '../../protocol/revisions.ts'
 import type { Spoken } from '../../protocol/spoken.ts'
 import { refusalRaisesDoubt } from './session-probe.ts'
-import { introduced } from './introduction.ts'
+import { introductionOf } from './introduction.ts'
 import type { Link } from './link.ts'
 import { UpstreamRpcError } from './rpc-error.ts'
 import { HttpStatusError } from '../transport/http/http-error.ts'
@@ -251,7 +251,7 @@ function establishLegacy(link: Link, result: Json<JsonObject>): void {
   link.establish({
     era: 'legacy',
     protocolVersion: version,
-    ...introduced(link.server.name, result),
+    ...introductionOf(link.server.name, result),
   })
   link.notify('notifications/initialized', undefined)
   link.transport.listen()
@@ -266,7 +266,7 @@ function establishModern(link: Link, result: Json<JsonObject>): void {
   link.establish({
     era: 'modern',
     protocolVersion: MODERN,
-    ...introduced(link.server.name, result, rawAt(result.text, '_meta', META.serverInfo)),
+    ...introductionOf(link.server.name, result, rawAt(result.text, '_meta', META.serverInfo)),
     caching: cachingOf(result.value),
   })
 }

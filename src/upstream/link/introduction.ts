@@ -17,7 +17,7 @@ const MAX_DEPTH = 32
  * The result of a greeting, bounded in size and depth. Instructions that are too long are cut.
  * @throws GatewayError `upstream_protocol` that names the bound
  */
-export function introduced(
+export function introductionOf(
   server: string,
   { text, value }: Json<JsonObject>,
   serverInfo = rawAt(text, 'serverInfo') ?? '{}',

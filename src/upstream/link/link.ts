@@ -35,7 +35,7 @@ import { HangCheck, hung } from './hang.ts'
 import { Junk, tooMuchJunk } from '../transport/shared/junk.ts'
 import type { LinkCall, Peer, StandListener } from './link-contract.ts'
 import { cancelled, closed, MAX_BATCH, protocolError, timedOut, vastBatch } from './link-errors.ts'
-import { LogLevel } from './log-level.ts'
+import { LinkLogLevel } from './log-level.ts'
 import { LinkTasks } from './link-tasks.ts'
 import { Pending } from './pending.ts'
 import { ServerRequest, ServerRequests } from './server-requests.ts'
@@ -117,7 +117,7 @@ export class Link implements Receiver {
   #state: 'new' | 'open' | 'lost' | 'closed' = 'new'
   #lastUsed = monotonicNow()
   #answered = 0
-  readonly #logLevel = new LogLevel(this)
+  readonly #logLevel = new LinkLogLevel(this)
   #peer: Peer | undefined
   #envelope: Readonly<Record<string, string>> | undefined
   #checkId: number | undefined

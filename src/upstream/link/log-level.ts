@@ -1,5 +1,5 @@
 import { describeError } from '../../core/errors.ts'
-import { LOG_LEVELS, type McpLogLevel } from '../../core/exchange.ts'
+import { MCP_LOG_LEVELS, type McpLogLevel } from '../../core/exchange.ts'
 import type { Logger } from '../../core/logger.ts'
 
 /** The link. */
@@ -11,7 +11,7 @@ interface Asks {
 }
 
 /** Log level of a legacy server on one link: the most verbose level that any receiver wants. */
-export class LogLevel {
+export class LinkLogLevel {
   readonly #link: Asks
   #level: McpLogLevel | undefined
 
@@ -21,7 +21,8 @@ export class LogLevel {
 
   /** Makes the server log at least as verbosely as `level`. */
   want(level: McpLogLevel): void {
-    if (this.#level !== undefined && LOG_LEVELS.indexOf(this.#level) <= LOG_LEVELS.indexOf(level)) return
+    if (this.#level !== undefined && MCP_LOG_LEVELS.indexOf(this.#level) <= MCP_LOG_LEVELS.indexOf(level))
+      return
     this.#level = level
     const { server, logger } = this.#link
     this.#link

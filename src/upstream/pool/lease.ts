@@ -2,7 +2,7 @@ import type { Link } from '../link/link.ts'
 import type { LinkSlot } from './link-slot.ts'
 
 /** A link lent to a call. Until it is returned, its slot is not closed to make room. */
-export class Lease {
+export class LinkLease {
   readonly link: Link
   readonly #slot: LinkSlot
   readonly #onReleased: ((slot: LinkSlot) => void) | undefined

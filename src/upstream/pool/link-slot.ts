@@ -13,7 +13,7 @@ import type { Link, LinkListener } from '../link/link.ts'
 import { closed } from '../link/link-errors.ts'
 import type { Replica } from '../replica/replica.ts'
 import type { SlotKey } from '../replica/slot-key.ts'
-import { failureOf, type SlotState } from './slot-state.ts'
+import { startErrorOf, type SlotState } from './slot-state.ts'
 import type { WarmPool } from './warm-pool.ts'
 import { ProcessReplacement } from './replacement.ts'
 
@@ -311,7 +311,7 @@ export class LinkSlot implements Deadline {
   #start(purpose: 'use' | 'list' = 'use'): Promise<Link> {
     this.#onlyToList = purpose === 'list'
     const opening = this.#connect()
-    this.#set({ kind: 'starting', opening, failed: failureOf(this.#state) })
+    this.#set({ kind: 'starting', opening, failed: startErrorOf(this.#state) })
     // Callers get the failure through `opening`. A start without callers must not end the process.
     opening.catch(() => undefined)
     return opening

@@ -22,7 +22,7 @@ import type { PoolGatewaySettings, PoolOptions } from './pool-options.ts'
 import { PoolEvents } from './pool-events.ts'
 import { ReplicaMembership } from './membership.ts'
 import type { SlotKey } from '../replica/slot-key.ts'
-import { Lease } from './lease.ts'
+import { LinkLease } from './lease.ts'
 import { LiveSettings } from './live-settings.ts'
 import { LinkSlot } from './link-slot.ts'
 import type { SlotState } from './slot-state.ts'
@@ -168,7 +168,7 @@ export class Pool {
    * A link for the call, at once if one is open. An isolated call holds it exclusively until it returns it.
    * @throws GatewayError `upstream_*`, `overloaded`, at once or as a rejection
    */
-  acquire(exchange: Exchange, choice?: ReplicaChoice): Lease | Promise<Lease> {
+  acquire(exchange: Exchange, choice?: ReplicaChoice): LinkLease | Promise<LinkLease> {
     return this.#acquire(exchange, choice, 0)
   }
 
@@ -177,7 +177,7 @@ export class Pool {
     choice: ReplicaChoice | undefined,
     misfits: number,
     force = false,
-  ): Lease | Promise<Lease> {
+  ): LinkLease | Promise<LinkLease> {
     const { pending, retired } = this.membership
     if (retired) throw removedServer(this.server.name)
     if (pending) return pending.then(() => this.#acquire(exchange, choice, misfits, force))
@@ -204,7 +204,7 @@ export class Pool {
     misfits: number,
     slot: LinkSlot,
     link: Link,
-  ): Lease | Promise<Lease> {
+  ): LinkLease | Promise<LinkLease> {
     if (!slot.holds(link) || slot.key.id === this.#keyFor(exchange, slot.replica).id)
       return this.#lease(link, slot)
     return this.#acquireAfter(exchange, choice, misfits, slot)
@@ -220,7 +220,7 @@ export class Pool {
     choice: ReplicaChoice | undefined,
     misfits: number,
     slot: LinkSlot,
-  ): Lease | Promise<Lease> {
+  ): LinkLease | Promise<LinkLease> {
     this.#dismiss(slot)
     if (misfits === MAX_MISFITS) throw unsteadyEra(this.server.name)
     this.replicas.remember(exchange, slot.replica)
@@ -387,7 +387,7 @@ export class Pool {
     misfits: number,
     group: SlotKey,
     replica: Replica,
-  ): Promise<Lease> {
+  ): Promise<LinkLease> {
     const checkOut = (force: boolean): Promise<LinkSlot> =>
       this.#exclusive.checkOut(exchange, number =>
         this.#at({ ...group, id: `${group.id} ${number}` }, replica, exchange.principal, force),
@@ -400,7 +400,7 @@ export class Pool {
     try {
       const link = await slot.pick()
       if (!slot.holds(link) || this.#keyFor(exchange, replica).exclusive)
-        return new Lease(link, slot, this.#returned)
+        return new LinkLease(link, slot, this.#returned)
     } catch (error) {
       slot.giveBack()
       this.#returned(slot)
@@ -412,9 +412,9 @@ export class Pool {
     return await this.#acquireAfter(exchange, choice, misfits, slot)
   }
 
-  #lease(link: Link, slot: LinkSlot): Lease {
+  #lease(link: Link, slot: LinkSlot): LinkLease {
     slot.lease()
-    return new Lease(link, slot)
+    return new LinkLease(link, slot)
   }
 
   /** Late messages of the server about a cancelled call must not reach the next call. */

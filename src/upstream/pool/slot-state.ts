@@ -21,7 +21,7 @@ export type SlotState =
   | { readonly kind: 'closed' }
 
 /** Why the last start failed, even while the next one is running. */
-export function failureOf(state: SlotState): GatewayError | undefined {
+export function startErrorOf(state: SlotState): GatewayError | undefined {
   if (state.kind === 'failed' || state.kind === 'stopped') return state.error
   return state.kind === 'starting' ? state.failed : undefined
 }

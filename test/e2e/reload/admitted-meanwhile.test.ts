@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream'
 import { expect, test } from 'vitest'
-import type { Gateway } from '../../../src/gateway/gateway.ts'
+import type { RunningGateway } from '../../../src/gateway/gateway.ts'
 import { bearer, keyOf, withKeys } from '../../helpers/callers.ts'
 import { deferred } from '../../helpers/deferred.ts'
 import { startGateway } from '../../helpers/gateway.ts'
@@ -14,7 +14,7 @@ const AS_CI = { headers: bearer(keyOf('ci')) }
 const CALL = '{"name":"a__t","arguments":{}}'
 
 /** Holds the next admission of a session or a stream. */
-function held(gateway: Gateway): { readonly reached: Promise<void>; open(): void } {
+function held(gateway: RunningGateway): { readonly reached: Promise<void>; open(): void } {
   const admit = gateway.admit.bind(gateway)
   const reached = deferred<void>()
   const gate = deferred<void>()

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { startGateway } from '../../helpers/gateway.ts'
 import { startIssuer } from '../../helpers/issuer.ts'
 import { reload } from '../../helpers/reload.ts'
-import { digestOf, removeKey, storeKey } from '../../../src/auth/key-records.ts'
+import { keyDigestOf, removeKey, storeKey } from '../../../src/auth/key-records.ts'
 import { createMemoryStore } from '../../../src/state/memory.ts'
 import { scriptedHttp } from '../../helpers/scripted-servers.ts'
 import { LegacySession, ModernHttp, withEnvelope } from '../../helpers/wire-clients.ts'
@@ -10,7 +10,10 @@ import { LegacySession, ModernHttp, withEnvelope } from '../../helpers/wire-clie
 const KEY = 'mfd_' + 'a'.repeat(43)
 const OTHER = 'mfd_' + 'b'.repeat(43)
 const headers = { authorization: `Bearer ${KEY}` }
-const clients = { ci: { keys: [`sha256:${digestOf(KEY)}`] }, other: { keys: [`sha256:${digestOf(OTHER)}`] } }
+const clients = {
+  ci: { keys: [`sha256:${keyDigestOf(KEY)}`] },
+  other: { keys: [`sha256:${keyDigestOf(OTHER)}`] },
+}
 const RESULT = '"result":{"content":[{"type":"text","text":"done"}]}'
 
 test('a client that is removed is told so in its session and on its stream, and is not let in any more', async () => {
@@ -113,7 +116,7 @@ test('a key from the store is accepted after a reload while the store is away, a
   const store = createMemoryStore()
   const [getMany, keys] = [store.getMany.bind(store), store.keys.bind(store)]
   const record = {
-    digest: digestOf(KEY),
+    digest: keyDigestOf(KEY),
     client: 'ci',
     created: Date.now(),
     expires: undefined,
@@ -138,7 +141,7 @@ test('a key from the store is accepted after a reload while the store is away, a
   await reload(gateway, file({ other: {} }))
   expect(await list()).toContain('a__t')
   Object.assign(store, { getMany, keys })
-  await removeKey(store, digestOf(KEY))
+  await removeKey(store, keyDigestOf(KEY))
   await reload(gateway, file({ third: {} }))
   await expect.poll(list, { timeout: 10_000 }).toContain('not known here')
 })

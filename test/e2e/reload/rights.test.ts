@@ -1,6 +1,6 @@
 import { request as httpsRequest } from 'node:https'
 import { afterAll, describe, expect, test } from 'vitest'
-import { digestOf } from '../../../src/auth/key-records.ts'
+import { keyDigestOf } from '../../../src/auth/key-records.ts'
 import { rawAt } from '../../../src/protocol/json-text.ts'
 import { bearer, keyOf, withKeys } from '../../helpers/callers.ts'
 import { makeAuthority } from '../../helpers/certificates.ts'
@@ -318,7 +318,7 @@ describe('a client that is removed', () => {
     const session = await LegacySession.open(origin, as('ci'))
     expect(await session.request('1', 'tools/call', CALL)).toContain('done')
     await reload(gateway, { mcpServers, clients: withKeys({ other: {} }) })
-    const keys = [`sha256:${digestOf(keyOf('new'))}`]
+    const keys = [`sha256:${keyDigestOf(keyOf('new'))}`]
     await reload(gateway, { mcpServers, clients: { ci: { keys, ...quota }, ...withKeys({ other: {} }) } })
     expect((await session.post(requestText('2', 'ping', undefined))).status).toBe(401)
     await using again = await LegacySession.open(origin, as('new'))

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { ApiKeys } from '../../../src/auth/api-keys.ts'
-import { createKey, digestOf, idOf, readAllKeys, storeKey } from '../../../src/auth/key-records.ts'
+import { createKey, keyDigestOf, idOf, readAllKeys, storeKey } from '../../../src/auth/key-records.ts'
 import { Principals } from '../../../src/auth/principals.ts'
 import { configFrom } from '../../../src/config/load/load.ts'
 import { SILENT } from '../../../src/core/logger.ts'
@@ -34,7 +34,7 @@ afterEach(() => {
 })
 
 async function make(client = 'ci', expires?: number): Promise<string> {
-  const digest = digestOf(createKey())
+  const digest = keyDigestOf(createKey())
   await storeKey(store, { digest, client, created: Date.now(), expires, note: undefined })
   return digest
 }
@@ -43,7 +43,7 @@ test('a key is 32 random bytes, of which the store has only the digest', async (
   const key = createKey()
   expect(key).toMatch(/^mfd_[\w-]{43}$/)
   expect(createKey()).not.toBe(key)
-  const digest = digestOf(key)
+  const digest = keyDigestOf(key)
   await storeKey(store, { digest, client: 'ci', created: 1, expires: undefined, note: 'n' })
   expect(await readAllKeys(store)).toEqual([
     { digest, client: 'ci', created: 1, expires: undefined, note: 'n' },
@@ -62,7 +62,7 @@ test('what stands in the store and is no key identifies nobody', async () => {
     '{"client":1,"created":1}',
     '{"client":"ci","created":1,"expires":"x"}',
   ]) {
-    const digest = digestOf(createKey())
+    const digest = keyDigestOf(createKey())
     await store.set(`keys/${digest}`, text)
     expect(await keys.lookUp(digest)).toBeUndefined()
   }
@@ -80,7 +80,7 @@ describe('looking for a key that nobody has seen', () => {
   })
 
   test('in vain is not repeated at once, but soon', async () => {
-    const digest = digestOf(createKey())
+    const digest = keyDigestOf(createKey())
     for (let at = 0; at < 5; at++) expect(await keys.lookUp(digest)).toBeUndefined()
     expect(lookUps).toHaveLength(1)
     await storeKey(store, { digest, client: 'ci', created: 1, expires: undefined, note: undefined })
@@ -92,18 +92,18 @@ describe('looking for a key that nobody has seen', () => {
     const digest = await make()
     const credential = await keys.lookUp(digest)
     const outcomes = await Promise.allSettled(
-      Array.from({ length: 1000 }, () => keys.lookUp(digestOf(createKey()))),
+      Array.from({ length: 1000 }, () => keys.lookUp(keyDigestOf(createKey()))),
     )
     expect(outcomes.filter(({ status }) => status === 'rejected').length).toBe(1000 - 49)
     expect(lookUps).toHaveLength(50)
     expect(keys.known(digest)).toBe(credential)
     vi.advanceTimersByTime(1000)
-    expect(await keys.lookUp(digestOf(createKey()))).toBeUndefined()
+    expect(await keys.lookUp(keyDigestOf(createKey()))).toBeUndefined()
   })
 
   test('says so when the store is away', async () => {
     away = true
-    await expect(keys.lookUp(digestOf(createKey()))).rejects.toMatchObject({ status: 503 })
+    await expect(keys.lookUp(keyDigestOf(createKey()))).rejects.toMatchObject({ status: 503 })
   })
 })
 

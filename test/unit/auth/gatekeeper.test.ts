@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { afterEach, describe, expect, test } from 'vitest'
 import { Gatekeeper } from '../../../src/auth/gatekeeper.ts'
-import { digestOf } from '../../../src/auth/key-records.ts'
+import { keyDigestOf } from '../../../src/auth/key-records.ts'
 import { configFrom } from '../../../src/config/load/load.ts'
 import { SILENT } from '../../../src/core/logger.ts'
 import type { Credential } from '../../../src/front/authenticator.ts'
@@ -37,7 +37,7 @@ const withKey = (name: string): IncomingMessage => request({ authorization: `Bea
 const shown = async (file: object, by: IncomingMessage): Promise<Credential> =>
   await (await gatekeeper(file)).authenticate(by, '')
 
-const digest = (name: string): string => `sha256:${digestOf(keyOf(name))}`
+const digest = (name: string): string => `sha256:${keyDigestOf(keyOf(name))}`
 const PROXY = { auth: { proxy: { header: 'x-user', from: ['127.0.0.1'] } } }
 
 describe('a credential by key', () => {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import type { Member } from '../../../src/catalog/endpoint-catalog.ts'
+import type { EndpointMember } from '../../../src/catalog/endpoint-catalog.ts'
 import { merging } from '../../../src/catalog/merging.ts'
 import {
   MAX_MATCH_STEPS,
@@ -34,7 +34,7 @@ const serversOf = ({ claims }: TemplateClaims): string[] => claims.map(({ route 
 const merged = (servers: Readonly<Record<string, readonly string[]>>, logger: Logger = SILENT) =>
   atOnce(
     merging({
-      members: Object.entries(servers).map(([name, texts]): Member => {
+      members: Object.entries(servers).map(([name, texts]): EndpointMember => {
         const server = serverConfig({ name, prefix: name })
         const resourceTemplates = texts.map(key => ({
           key,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { MAX_INSTRUCTIONS_CHARS } from '../../../src/catalog/instructions.ts'
 import { fromStored, storing, type Entry, type ServerSnapshot } from '../../../src/catalog/snapshot.ts'
-import type { Member } from '../../../src/catalog/endpoint-catalog.ts'
+import type { EndpointMember } from '../../../src/catalog/endpoint-catalog.ts'
 import { merging } from '../../../src/catalog/merging.ts'
 import { changedKinds, View, type ViewOptions } from '../../../src/catalog/view.ts'
 import { SILENT } from '../../../src/core/logger.ts'
@@ -20,13 +20,20 @@ const template = (uriTemplate: string): Entry => ({
   text: `{"uriTemplate":"${uriTemplate}","name":"t"}`,
 })
 
-const member = (shown: ServerSnapshot | string, changes: Parameters<typeof serverConfig>[0] = {}): Member => {
+const member = (
+  shown: ServerSnapshot | string,
+  changes: Parameters<typeof serverConfig>[0] = {},
+): EndpointMember => {
   const name = typeof shown === 'string' ? shown : shown.server
   const server = serverConfig({ name, prefix: name, ...changes })
   return { server, prefix: server.prefix, snapshot: typeof shown === 'string' ? undefined : shown }
 }
 
-const viewOf = (members: readonly Member[], pageSize = 1000, changes: Partial<ViewOptions> = {}): View =>
+const viewOf = (
+  members: readonly EndpointMember[],
+  pageSize = 1000,
+  changes: Partial<ViewOptions> = {},
+): View =>
   atOnce(
     View.making({
       name: '',
@@ -236,9 +243,9 @@ describe('stored snapshots', () => {
 describe('how long a list may be kept, and for whom', () => {
   const minute = { ttlMs: 60_000, scope: 'public' } as const
   const second = { ttlMs: 1000, scope: 'public' } as const
-  const of = (name: string, caching: ServerSnapshot['caching']): Member =>
+  const of = (name: string, caching: ServerSnapshot['caching']): EndpointMember =>
     member(snapshotOf(name, { era: 'modern', caching }))
-  const tools = (members: readonly Member[], changes: Partial<ViewOptions> = {}): unknown =>
+  const tools = (members: readonly EndpointMember[], changes: Partial<ViewOptions> = {}): unknown =>
     viewOf(members, 1000, changes).caching('tools')
 
   it('is what all of its servers agree to', () => {

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { configFrom } from '../../../src/config/load/load.ts'
 import { SILENT } from '../../../src/core/logger.ts'
-import { createGateway } from '../../../src/gateway/gateway.ts'
+import { buildGateway } from '../../../src/gateway/gateway.ts'
 import { openStore } from '../../../src/state/open.ts'
 import { makeScratch, type Scratch } from '../../helpers/scratch.ts'
 import { scriptedHttp, toolText } from '../../helpers/scripted-servers.ts'
@@ -42,7 +42,7 @@ beforeAll(async () => {
   }
   // What an earlier run has left.
   const config = await configFrom(file, { env: {} })
-  const gateway = await createGateway(config, {
+  const gateway = await buildGateway(config, {
     logger: SILENT,
     store: await openStore(config.gateway.state, SILENT),
   })

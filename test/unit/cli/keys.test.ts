@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { createKey, digestOf, idOf } from '../../../src/auth/key-records.ts'
+import { createKey, keyDigestOf, idOf } from '../../../src/auth/key-records.ts'
 import { makeScratch } from '../../helpers/scratch.ts'
 import type { Scratch } from '../../helpers/scratch.ts'
 import { serve, BIN } from '../../helpers/served.ts'
@@ -52,7 +52,7 @@ test('a key is made, shown once, used at a running gateway, listed and revoked',
   expect(created.code).toBe(0)
   expect(created.stdout).toMatch(/^mfd_[\w-]{43}\n$/)
   const key = created.stdout.trim()
-  const id = idOf(digestOf(key))
+  const id = idOf(keyDigestOf(key))
   expect(created.stderr).toContain(id)
   expect(created.stderr).not.toContain(key)
   expect(await open(key)).toBe(200)
@@ -169,7 +169,7 @@ test('with state in memory the digest is printed for the file', async () => {
   const config = scratch.write('memory.json', { clients: { ci: {} }, gateway: { state: 'memory' } })
   const { code, stdout, stderr } = await runProgram(['keys', 'create', 'ci', '--config', config], { cwd })
   expect(code).toBe(0)
-  expect(stderr).toContain(`"sha256:${digestOf(stdout.trim())}"`)
+  expect(stderr).toContain(`"sha256:${keyDigestOf(stdout.trim())}"`)
 })
 
 describe('on stdio', () => {

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { describe, expect, test } from 'vitest'
-import { loadConfig, loadWithSource } from '../../../src/config/load/load.ts'
+import { loadConfigFile, loadWithSource } from '../../../src/config/load/load.ts'
 import { GatewayError } from '../../../src/core/errors.ts'
 import type { Config } from '../../../src/config/types.ts'
 
@@ -11,7 +11,7 @@ const VALID = join(FIXTURES, 'valid')
 const INVALID = join(FIXTURES, 'invalid')
 
 function load(name: string, env: Record<string, string> = {}): Promise<Config> {
-  return loadConfig({ file: join(VALID, name), env, home: '/home/ada', cwd: '/somewhere' })
+  return loadConfigFile({ file: join(VALID, name), env, home: '/home/ada', cwd: '/somewhere' })
 }
 
 const server = (config: Config, name: string): Config['servers'][number] | undefined =>

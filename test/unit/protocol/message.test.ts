@@ -4,7 +4,7 @@ import type { JsonObject } from '../../../src/core/exchange.ts'
 import {
   errorText,
   isId,
-  kindOf,
+  messageKindOf,
   notificationText,
   parseJson,
   requestText,
@@ -40,7 +40,7 @@ describe('kindOf', () => {
     ['{"jsonrpc":"2.0","id":1,"result":null}', 'response'],
     ['{"jsonrpc":"2.0","id":null,"error":{}}', 'response'],
   ])('%s is a %s', (text, kind) => {
-    expect(kindOf(JSON.parse(text))).toBe(kind)
+    expect(messageKindOf(JSON.parse(text))).toBe(kind)
   })
 
   test.each([
@@ -62,7 +62,7 @@ describe('kindOf', () => {
     '{"jsonrpc":"2.0","id":{},"method":"m"}',
     '{"jsonrpc":"2.0","id":true,"method":"m"}',
   ])('%s is no message', text => {
-    expect(codeOf(() => kindOf(JSON.parse(text)))).toBe('invalid_request')
+    expect(codeOf(() => messageKindOf(JSON.parse(text)))).toBe('invalid_request')
   })
 })
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { SILENT } from '../../../src/core/logger.ts'
 import { ConcurrencyLeases } from '../../../src/quota/concurrency-leases.ts'
 import type { Window } from '../../../src/quota/lease-options.ts'
-import { Lease } from '../../../src/quota/lease.ts'
+import { AmountLease } from '../../../src/quota/lease.ts'
 import { StoreAvailability } from '../../../src/quota/store-availability.ts'
 import { createMemoryStore } from '../../../src/state/memory.ts'
 import { minutes, TestClock } from './clocks.ts'
@@ -23,14 +23,14 @@ function setUp() {
     clock,
     wake: () => undefined,
   })
-  const lease = (limit: number, window: Window): Lease => new Lease({ ...common(limit), window })
+  const lease = (limit: number, window: Window): AmountLease => new AmountLease({ ...common(limit), window })
   const places = (holder: string, limit: number): ConcurrencyLeases =>
     new ConcurrencyLeases({ ...common(limit), holder })
   return { clock, lease, places }
 }
 
 /** How many of `count` are granted, one after the other. */
-async function use(lease: Lease, count: number): Promise<number> {
+async function use(lease: AmountLease, count: number): Promise<number> {
   let granted = 0
   for (let at = 0; at < count; at++) if (lease.tryTake(1) || !(await lease.take(1))) granted++
   return granted

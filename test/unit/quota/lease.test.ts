@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { SILENT } from '../../../src/core/logger.ts'
-import { Lease } from '../../../src/quota/lease.ts'
+import { AmountLease } from '../../../src/quota/lease.ts'
 import type { Window } from '../../../src/quota/lease-options.ts'
 import { StoreAvailability, Uncounted, StoreUnavailableError } from '../../../src/quota/store-availability.ts'
 import { createMemoryStore } from '../../../src/state/memory.ts'
@@ -15,7 +15,7 @@ interface Setup {
   fails: boolean
   /** Its content is gone. */
   lose(): void
-  lease(limit: number, window?: Window, fail?: 'open' | 'closed'): Lease
+  lease(limit: number, window?: Window, fail?: 'open' | 'closed'): AmountLease
   /** The store's answers arrive. */
   settle(): Promise<void>
   /** Housekeeping of all leases, as if time went by. */
@@ -25,7 +25,7 @@ interface Setup {
 function setUp(): Setup {
   const clock = new TestClock()
   let memory = createMemoryStore({ now: () => clock.wall() })
-  const leases: Lease[] = []
+  const leases: AmountLease[] = []
   const setup: Setup = {
     clock,
     asked: [],
@@ -43,7 +43,7 @@ function setUp(): Setup {
     }),
     lease(limit, window = { kind: 'calendar', endOf: minutes }, fail = 'closed') {
       const reach = new StoreAvailability(fail, SILENT, clock, setup.store)
-      const lease = new Lease({
+      const lease = new AmountLease({
         key: 'k',
         limit,
         window,
@@ -70,7 +70,7 @@ function setUp(): Setup {
 }
 
 /** How many of `count` are granted, one after the other. */
-async function use(lease: Lease, count: number): Promise<number> {
+async function use(lease: AmountLease, count: number): Promise<number> {
   let granted = 0
   for (let i = 0; i < count; i++) if (lease.tryTake(1) || !(await lease.take(1))) granted++
   return granted
@@ -283,7 +283,7 @@ it('never admits more than a rate in any span of its period, whoever asks and ho
     const leases = [lease(limit, window), lease(limit, window), lease(limit, window)]
     const used: number[] = []
     for (let step = 0; step < 1500; step++) {
-      const one = leases[Math.floor(random() * leases.length)] as Lease
+      const one = leases[Math.floor(random() * leases.length)] as AmountLease
       if (random() < 0.05) await pass(Math.floor(random() * 15_000))
       else clock.at += Math.floor(random() ** 4 * 2000)
       if (random() < 0.3) await settle()

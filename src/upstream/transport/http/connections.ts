@@ -30,7 +30,7 @@ interface DispatcherOptions {
  * The connections of one link: one for each running call, and a few for messages, so that the answer to a question
  * never waits for the call it belongs to.
  */
-export class Connections<D extends Dispatcher> {
+export class LinkConnections<D extends Dispatcher> {
   readonly calls: D
   readonly messages: D
   readonly congestion = new Congestion()

@@ -10,7 +10,7 @@ import { UNCOUNTED_BYTES, type Flow, type Reception } from '../../../core/recept
 import { isModernVersion } from '../../../protocol/revisions.ts'
 import { EventParser, MAX_ID_CHARS, type ServerSentEvent } from '../../../protocol/sse.ts'
 import { configuredHeaders } from './configured-headers.ts'
-import { Connections } from './connections.ts'
+import { LinkConnections } from './connections.ts'
 import { endSession } from './end-session.ts'
 import { flowOf } from './flow-control.ts'
 import { httpRefusal, HttpStatusError } from './http-error.ts'
@@ -57,7 +57,7 @@ export class StreamableHttpTransport implements Transport {
   readonly #open = new IdTable<number, OpenRequest>()
   readonly #timers = new Set<NodeJS.Timeout>()
   #receiver!: Receiver
-  #connections!: Connections<Pool>
+  #connections!: LinkConnections<Pool>
   #version: string | undefined
   #session: string | undefined
   #headers: readonly string[]
@@ -85,7 +85,7 @@ export class StreamableHttpTransport implements Transport {
   async open(receiver: Receiver): Promise<void> {
     this.#receiver = receiver
     const { buildConnector, Pool } = await import('undici')
-    this.#connections = new Connections(
+    this.#connections = new LinkConnections(
       buildConnector,
       options => new Pool(this.#origin, options),
       this.#options,

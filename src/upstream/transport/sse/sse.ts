@@ -4,7 +4,7 @@ import { describeError, GatewayError } from '../../../core/errors.ts'
 import type { Reception } from '../../../core/reception.ts'
 import { EventParser, type ServerSentEvent } from '../../../protocol/sse.ts'
 import { configuredHeaders } from '../http/configured-headers.ts'
-import { Connections } from '../http/connections.ts'
+import { LinkConnections } from '../http/connections.ts'
 import { flowOf } from '../http/flow-control.ts'
 import { httpRefusal, HttpStatusError } from '../http/http-error.ts'
 import { NotTaken } from '../shared/not-taken.ts'
@@ -28,7 +28,7 @@ export class SseTransport implements Transport {
   readonly #options: UrlTransportOptions
   readonly #url: URL
   readonly #configured: readonly string[]
-  #connections: Connections<Agent> | undefined
+  #connections: LinkConnections<Agent> | undefined
   #receiver!: Receiver
   #reception: Reception | undefined
   #version: string | undefined
@@ -49,7 +49,7 @@ export class SseTransport implements Transport {
     this.#receiver = receiver
     const { Agent, buildConnector } = await import('undici')
     if (this.#closed) throw this.#closedError()
-    const connections = new Connections(buildConnector, options => new Agent(options), this.#options)
+    const connections = new LinkConnections(buildConnector, options => new Agent(options), this.#options)
     this.#connections = connections
     try {
       await new Promise<void>((resolve, reject) => {
@@ -132,7 +132,7 @@ export class SseTransport implements Transport {
     return [...version, ...this.#configured]
   }
 
-  #listen({ calls, congestion }: Connections<Agent>): void {
+  #listen({ calls, congestion }: LinkConnections<Agent>): void {
     const notTaken = new NotTaken(this.#options, (id, error) => {
       if (!this.#closed) this.#receiver.onFailure(id, error)
     })

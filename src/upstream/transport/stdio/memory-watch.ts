@@ -11,7 +11,7 @@ const FILES_AT_ONCE = 32
  * Memory use of each process group, in bytes. Groups that have ended are left out. Shared memory counts for each
  * process, unless `exactly` is set, which costs a walk through the memory maps.
  */
-export type Measure = (groups: ReadonlySet<number>, exactly: boolean) => Promise<Map<number, number>>
+export type MemoryReader = (groups: ReadonlySet<number>, exactly: boolean) => Promise<Map<number, number>>
 
 interface Watched {
   readonly ceilingBytes: () => number
@@ -20,14 +20,14 @@ interface Watched {
 
 /** Watches the memory use of processes. All share one timer, which runs only while a process is watched. */
 export class MemoryWatch {
-  readonly #measure: Measure | undefined
+  readonly #measure: MemoryReader | undefined
   readonly #watched = new Map<number, Watched>()
   #timer: NodeJS.Timeout | undefined
   #looking = false
   #said = false
 
   /** Without `measure` this system supports no measurement. */
-  constructor(measure: Measure | undefined) {
+  constructor(measure: MemoryReader | undefined) {
     this.#measure = measure
   }
 
@@ -40,7 +40,7 @@ export class MemoryWatch {
     }
     this.#watched.set(group, { ceilingBytes, onAbove })
     if (this.#timer) return
-    this.#timer = setInterval(() => void this.#look(this.#measure as Measure, logger), LOOK_EVERY_MS)
+    this.#timer = setInterval(() => void this.#look(this.#measure as MemoryReader, logger), LOOK_EVERY_MS)
     this.#timer.unref()
   }
 
@@ -51,7 +51,7 @@ export class MemoryWatch {
     this.#timer = undefined
   }
 
-  async #look(measure: Measure, logger: Logger): Promise<void> {
+  async #look(measure: MemoryReader, logger: Logger): Promise<void> {
     // If a measurement takes longer than the interval, a second one must not run beside it.
     if (this.#looking) return
     this.#looking = true
@@ -83,7 +83,7 @@ export function processMemory(): MemoryWatch {
 }
 
 /** The measurement of this system. `undefined`: not supported. */
-export function measureHere(): Measure | undefined {
+export function measureHere(): MemoryReader | undefined {
   if (process.platform === 'linux') return measureByProc
   return process.platform === 'win32' ? undefined : measureByPs
 }
@@ -96,7 +96,7 @@ function pageSize(): number {
   return kib === undefined ? 4096 : Number(kib) * 1024
 }
 
-const measureByProc: Measure = async (groups, exactly) => {
+const measureByProc: MemoryReader = async (groups, exactly) => {
   pageBytes ??= pageSize()
   const used = new Map<number, number>()
   let files = 0
@@ -129,7 +129,7 @@ function proportional(pid: string): number | undefined {
   }
 }
 
-const measureByPs: Measure = async groups => {
+const measureByPs: MemoryReader = async groups => {
   const listed = await new Promise<string>((resolve, reject) => {
     execFile('ps', ['-A', '-o', 'pgid=,rss='], { maxBuffer: 16 * 1024 * 1024 }, (error, stdout) =>
       error ? reject(error) : resolve(stdout),

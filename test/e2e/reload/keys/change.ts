@@ -1,5 +1,5 @@
 import { expect } from 'vitest'
-import type { Gateway } from '../../../../src/gateway/gateway.ts'
+import type { RunningGateway } from '../../../../src/gateway/gateway.ts'
 import type { ReloadReport } from '../../../../src/gateway/reload-report.ts'
 import { configFrom } from '../../../../src/config/load/load.ts'
 import { startGateway, type GatewayOptions } from '../../../helpers/gateway.ts'
@@ -12,7 +12,7 @@ export type KeyTests = Readonly<Record<string, KeyTest>>
 
 export interface Scene<S = ScriptedServer> {
   readonly server: S
-  readonly gateway: Gateway
+  readonly gateway: RunningGateway
   readonly origin: string
 }
 
@@ -56,7 +56,7 @@ const POLL = { interval: 100 }
 export const WELL = '{"content":[{"type":"text","text":"well"}]}'
 
 /** Has the gateway take over a file; its port and its state stay what they are. */
-export async function reload(gateway: Gateway, file: File): Promise<ReloadReport> {
+export async function reload(gateway: RunningGateway, file: File): Promise<ReloadReport> {
   const own = { http: { port: 0 }, state: 'memory', ...(file['gateway'] as object | undefined) }
   return await gateway.reload(await configFrom({ ...file, gateway: own }, { env: {} }))
 }

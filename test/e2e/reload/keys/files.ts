@@ -1,12 +1,12 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
-import { loadConfig } from '../../../../src/config/load/load.ts'
+import { loadConfigFile } from '../../../../src/config/load/load.ts'
 import { FileSource } from '../../../../src/config/source/file-source.ts'
 import { readConfig } from '../../../../src/config/source/reading.ts'
 import { Reloader } from '../../../../src/config/source/reloader.ts'
 import { SILENT } from '../../../../src/core/logger.ts'
-import { createGateway } from '../../../../src/gateway/gateway.ts'
+import { buildGateway } from '../../../../src/gateway/gateway.ts'
 import { createMemoryStore } from '../../../../src/state/memory.ts'
 import { openSession } from '../../../helpers/http-client.ts'
 import { makeScratch } from '../../../helpers/scratch.ts'
@@ -36,9 +36,9 @@ function withFile(first: (entry: object) => File, run: (scene: Rewriting) => Pro
     }
     const complete = (file: File): File => ({ ...file, gateway: { http: { port: 0 }, state: 'memory' } })
     const path = scratch.write('servers.json', complete(first(server.entry)))
-    const config = await loadConfig({ file: path })
+    const config = await loadConfigFile({ file: path })
     const store = createMemoryStore()
-    const gateway = await createGateway(config, { logger: SILENT, store })
+    const gateway = await buildGateway(config, { logger: SILENT, store })
     const load = (request: Parameters<typeof readConfig>[0]) => ({
       reading: readConfig(request),
       stop: () => {},

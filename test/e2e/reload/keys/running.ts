@@ -1,11 +1,11 @@
 import { PassThrough } from 'node:stream'
 import { expect } from 'vitest'
-import type { ConfigSource } from '../../../../src/config/source/config-source.ts'
+import type { WatchedSource } from '../../../../src/config/source/config-source.ts'
 import { FileSource } from '../../../../src/config/source/file-source.ts'
 import { readConfig, type ReadRequest } from '../../../../src/config/source/reading.ts'
 import { Reloader } from '../../../../src/config/source/reloader.ts'
 import { SILENT } from '../../../../src/core/logger.ts'
-import { createGateway } from '../../../../src/gateway/gateway.ts'
+import { buildGateway } from '../../../../src/gateway/gateway.ts'
 import { createLogger } from '../../../../src/observe/logger.ts'
 import { rawAt } from '../../../../src/protocol/json-text.ts'
 import { createMemoryStore } from '../../../../src/state/memory.ts'
@@ -108,13 +108,13 @@ const watch: KeyTest = async () => {
   const { config } = reading
   if (!config) throw new Error(reading.problem)
   const store = createMemoryStore()
-  const gateway = await createGateway(config, { logger: SILENT, store })
+  const gateway = await buildGateway(config, { logger: SILENT, store })
   const names = (): string[] => gateway.status().map(({ name }) => name)
   const load = (request: ReadRequest) => ({ reading: readConfig(request), stop: () => {} })
   const files = new FileSource({ file, logger: SILENT, marks, load })
   /** Changes that the files have told of. */
   let noticed = 0
-  const source: ConfigSource = {
+  const source: WatchedSource = {
     name: files.name,
     read: () => files.read(),
     peek: () => files.peek(),

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { configFrom, loadConfig, loadWithSource } from '../../../../src/config/load/load.ts'
+import { configFrom, loadConfigFile, loadWithSource } from '../../../../src/config/load/load.ts'
 import { makeScratch } from '../../../helpers/scratch.ts'
 
 /** Files that belong to a client and hold more than servers. */
@@ -165,5 +165,5 @@ describe("a mistake of the gateway's own format is no key of another program", (
 test('TOML is told from JSON that is broken', async () => {
   await using scratch = makeScratch()
   const file = scratch.write('config.toml', '[mcp_servers.a]\ncommand = "x"\n')
-  await expect(loadConfig({ ...OPTIONS, file })).rejects.toThrow(/is TOML/)
+  await expect(loadConfigFile({ ...OPTIONS, file })).rejects.toThrow(/is TOML/)
 })

@@ -1,7 +1,12 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { configFrom, findConfigFile, loadConfig, loadWithSource } from '../../../../src/config/load/load.ts'
+import {
+  configFrom,
+  findConfigFile,
+  loadConfigFile,
+  loadWithSource,
+} from '../../../../src/config/load/load.ts'
 import { makeScratch } from '../../../helpers/scratch.ts'
 
 const SERVER = { mcpServers: { a: { command: 'x' } } }
@@ -45,7 +50,7 @@ describe('finding the file', () => {
   })
 
   test('none: says where it looked and what to write', async () => {
-    const message = await messageOf(loadConfig({ cwd: '/nowhere', home: '/home/nobody', env: {} }))
+    const message = await messageOf(loadConfigFile({ cwd: '/nowhere', home: '/home/nobody', env: {} }))
     expect(message).toContain('/nowhere/servers.json')
     expect(message).toContain('/nowhere/.mcp.json')
     expect(message).toContain('/home/nobody/.config/mcp-manifold/servers.json')
@@ -54,10 +59,10 @@ describe('finding the file', () => {
 
   test('a path that leads nowhere', async () => {
     await using scratch = makeScratch()
-    expect(await messageOf(loadConfig({ file: join(scratch.path, 'x.json') }))).toContain(
+    expect(await messageOf(loadConfigFile({ file: join(scratch.path, 'x.json') }))).toContain(
       'there is no such file',
     )
-    expect(await messageOf(loadConfig({ file: scratch.path }))).toContain('it is a directory')
+    expect(await messageOf(loadConfigFile({ file: scratch.path }))).toContain('it is a directory')
   })
 })
 
@@ -69,19 +74,21 @@ describe('reading the text', () => {
   ])('%s nested without end are refused with the limit', async (_, text) => {
     await using scratch = makeScratch()
     const file = scratch.write('a.json', text)
-    expect(await messageOf(loadConfig({ file }))).toContain('nested more than 64 deep')
+    expect(await messageOf(loadConfigFile({ file }))).toContain('nested more than 64 deep')
   })
 
   test('a file that is far too large is refused with the limit', async () => {
     await using scratch = makeScratch()
     const file = scratch.write('a.json', `{}${' '.repeat(17 * 1024 * 1024)}`)
-    expect(await messageOf(loadConfig({ file }))).toContain('larger than 16777216 bytes, which is the most')
+    expect(await messageOf(loadConfigFile({ file }))).toContain(
+      'larger than 16777216 bytes, which is the most',
+    )
   })
 
   test('a byte order mark does not matter', async () => {
     await using scratch = makeScratch()
     const file = scratch.write('a.json', `\uFEFF${JSON.stringify(SERVER)}`)
-    expect((await loadConfig({ file })).servers).toHaveLength(1)
+    expect((await loadConfigFile({ file })).servers).toHaveLength(1)
   })
 
   test.each([
@@ -121,7 +128,7 @@ describe('reading the text', () => {
   ])('the first mistake is said alone, with its fix: %s', async (text, column, cause, fix) => {
     await using scratch = makeScratch()
     const file = scratch.write('a.json', text)
-    expect(await messageOf(loadConfig({ file }))).toBe(
+    expect(await messageOf(loadConfigFile({ file }))).toBe(
       `The configuration ${file} has a problem:\n- the file is not JSON at line 1, column ${column}: ${cause}. ${fix}`,
     )
   })
@@ -133,7 +140,7 @@ describe('reading the text', () => {
   ])('YAML is recognised, and the JSON to write is shown: %j', async (text, name) => {
     await using scratch = makeScratch()
     const file = scratch.write('a.json', text)
-    expect(await messageOf(loadConfig({ file }))).toBe(
+    expect(await messageOf(loadConfigFile({ file }))).toBe(
       `The configuration ${file} is YAML and must be JSON. Write its servers in this form:
   { "mcpServers": {
       "${name}": { "command": "npx", "args": ["-y", "server"] } } }`,
@@ -145,7 +152,7 @@ describe('reading the text', () => {
     ['a.json', '# mine\n[mcp_servers.files]\ncommand = "npx"\n'],
   ])('so is TOML: %s', async (name, text) => {
     await using scratch = makeScratch()
-    const said = await messageOf(loadConfig({ file: scratch.write(name, text) }))
+    const said = await messageOf(loadConfigFile({ file: scratch.write(name, text) }))
     expect(said).toContain('is TOML, as Codex has it, and must be JSON.')
     expect(said).toContain('{ "mcpServers": {')
   })
@@ -153,7 +160,7 @@ describe('reading the text', () => {
   test.each(['', ' \n', '// to do\n'])('an empty file shows what to write: %j', async text => {
     await using scratch = makeScratch()
     const file = scratch.write('a.json', text)
-    expect(await messageOf(loadConfig({ file }))).toBe(
+    expect(await messageOf(loadConfigFile({ file }))).toBe(
       `The configuration ${file} is empty. Write into it, for example:
   {
     "mcpServers": {
@@ -180,7 +187,9 @@ describe('reading the text', () => {
   ])('a bracket without a counterpart is one problem: %j', async (text, said) => {
     await using scratch = makeScratch()
     const file = scratch.write('a.json', text)
-    expect(await messageOf(loadConfig({ file }))).toBe(`The configuration ${file} has a problem:\n- ${said}`)
+    expect(await messageOf(loadConfigFile({ file }))).toBe(
+      `The configuration ${file} has a problem:\n- ${said}`,
+    )
   })
 
   test('the source comes along as it was written', async () => {
@@ -198,7 +207,7 @@ test('the folder of the project is found through the folders that clients use', 
   const file = scratch.write('.vscode/mcp.json', {
     servers: { a: { command: '${workspaceFolder}/x', cwd: 'sub' } },
   })
-  const config = await loadConfig({ file })
+  const config = await loadConfigFile({ file })
   expect(config.servers[0]?.replicas[0]?.endpoint).toMatchObject({
     command: join(scratch.path, 'x'),
     cwd: join(scratch.path, '.vscode', 'sub'),

@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
   configFrom,
-  loadConfig,
+  loadConfigFile,
   loadText,
   loadWithSource,
-  type LoadOptions,
+  type LoadFileOptions,
 } from '../../../../src/config/load/load.ts'
 import { everyKey } from '../../../../src/config/options/keys.ts'
 import type { Config } from '../../../../src/config/types.ts'
@@ -24,7 +24,7 @@ afterAll(() => rmSync(folder, { recursive: true }))
 
 function load(value: unknown): Promise<Config> {
   writeFileSync(file, JSON.stringify(value, null, 2))
-  return loadConfig({ file, env: {}, home: folder })
+  return loadConfigFile({ file, env: {}, home: folder })
 }
 
 const withoutWarnings = (config: Config): unknown => ({ ...config, warnings: [] })
@@ -130,7 +130,7 @@ describe('a file with an old name', () => {
 
   async function loadProblems(
     value: unknown,
-    options: LoadOptions = {},
+    options: LoadFileOptions = {},
   ): Promise<{ problems: string | undefined }> {
     writeFileSync(file, JSON.stringify(value, null, 2))
     return await loadWithSource({ file, env: {}, home: folder, ...options })

@@ -2,14 +2,17 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { configFrom } from '../../../../src/config/load/load.ts'
 import { stateFolder } from '../../../../src/config/paths.ts'
-import type { LoadOptions } from '../../../../src/config/load/load.ts'
+import type { LoadFileOptions } from '../../../../src/config/load/load.ts'
 import type { ServerConfig } from '../../../../src/config/types.ts'
 
-const OPTIONS = { env: {}, home: '/home/ada', cwd: '/somewhere' } satisfies LoadOptions
+const OPTIONS = { env: {}, home: '/home/ada', cwd: '/somewhere' } satisfies LoadFileOptions
 
 const NO_QUOTA = { rate: undefined, concurrency: undefined, budgets: [] }
 
-async function resolveServer(entry: object, options: Omit<LoadOptions, 'file'> = {}): Promise<ServerConfig> {
+async function resolveServer(
+  entry: object,
+  options: Omit<LoadFileOptions, 'file'> = {},
+): Promise<ServerConfig> {
   const { servers } = await configFrom({ mcpServers: { a: entry } }, { ...OPTIONS, ...options })
   const [server] = servers
   if (!server) throw new Error('the server was left out')

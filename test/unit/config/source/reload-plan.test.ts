@@ -38,6 +38,14 @@ test('a server whose new entry has a problem is no change, and its problem is na
   expect((await planReload(config, next)).problems).toHaveLength(1)
 })
 
+test('of a thousand servers with a problem twenty are told, and the number of the others', async () => {
+  const many = Object.fromEntries(Array.from({ length: 1000 }, (_, at) => [`s${at}`, {}]))
+  const { problems } = await planReload(await configOf({}), await configOf({ mcpServers: many }))
+  expect(problems).toHaveLength(21)
+  expect(problems[19]).toContain('"s19"')
+  expect(problems[20]).toBe('980 more servers have a problem in their entries.')
+})
+
 test.each<[object, readonly string[]]>([
   [{ roots: ['/two'] }, ['roots']],
   [{ maxMessage: '1MiB' }, ['maxMessage: 32MiB → 1MiB']],

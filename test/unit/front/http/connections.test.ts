@@ -6,7 +6,7 @@ import { connect as connectTls, type TLSSocket } from 'node:tls'
 import { expect, onTestFinished, test } from 'vitest'
 import { SILENT } from '../../../../src/core/logger.ts'
 import type { HttpError } from '../../../../src/core/http-error.ts'
-import { Connections } from '../../../../src/front/http/connections.ts'
+import { ClientConnections } from '../../../../src/front/http/connections.ts'
 import { ANONYMOUS, clientPrincipal, type Principal } from '../../../../src/core/principal.ts'
 import { openServer } from '../../../../src/front/http/listener.ts'
 import { makeAuthority } from '../../../helpers/certificates.ts'
@@ -28,7 +28,7 @@ async function front(most = MOST): Promise<number> {
     }
     if (asked.url === '/') response.end('answer')
   })
-  const connections = new Connections(server, most, SILENT)
+  const connections = new ClientConnections(server, most, SILENT)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   onTestFinished(() => void server.close().closeAllConnections())
@@ -155,7 +155,7 @@ test('the same over TLS: unfinished requests of one client give way to calls of 
     connections.admit(asked, principalOf(asked.headers['user-agent']))
     if (asked.url === '/') response.end('answer')
   })
-  const connections = new Connections(server, 16, SILENT)
+  const connections = new ClientConnections(server, 16, SILENT)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   onTestFinished(() => void server.close().closeAllConnections())

@@ -1,11 +1,11 @@
 import { describe, expect, it, test } from 'vitest'
 import { FairQueue } from '../../../../src/middleware/queue/fair-queue.ts'
-import { type ServerQueue, type Refusal, Waiting } from '../../../../src/middleware/queue/flow.ts'
+import { type ServerQueue, type QueueRefusal, WaitingCall } from '../../../../src/middleware/queue/flow.ts'
 
-class Entry extends Waiting {
+class Entry extends WaitingCall {
   readonly client: string
   readonly at: ServerQueue
-  outcome: 'granted' | Refusal | undefined
+  outcome: 'granted' | QueueRefusal | undefined
   onGranted: () => void = () => undefined
 
   constructor(client: string, at: ServerQueue) {
@@ -20,7 +20,7 @@ class Entry extends Waiting {
     this.onGranted()
   }
 
-  refused(reason: Refusal): void {
+  refused(reason: QueueRefusal): void {
     if (this.outcome !== undefined) throw new Error(`refused after ${this.outcome}`)
     this.outcome = reason
   }

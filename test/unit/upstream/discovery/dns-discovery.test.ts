@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import type { HttpEndpoint, ReplicaConfig } from '../../../../src/config/replica-types.ts'
 import { DnsDiscovery, type DnsDiscoveryOptions } from '../../../../src/upstream/discovery/dns-discovery.ts'
-import type { Service } from '../../../../src/upstream/discovery/dns-resolver.ts'
+import type { SrvRecord } from '../../../../src/upstream/discovery/dns-resolver.ts'
 
 function entry(changes: Partial<ReplicaConfig> & { url?: string } = {}): ReplicaConfig {
   const { url = 'https://up.example/mcp', ...rest } = changes
@@ -19,7 +19,7 @@ function entry(changes: Partial<ReplicaConfig> & { url?: string } = {}): Replica
 interface World {
   readonly addresses: DnsDiscovery
   readonly known: Map<string, readonly string[]>
-  readonly services: Map<string, readonly Service[]>
+  readonly services: Map<string, readonly SrvRecord[]>
   readonly asked: string[]
   readonly warnings: unknown[]
   inUse: boolean
@@ -31,7 +31,7 @@ let open: DnsDiscovery[] = []
 
 function world(entries: readonly ReplicaConfig[], { own = false, refreshMs = 30_000 } = {}): World {
   const known = new Map<string, readonly string[]>()
-  const services = new Map<string, readonly Service[]>()
+  const services = new Map<string, readonly SrvRecord[]>()
   const asked: string[] = []
   const warnings: unknown[] = []
   const told: (readonly ReplicaConfig[])[] = []

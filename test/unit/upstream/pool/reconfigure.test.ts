@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { ServerConfig } from '../../../../src/config/types.ts'
 import { Deadlines } from '../../../../src/core/deadlines.ts'
 import { SILENT } from '../../../../src/core/logger.ts'
-import type { Lease } from '../../../../src/upstream/pool/lease.ts'
+import type { LinkLease } from '../../../../src/upstream/pool/lease.ts'
 import { LinksPerClient } from '../../../../src/upstream/pool/links-per-client.ts'
 import { Pool } from '../../../../src/upstream/pool/pool.ts'
 import {
@@ -58,10 +58,10 @@ const command = (name: string): Pick<ServerConfig, 'replicas' | 'fingerprint'> =
   fingerprint: name,
 })
 
-const acquire = async (): Promise<Lease> => await pool.acquire(exchangeOf('tools/call', { name: 'x' }))
+const acquire = async (): Promise<LinkLease> => await pool.acquire(exchangeOf('tools/call', { name: 'x' }))
 
 /** A call on a link, which the server answers when the test lets it. */
-function callOn({ link }: Lease): Promise<unknown> {
+function callOn({ link }: LinkLease): Promise<unknown> {
   return link.call(exchangeOf('tools/call', { name: 'x' }), {
     method: 'tools/call',
     change: { target: { key: 'name', value: 'x' } },

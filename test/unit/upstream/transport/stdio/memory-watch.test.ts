@@ -8,7 +8,7 @@ import {
   MemoryWatch,
   readableBytes,
   sumOfPs,
-  type Measure,
+  type MemoryReader,
 } from '../../../../../src/upstream/transport/stdio/memory-watch.ts'
 
 const hundred = (): number => 100
@@ -21,9 +21,12 @@ describe('the watch', () => {
   })
 
   /** Measures what it is told: roughly and exactly, by group. */
-  function measuring(rough: Record<number, number>, exact = rough): { measure: Measure; asked: string[] } {
+  function measuring(
+    rough: Record<number, number>,
+    exact = rough,
+  ): { measure: MemoryReader; asked: string[] } {
     const asked: string[] = []
-    const measure: Measure = (groups, exactly) => {
+    const measure: MemoryReader = (groups, exactly) => {
       asked.push(`${exactly ? 'exactly' : 'roughly'} ${[...groups].join(' ')}`)
       const all = Object.entries(exactly ? exact : rough).map(
         ([group, bytes]) => [Number(group), bytes] as const,
@@ -90,7 +93,7 @@ describe('the watch', () => {
 
 describe.runIf(process.platform !== 'win32')('a measurement', () => {
   it.each([false, true])('is that of a whole process group (exactly: %s)', async exactly => {
-    const measure = measureHere() as Measure
+    const measure = measureHere() as MemoryReader
     // A shell that leads a group and holds next to nothing, with a child that holds 64 MiB.
     const hold =
       'const held = Buffer.alloc(64 * 2 ** 20, 1); console.log(held.length); setInterval(() => held, 1000)'
