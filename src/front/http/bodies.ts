@@ -6,7 +6,7 @@ import { MessageBody } from '../../core/message-body.ts'
 import { letGo } from '../../core/reclaim.ts'
 import { SharedRoom } from '../../core/shared-room.ts'
 import { countValues, MAX_CLIENT_VALUES, TooManyValues, VALUE_BYTES } from '../../protocol/values.ts'
-import { PrincipalQueue } from './fair-queue.ts'
+import { PrincipalQueue } from './principal-queue.ts'
 import { takenBody } from './taken-body.ts'
 
 /** Bodies up to this size are read at once. Their number is bounded by that of connections. */
