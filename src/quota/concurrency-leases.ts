@@ -38,7 +38,7 @@ export interface ConcurrencyLeasesOptions {
  * memory. One timer renews all claims. A call that finds no permit waits a moment for one.
  */
 export class ConcurrencyLeases {
-  // The members that every call reads and writes come first and together, as in `Lease`.
+  // The members that every call reads and writes come first and together, as in `AmountLease`.
   #inUse = 0
   #held = 0
   /** Steady clock: the claim may have expired by then. */

@@ -14,7 +14,7 @@ const TINY_BYTES = 4 * 1024
 /** Bodies up to this size are read at once, too, while the unfinished ones take at most `SMALL_ROOM_BYTES` together. */
 const SMALL_BYTES = 64 * 1024
 const SMALL_ROOM_BYTES = 16 * 1024 * 1024
-/** A text of this length takes at most `SMALL_BYTES`, even if every second character is a value. */
+/** A text of this length takes at most `SMALL_MESSAGE_BYTES`, even if every second character is a value. */
 const LIGHT_CHARS = Math.floor(SMALL_BYTES / (1 + VALUE_BYTES / 2))
 /** Room for all larger bodies together. At least twice the largest allowed body. */
 const ROOM_BYTES = 128 * 1024 * 1024
