@@ -93,7 +93,7 @@ export class CachePolicies {
     if (!plans || plans.idle) return undefined
     let plan = plans.tools.get(own)
     if (!plan) {
-      plan = this.#toolPlan(plans, own)
+      plan = this.#toolPolicy(plans, own)
       plans.tools.set(own, plan)
     }
     return plan
@@ -128,12 +128,12 @@ export class CachePolicies {
       plans.tools = new Map()
       // Only results of the modern era have a time to live.
       const reads = snapshot?.era === 'modern' && 'resources' in snapshot.capabilities
-      plans.reads = reads ? this.#readsPlan(plans) : undefined
+      plans.reads = reads ? this.#readsPolicy(plans) : undefined
     }
     return plans
   }
 
-  #toolPlan({ config, changes, matchers, snapshot }: ServerCachePolicies, own: string): CachePolicy {
+  #toolPolicy({ config, changes, matchers, snapshot }: ServerCachePolicies, own: string): CachePolicy {
     const tool = matchers.find(({ matches }) => matches(own))?.tool
     const text = snapshot?.lists.tools.find(({ key }) => key === own)?.text
     const { rule, writes } = decided(config, tool, () => hintsOf(text))
@@ -156,7 +156,7 @@ export class CachePolicies {
     }
   }
 
-  #readsPlan({ config, changes }: ServerCachePolicies): CachePolicy {
+  #readsPolicy({ config, changes }: ServerCachePolicies): CachePolicy {
     const given = config.cache === 'hints' ? config.hintsRule : config.cache
     const tags = given?.tags ?? []
     return {
