@@ -188,7 +188,7 @@ class RedisStore implements Store {
 
   async hold({ key, holder, want, limit, ttlMs }: HoldRequest): Promise<Held> {
     const [places, left] = await this.#count(SCRIPTS.hold, key, [holder, want, limit, ttlMs])
-    return { places: Number(places), left: Number(left) }
+    return { permits: Number(places), left: Number(left) }
   }
 
   close(): Promise<void> {

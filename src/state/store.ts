@@ -115,7 +115,7 @@ export interface HoldRequest {
 
 export interface Held {
   /** The places of the holder: at most `want`, and never so many that all live claims exceed the limit. */
-  readonly places: number
+  readonly permits: number
   /** The places that are still free. */
   readonly left: number
 }

@@ -230,7 +230,7 @@ export function describeAmounts(name: string, open: (now: () => number) => Promi
           (at % 2 ? a : b).hold(claim({ holder: `h${at} "quoted"`, limit: 25 })),
         ),
       )
-      expect(answers.reduce((sum, { places }) => sum + places, 0)).toBe(25)
+      expect(answers.reduce((sum, { permits }) => sum + permits, 0)).toBe(25)
     })
 
     it('rejects after it was closed', async () => {
