@@ -23,7 +23,7 @@ import { LinkedList } from '../../core/linked-list.ts'
  */
 export class FairQueue {
   readonly #all: PrioritySemaphore
-  #lanes: ServerQueue[] = []
+  #servers: ServerQueue[] = []
   readonly #clients = new Map<string, Client>()
   /** Over all servers. */
   #returning = 0
@@ -44,14 +44,14 @@ export class FairQueue {
   }
 
   /** The queue of a server. An existing one gets the new size. */
-  lane(name: string, options: PrioritySemaphoreOptions): ServerQueue {
-    const known = this.#lanes.find(other => other.name === name)
+  server(name: string, options: PrioritySemaphoreOptions): ServerQueue {
+    const known = this.#servers.find(other => other.name === name)
     if (known) {
       known.resize(options)
       return known
     }
     const lane = new ServerQueue(name, options)
-    this.#lanes.push(lane)
+    this.#servers.push(lane)
     return lane
   }
 
@@ -62,10 +62,10 @@ export class FairQueue {
    */
   resize(options: PrioritySemaphoreOptions, servers: { has(name: string): boolean }): void {
     this.#all.resize(options)
-    for (const lane of this.#lanes) if (!servers.has(lane.name)) this.#refuseAll(lane, 'removed')
-    this.#lanes = this.#lanes.filter(lane => servers.has(lane.name) || !lane.isUnused)
+    for (const lane of this.#servers) if (!servers.has(lane.name)) this.#refuseAll(lane, 'removed')
+    this.#servers = this.#servers.filter(lane => servers.has(lane.name) || !lane.isUnused)
     while (!this.#closed && this.#all.taken < this.#all.permits) {
-      const winner = this.#nextLane()
+      const winner = this.#nextServer()
       if (!winner) break
       this.#grant(winner)
     }
@@ -119,7 +119,7 @@ export class FairQueue {
   /** `full`: whether the gateway was full, so that a call of another server may get the permit. */
   #freed(lane: ServerQueue, full: boolean): void {
     if (this.#all.waiting === 0 && this.#returning === 0) return
-    const winner = full ? this.#nextLane() : hasTurn(lane) ? lane : undefined
+    const winner = full ? this.#nextServer() : hasTurn(lane) ? lane : undefined
     if (winner) this.#grant(winner)
   }
 
@@ -210,7 +210,7 @@ export class FairQueue {
   /** Refuses all waiting calls, and all later ones. A call that takes its permit again gets it at once. */
   close(): void {
     this.#closed = true
-    for (const lane of this.#lanes) {
+    for (const lane of this.#servers) {
       for (let back = lane.returning.first; back; back = lane.returning.first) this.#grantBack(lane, back)
       this.#refuseAll(lane, 'closed')
     }
@@ -299,11 +299,11 @@ export class FairQueue {
   }
 
   /** The server that gets the next permit of the gateway. Waiting for a server without a free permit earns no turns. */
-  #nextLane(): ServerQueue | undefined {
+  #nextServer(): ServerQueue | undefined {
     let best: ServerQueue | undefined
     let bestPass = Infinity
     let bestOrder = Infinity
-    for (const lane of this.#lanes) {
+    for (const lane of this.#servers) {
       if (!hasTurn(lane)) continue
       const back = lane.returning.first
       const flow = back ? undefined : lane.next
@@ -332,7 +332,7 @@ export class FairQueue {
       if (client.waiting / client.weight > (most ? most.waiting / most.weight : share)) most = client
     if (!most) return undefined
     let longest: ClientFlow | undefined
-    for (const lane of this.#lanes) {
+    for (const lane of this.#servers) {
       const flow = lane.flows.get(most.id)
       if (flow && flow.line.size > (longest?.line.size ?? 0)) longest = flow
     }

@@ -90,7 +90,10 @@ export class ConcurrencyLimiter {
 
   #arrange({ servers }: QueueOptions): void {
     for (const server of servers) {
-      const lane = this.#queue.lane(server.name, { permits: server.maxConcurrentCalls, bound: server.queue })
+      const lane = this.#queue.server(server.name, {
+        permits: server.maxConcurrentCalls,
+        bound: server.queue,
+      })
       this.#lanes.set(server.name, lane)
       this.#timeouts.set(lane, server.queueTimeoutMs)
     }

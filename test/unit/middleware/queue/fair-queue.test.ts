@@ -38,7 +38,7 @@ function wait(queue: FairQueue, lane: ServerQueue, client: string, weight = 1, w
 
 function single(permits: number, bound = 1000): { queue: FairQueue; lane: ServerQueue } {
   const queue = new FairQueue({ permits: 1000, bound: 10_000 })
-  return { queue, lane: queue.lane('s', { permits, bound }) }
+  return { queue, lane: queue.server('s', { permits, bound }) }
 }
 
 /** Gives `turns` permits back, one after the other, and names the clients that got them. */
@@ -67,8 +67,8 @@ describe('permits', () => {
 
   it('of a free server are had while a full one has others waiting', () => {
     const queue = new FairQueue({ permits: 10, bound: 100 })
-    const full = queue.lane('full', { permits: 1, bound: 10 })
-    const free = queue.lane('free', { permits: 5, bound: 10 })
+    const full = queue.server('full', { permits: 1, bound: 10 })
+    const free = queue.server('free', { permits: 5, bound: 10 })
     queue.enter(full)
     const waiting = [wait(queue, full, 'a'), wait(queue, full, 'a')]
     expect(queue.enter(free)).toBe(true)
@@ -82,8 +82,8 @@ describe('permits', () => {
 
   it('of the gateway go to a server that has room, whichever gave one back', () => {
     const queue = new FairQueue({ permits: 2, bound: 100 })
-    const one = queue.lane('one', { permits: 2, bound: 10 })
-    const other = queue.lane('other', { permits: 1, bound: 10 })
+    const one = queue.server('one', { permits: 2, bound: 10 })
+    const other = queue.server('other', { permits: 1, bound: 10 })
     queue.enter(one)
     queue.enter(other)
     const atFull = wait(queue, other, 'a')
@@ -118,10 +118,10 @@ describe('permits of another number', () => {
 
   it('are given at once to those that wait, at a server and over all servers', () => {
     const queue = new FairQueue({ permits: 1, bound: 10 })
-    const one = queue.lane('one', { permits: 1, bound: 10 })
+    const one = queue.server('one', { permits: 1, bound: 10 })
     queue.enter(one)
     const waiting = ['a', 'b', 'c'].map(client => wait(queue, one, client))
-    queue.lane('one', { permits: 5, bound: 10 })
+    queue.server('one', { permits: 5, bound: 10 })
     queue.resize({ permits: 3, bound: 10 }, servers('one'))
     expect(waiting.map(({ outcome }) => outcome)).toEqual(['granted', 'granted', undefined])
     expect([queue.taken, queue.waiting]).toEqual([3, 1])
@@ -131,7 +131,7 @@ describe('permits of another number', () => {
     const { queue, lane } = single(3)
     for (const _ of [1, 2, 3]) queue.enter(lane)
     const waiting = ['a', 'b', 'c'].map(client => wait(queue, lane, client))
-    queue.lane('s', { permits: 1, bound: 1 })
+    queue.server('s', { permits: 1, bound: 1 })
     queue.resize({ permits: 1, bound: 1 }, servers('s'))
     expect([queue.taken, queue.waiting]).toEqual([3, 3])
     expect(wait(queue, lane, 'd').outcome).toBe('server_full')
@@ -144,8 +144,8 @@ describe('permits of another number', () => {
 
   it('are none for a server that is removed: those that wait are refused, and the last one in it ends its queue', () => {
     const queue = new FairQueue({ permits: 2, bound: 10 })
-    const lane = queue.lane('gone', { permits: 1, bound: 10 })
-    const other = queue.lane('other', { permits: 5, bound: 10 })
+    const lane = queue.server('gone', { permits: 1, bound: 10 })
+    const other = queue.server('other', { permits: 5, bound: 10 })
     queue.enter(lane)
     queue.enter(other)
     const waiting = ['a', 'a', 'b'].map(client => wait(queue, lane, client))
@@ -154,21 +154,21 @@ describe('permits of another number', () => {
     expect(waiting.map(({ outcome }) => outcome)).toEqual(['removed', 'removed', 'removed'])
     expect([queue.taken, queue.waiting, elsewhere.outcome]).toEqual([2, 1, undefined])
     // Its server is back before the call has ended: it is still one place.
-    expect(queue.lane('gone', { permits: 1, bound: 10 })).toBe(lane)
+    expect(queue.server('gone', { permits: 1, bound: 10 })).toBe(lane)
     queue.resize({ permits: 2, bound: 10 }, servers('other'))
     queue.leave(lane, 1)
     expect([queue.taken, queue.waiting, elsewhere.outcome]).toEqual([2, 0, 'granted'])
     queue.resize({ permits: 2, bound: 10 }, servers('other'))
-    expect(queue.lane('gone', { permits: 1, bound: 10 })).not.toBe(lane)
+    expect(queue.server('gone', { permits: 1, bound: 10 })).not.toBe(lane)
   })
 
   it('are found again by a call whose client was asked while its server was removed and added', () => {
     const queue = new FairQueue({ permits: 1, bound: 10 })
-    const lane = queue.lane('a', { permits: 1, bound: 10 })
+    const lane = queue.server('a', { permits: 1, bound: 10 })
     queue.enter(lane)
     queue.leaveForNow(lane, 1)
     queue.resize({ permits: 1, bound: 10 }, servers())
-    const added = queue.lane('a', { permits: 1, bound: 10 })
+    const added = queue.server('a', { permits: 1, bound: 10 })
     queue.resize({ permits: 1, bound: 10 }, servers('a'))
     queue.enter(added)
     const back = new Entry('x', lane)
@@ -234,8 +234,8 @@ describe('turns', () => {
 
   it('of the gateway are not saved up by whoever waited for a full server', () => {
     const queue = new FairQueue({ permits: 2, bound: 1000 })
-    const slow = queue.lane('slow', { permits: 1, bound: 500 })
-    const fast = queue.lane('fast', { permits: 10, bound: 500 })
+    const slow = queue.server('slow', { permits: 1, bound: 500 })
+    const fast = queue.server('fast', { permits: 10, bound: 500 })
     queue.enter(slow)
     queue.enter(fast)
     const patient = Array.from({ length: 20 }, () => wait(queue, slow, 'p'))
@@ -254,7 +254,7 @@ describe('turns', () => {
 describe('a permit that is held', () => {
   it('is free again when it is given back, and the one of the gateway at once', () => {
     const queue = new FairQueue({ permits: 1, bound: 100 })
-    const [one, other] = ['one', 'other'].map(name => queue.lane(name, { permits: 1, bound: 10 })) as [
+    const [one, other] = ['one', 'other'].map(name => queue.server(name, { permits: 1, bound: 10 })) as [
       ServerQueue,
       ServerQueue,
     ]
@@ -324,7 +324,7 @@ describe('a line that is full', () => {
 
   it('over all servers is that of the gateway', () => {
     const queue = new FairQueue({ permits: 100, bound: 5 })
-    const lanes = ['a', 'b'].map(name => queue.lane(name, { permits: 1, bound: 100 }))
+    const lanes = ['a', 'b'].map(name => queue.server(name, { permits: 1, bound: 100 }))
     const [one, other] = lanes as [ServerQueue, ServerQueue]
     queue.enter(one)
     queue.enter(other)
@@ -429,7 +429,7 @@ test.each(Array.from({ length: 40 }, (_, seed) => seed))('whatever happens, seed
   const bound = pick(12)
   const queue = new FairQueue({ permits, bound })
   const lanes = Array.from({ length: 1 + pick(4) }, (_, at) =>
-    queue.lane(`s${at}`, { permits: 1 + pick(4), bound: pick(8) }),
+    queue.server(`s${at}`, { permits: 1 + pick(4), bound: pick(8) }),
   )
   const waiting = new Set<Entry>()
   const holding: ServerQueue[] = []
