@@ -123,25 +123,25 @@ export class Cache {
    * server's results for the client, `''` without renaming; equal texts rename equally.
    */
   lookup(
-    plan: CachePolicy,
+    policy: CachePolicy,
     exchange: Exchange,
     { own, exposed }: Pick<Route, 'own' | 'exposed'>,
     uris: string,
   ): CacheLookup | undefined {
     const { params } = exchange.request
-    if (!params || !plan.rule) return undefined
-    const isRead = plan.tool === undefined
-    let part = paramsKey(params, isRead ? 'uri' : 'name', plan.ignored)
+    if (!params || !policy.rule) return undefined
+    const isRead = policy.tool === undefined
+    let part = paramsKey(params, isRead ? 'uri' : 'name', policy.ignored)
     if (part === undefined) return undefined
     // The result contains the URI of the resource as the client sent it.
     if (isRead) part = shortened(exposed === own ? own : JSON.stringify([own, exposed]))
     const extensions = exchange.features === '' ? '' : extensionsOf(exchange.features)
     const more = uris === '' && extensions === '' ? '' : `\t${sha256(JSON.stringify([uris, extensions]))}`
-    const base = `${plan.prefix}${part}${more}\n`
-    const scope = plan.rule.scope === 'shared' ? '' : scopeOf(exchange.principal)
+    const base = `${policy.prefix}${part}${more}\n`
+    const scope = policy.rule.scope === 'shared' ? '' : scopeOf(exchange.principal)
     return {
       policy,
-      tags: isRead ? [...plan.tags, uriTag(own)] : plan.tags,
+      tags: isRead ? [...policy.tags, uriTag(own)] : policy.tags,
       key: scope === '' ? base : base + scope,
       publicKey: isRead ? base : undefined,
       scope,
@@ -174,8 +174,8 @@ export class Cache {
   }
 
   /** Builds the outcome with a stored result for a client. */
-  hit(plan: CachePolicy, kept: CacheEntry, exchange: Exchange, from: From, stale: boolean): Outcome {
-    const { server, counters } = plan
+  hit(policy: CachePolicy, kept: CacheEntry, exchange: Exchange, from: From, stale: boolean): Outcome {
+    const { server, counters } = policy
     if (stale) counters.staleHits++
     else counters.hits++
     counters.bytesSaved += kept.size
@@ -186,7 +186,7 @@ export class Cache {
     const ageMs = Math.max(0, this.now() - kept.storedAt)
     const outcome = kept.outcome(exchange, this.#options.serverInfo, ageMs, from, stale)
     if (kept.bytes !== bytes) this.#memory.grown(kept)
-    tellHit(this.#events, plan, kept, exchange.principal, from, stale)
+    tellHit(this.#events, policy, kept, exchange.principal, from, stale)
     return outcome
   }
 
@@ -250,9 +250,10 @@ export class Cache {
     const what: Invalidation = tool === undefined ? 'server' : [toolTag(tool)]
     for (const name of server === undefined ? this.policies.names : [server]) {
       this.invalidate(name, what)
-      const plan = this.policies.changes(name)
-      for (const kept of plan ? this.#memory.values() : [])
-        if (kept.server === name && !plan?.isCurrent(kept.epoch, kept.tags)) this.#memory.delete(kept.key)
+      const invalidations = this.policies.changes(name)
+      for (const kept of invalidations ? this.#memory.values() : [])
+        if (kept.server === name && !invalidations?.isCurrent(kept.epoch, kept.tags))
+          this.#memory.delete(kept.key)
     }
   }
 
@@ -264,35 +265,35 @@ export class Cache {
   }
 
   async #findBehind(
-    plan: CachePolicy,
+    policy: CachePolicy,
     tags: readonly string[],
     key: string,
     owner: string,
   ): Promise<CacheEntry | undefined> {
     const tier = this.#tier
-    if (!tier || !plan.changes.isQuiet(tags, this.now())) return undefined
+    if (!tier || !policy.changes.isQuiet(tags, this.now())) return undefined
     let looking = this.#looking.get(key)
     if (!looking) {
-      looking = this.#fetch(tier, plan, key, owner).catch(() => undefined)
+      looking = this.#fetch(tier, policy, key, owner).catch(() => undefined)
       this.#looking.set(key, looking)
       void looking.then(() => this.#looking.delete(key))
     }
     return await Promise.race([looking, this.#wait.end()])
   }
 
-  async #fetch(tier: Tier, plan: CachePolicy, key: string, owner: string): Promise<CacheEntry | undefined> {
-    const epoch = plan.changes.now
-    const entry = await tier.get(plan.server, key)
+  async #fetch(tier: Tier, policy: CachePolicy, key: string, owner: string): Promise<CacheEntry | undefined> {
+    const epoch = policy.changes.now
+    const entry = await tier.get(policy.server, key)
     if (!entry) return undefined
     const value: unknown = JSON.parse(entry.text)
     if (!isJsonObject(value)) return undefined
-    const ttlMs = plan.tool === undefined ? ownTtl({ kind: 'result', ...entry, value }) : undefined
-    if (plan.tool === undefined && ttlMs === undefined) return undefined
+    const ttlMs = policy.tool === undefined ? ownTtl({ kind: 'result', ...entry, value }) : undefined
+    if (policy.tool === undefined && ttlMs === undefined) return undefined
     const { tags } = entry
-    if (!plan.changes.isCurrent(epoch, tags) || entry.storedAt <= plan.changes.outdatedAt(tags))
+    if (!policy.changes.isCurrent(epoch, tags) || entry.storedAt <= policy.changes.outdatedAt(tags))
       return undefined
-    const kept = new CacheEntry({ key, server: plan.server, owner, entry, value, epoch, ttlMs })
-    if (!this.freshness(plan, kept, this.now())) return undefined
+    const kept = new CacheEntry({ key, server: policy.server, owner, entry, value, epoch, ttlMs })
+    if (!this.freshness(policy, kept, this.now())) return undefined
     this.#memory.set(kept)
     return kept
   }

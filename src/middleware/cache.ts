@@ -32,19 +32,19 @@ export function cacheLookup({ cache, logger, urisKey }: CacheLookupOptions): Cal
     return (exchange, route) => {
       const { method } = exchange.request
       if (method === 'tools/call') {
-        const plan = cache.policies.tool(route.server, route.own)
-        if (!plan) return next(exchange, route)
-        if (plan.outdates) return changing(cache, plan, plan.outdates, next, exchange, route)
-        return plan.rule ? ask(plan, exchange, route) : next(exchange, route)
+        const policy = cache.policies.tool(route.server, route.own)
+        if (!policy) return next(exchange, route)
+        if (policy.outdates) return changing(cache, policy, policy.outdates, next, exchange, route)
+        return policy.rule ? ask(policy, exchange, route) : next(exchange, route)
       }
       if (method === 'resources/read') {
-        const plan = cache.policies.reads(route.server)
-        return plan ? ask(plan, exchange, route) : next(exchange, route)
+        const policy = cache.policies.reads(route.server)
+        return policy ? ask(policy, exchange, route) : next(exchange, route)
       }
       if (method.startsWith('tasks/')) {
         // A task may change something while its client polls it.
-        const plan = cache.policies.tasks(route.server)
-        if (plan) return changing(cache, plan, 'server', next, exchange, route)
+        const policy = cache.policies.tasks(route.server)
+        if (policy) return changing(cache, policy, 'server', next, exchange, route)
       }
       return next(exchange, route)
     }
@@ -74,7 +74,7 @@ function asking(
   logger: Logger,
   urisKey: UrisKey,
   next: CallHandler,
-): (plan: CachePolicy, exchange: Exchange, route: Route) => Promise<Outcome> {
+): (policy: CachePolicy, exchange: Exchange, route: Route) => Promise<Outcome> {
   /** Serves a stored result if it is fresh enough. */
   const served = (
     entry: CacheEntry,
@@ -148,8 +148,8 @@ function asking(
     return await (answer ?? fetched(lookup, exchange, route, false))
   }
 
-  return (plan, exchange, route) => {
-    const lookup = cache.lookup(plan, exchange, route, urisKey(exchange.view, route.server))
+  return (policy, exchange, route) => {
+    const lookup = cache.lookup(policy, exchange, route, urisKey(exchange.view, route.server))
     if (!lookup) return next(exchange, route)
     const entry = cache.find(lookup)
     const answer = entry && served(entry, 'memory', lookup, exchange, route)
@@ -161,13 +161,13 @@ function asking(
 /** Runs a call that changes something: results fetched before or during it are invalid after it. */
 async function changing(
   cache: Cache,
-  plan: Pick<CachePolicy, 'server' | 'changes'>,
+  policy: Pick<CachePolicy, 'server' | 'changes'>,
   what: Invalidation,
   next: CallHandler,
   exchange: Exchange,
   route: Route,
 ): Promise<Outcome> {
-  cache.begin(plan, what)
+  cache.begin(policy, what)
   let lingers = true
   try {
     const outcome = await next(exchange, route)
@@ -177,7 +177,7 @@ async function changing(
     lingers = !(error instanceof GatewayError) || error.delivery === 'unknown'
     throw error
   } finally {
-    cache.end(plan, what, lingers)
+    cache.end(policy, what, lingers)
   }
 }
 
