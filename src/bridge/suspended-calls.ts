@@ -130,7 +130,7 @@ export class SuspendedCalls implements SuspendedCallSet {
   }
 
   sealed(call: SuspendedCall, exchange: Exchange): Promise<string> {
-    const state = { kind: 'parked', call: call.id, round: call.round } as const
+    const state = { kind: 'suspended', call: call.id, round: call.round } as const
     return sealState(this.#seal, exchange, state, this.#limits.answerTimeoutMs)
   }
 
