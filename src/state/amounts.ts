@@ -142,14 +142,14 @@ export function hold(stored: string | undefined, request: HoldRequest, now: numb
     .filter(([holder, { until }]) => holder !== request.holder && until > now)
     // A claim that ends later than a new one comes from another clock, for example before a reboot: it lapses as a new
     // one does.
-    .map(([holder, { permits, until }]) => [holder, { places, until: Math.min(until, latest) }] as const)
-  const theirs = others.reduce((sum, [, { places }]) => sum + places, 0)
-  const places = Math.max(0, Math.min(request.want, request.limit - theirs))
-  const live = places > 0 ? [...others, [request.holder, { places, until: latest }] as const] : others
+    .map(([holder, { permits, until }]) => [holder, { permits, until: Math.min(until, latest) }] as const)
+  const theirs = others.reduce((sum, [, { permits }]) => sum + permits, 0)
+  const permits = Math.max(0, Math.min(request.want, request.limit - theirs))
+  const live = permits > 0 ? [...others, [request.holder, { permits, until: latest }] as const] : others
   return {
     text: JSON.stringify(Object.fromEntries(live)),
     expiresAt: Math.max(now, ...live.map(([, { until }]) => until)),
-    answer: { permits, left: Math.max(0, request.limit - theirs - places) },
+    answer: { permits, left: Math.max(0, request.limit - theirs - permits) },
   }
 }
 

@@ -108,7 +108,7 @@ if left <= 0 then retryAt = first end
 return { text(granted), text(left), text(retryAt), text(now), epoch }
 `
 
-/** KEYS: key, epoch. ARGV: now, holder, want, limit, ttlMs, new epoch. Returns places, left, epoch. */
+/** KEYS: key, epoch. ARGV: now, holder, want, limit, ttlMs, new epoch. Returns permits, left, epoch. */
 export const HOLD = `${COMMON}
 local holder, want, limit, ttlMs = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local claims, theirs, last = {}, 0, now
@@ -117,17 +117,17 @@ if stored then
     if other ~= holder and claim['until'] > now then
       claim['until'] = math.min(claim['until'], now + ttlMs)
       claims[other] = claim
-      theirs = theirs + claim.places
+      theirs = theirs + claim.permits
     end
   end
 end
-local places = math.max(0, math.min(want, limit - theirs))
-if places > 0 then claims[holder] = { places = places, ['until'] = now + ttlMs } end
+local permits = math.max(0, math.min(want, limit - theirs))
+if permits > 0 then claims[holder] = { permits = permits, ['until'] = now + ttlMs } end
 local list = {}
 for other, claim in pairs(claims) do
-  list[#list + 1] = cjson.encode(other) .. ':{"places":' .. text(claim.places) .. ',"until":' .. text(claim['until']) .. '}'
+  list[#list + 1] = cjson.encode(other) .. ':{"permits":' .. text(claim.permits) .. ',"until":' .. text(claim['until']) .. '}'
   last = math.max(last, claim['until'])
 end
 keep('{' .. table.concat(list, ',') .. '}', last)
-return { text(places), text(math.max(0, limit - theirs - places)), epoch }
+return { text(permits), text(math.max(0, limit - theirs - permits)), epoch }
 `

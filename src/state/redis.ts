@@ -187,8 +187,8 @@ class RedisStore implements Store {
   }
 
   async hold({ key, holder, want, limit, ttlMs }: HoldRequest): Promise<Held> {
-    const [places, left] = await this.#count(SCRIPTS.hold, key, [holder, want, limit, ttlMs])
-    return { permits: Number(places), left: Number(left) }
+    const [permits, left] = await this.#count(SCRIPTS.hold, key, [holder, want, limit, ttlMs])
+    return { permits: Number(permits), left: Number(left) }
   }
 
   close(): Promise<void> {

@@ -36,8 +36,8 @@ export interface Store {
    */
   take(request: TakeRequest): Promise<Taken>
   /**
-   * Claims some of a limited number of places, atomically over all processes that share the store. A claim replaces the
-   * holder's earlier one and lapses after `ttlMs` unless it is renewed, so that a crashed holder frees its places.
+   * Claims some of a limited number of permits, atomically over all processes that share the store. A claim replaces the
+   * holder's earlier one and lapses after `ttlMs` unless it is renewed, so that a crashed holder frees its permits.
    */
   hold(request: HoldRequest): Promise<Held>
   /** Idempotent. Later calls reject. */
@@ -114,9 +114,9 @@ export interface HoldRequest {
 }
 
 export interface Held {
-  /** The places of the holder: at most `want`, and never so many that all live claims exceed the limit. */
+  /** The permits of the holder: at most `want`, and never so many that all live claims exceed the limit. */
   readonly permits: number
-  /** The places that are still free. */
+  /** The permits that are still free. */
   readonly left: number
 }
 
