@@ -1,6 +1,6 @@
 import { Exceeding } from './exceeding.ts'
 import { FairRoom } from './fair-room.ts'
-import { LEAST_BYTES_PER_S, STOPPED, tooMany, tooSlow, type DropReason } from './given-up.ts'
+import { LEAST_BYTES_PER_S, STOPPED, tooMany, tooSlow, type DropReason } from './drop-reason.ts'
 import { letGo } from './reclaim.ts'
 import { Reception, SMALL_MESSAGE_BYTES, type Flow } from './reception.ts'
 

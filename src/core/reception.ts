@@ -1,4 +1,4 @@
-import { STALLED, type DropReason } from './given-up.ts'
+import { STALLED, type DropReason } from './drop-reason.ts'
 import { Pace } from './pace.ts'
 import { Pauses } from './pauses.ts'
 

@@ -12,7 +12,7 @@ import { RedisEpoch, EPOCH } from './redis-epoch.ts'
 import { SCRIPTS, type Script } from './redis-evaluated.ts'
 import {
   lifeOf,
-  SLOTS,
+  BUCKETS,
   type Held,
   type HoldRequest,
   type SetOptions,
@@ -175,7 +175,7 @@ class RedisStore implements Store {
       limit,
       fixed ? window.until : '',
       fixed ? '' : window.slidingMs,
-      SLOTS,
+      BUCKETS,
       want,
       atLeast,
       spend,

@@ -120,14 +120,14 @@ export interface Held {
   readonly left: number
 }
 
-/** Number of slots of a sliding window; the amounts of a slot are counted together. */
-export const SLOTS = 120
+/** Number of buckets of a sliding window; the amounts of a bucket are counted together. */
+export const BUCKETS = 120
 /** Minimum time for an answer to arrive and be used, for short windows. */
 const MIN_LIFE_MS = 100
 
 /** How long after the request an amount of a sliding window may be used; later it has to be returned. */
 export function lifeOf(slidingMs: number): number {
-  return Math.max(Math.ceil(slidingMs / SLOTS), MIN_LIFE_MS)
+  return Math.max(Math.ceil(slidingMs / BUCKETS), MIN_LIFE_MS)
 }
 
 /** Bounds of keys and values, equal for all implementations: longer ones are refused with a `RangeError`. */

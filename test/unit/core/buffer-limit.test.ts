@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { BufferLimit } from '../../../src/core/buffer-limit.ts'
-import type { DropReason } from '../../../src/core/given-up.ts'
+import type { DropReason } from '../../../src/core/drop-reason.ts'
 import { Reception } from '../../../src/core/reception.ts'
 
 const MIB = 1024 * 1024

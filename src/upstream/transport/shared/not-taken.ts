@@ -1,5 +1,5 @@
 import type { GatewayError } from '../../../core/errors.ts'
-import type { DropReason } from '../../../core/given-up.ts'
+import type { DropReason } from '../../../core/drop-reason.ts'
 import type { Logger } from '../../../core/logger.ts'
 import { responseId } from './response-id.ts'
 import { stopped } from './stopped.ts'
