@@ -36,8 +36,8 @@ export interface Store {
    */
   take(request: TakeRequest): Promise<Taken>
   /**
-   * Claims some of a limited number of permits, atomically over all processes that share the store. A claim replaces the
-   * holder's earlier one and lapses after `ttlMs` unless it is renewed, so that a crashed holder frees its permits.
+   * Claims some of a limited number of permits, atomically over all processes that share the store. A claim replaces
+   * the holder's earlier one and lapses after `ttlMs` unless it is renewed, so that a crashed holder frees its permits.
    */
   hold(request: HoldRequest): Promise<Held>
   /** Idempotent. Later calls reject. */
