@@ -104,6 +104,13 @@ export function renderProblems(title: string, problems: readonly Located[]): str
   return `${title} has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}:\n${lines.join('\n')}`
 }
 
+/** Problems of servers for a log: the first twenty, and the number of the others. */
+export function toldProblems(problems: readonly string[]): readonly string[] {
+  if (problems.length <= MOST_SHOWN + 1) return problems
+  const more = problems.length - MOST_SHOWN
+  return [...problems.slice(0, MOST_SHOWN), `${more} more servers have a problem in their entries.`]
+}
+
 /** Warnings as lines below other output; empty when there are none. */
 export function renderWarnings(warnings: readonly string[]): string[] {
   return warnings.length > 0 ? ['', 'Warnings', ...warnings.map(warning => `  ${warning}`)] : []

@@ -115,13 +115,24 @@ function isOdd(server: string): boolean {
 }
 
 /**
- * Another server that patterns could not distinguish from `server`: its name begins with the name and a slash, or with
- * a kind and the name. `undefined`: none.
+ * The servers that patterns cannot distinguish from another one, each with that other: its name begins with the name
+ * and a slash, or with a kind and the name.
  */
-export function confusedWith(server: string, servers: readonly string[]): string | undefined {
-  const kind = kindOf(server)
-  const plain = kind === undefined ? undefined : server.slice(kind.length + 1)
-  return servers.find(other => server.startsWith(`${other}/`) || other === plain)
+export function confusedNames(servers: readonly string[]): Map<string, string> {
+  const known = new Set(servers)
+  const confused = new Map<string, string>()
+  for (const server of servers) {
+    const kind = kindOf(server)
+    let other = kind === undefined ? undefined : server.slice(kind.length + 1)
+    let slash = server.indexOf('/')
+    // A name is short, so it has few beginnings.
+    while (!(other !== undefined && known.has(other)) && slash >= 0) {
+      other = server.slice(0, slash)
+      slash = server.indexOf('/', slash + 1)
+    }
+    if (other !== undefined && known.has(other)) confused.set(server, other)
+  }
+  return confused
 }
 
 function kindOf(text: string): ItemKind | undefined {

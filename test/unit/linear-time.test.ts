@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Json, JsonObject } from '../../src/core/exchange.ts'
+import { checkNames } from '../../src/config/validate/policy.ts'
+import { FairQueue } from '../../src/middleware/queue/fair-queue.ts'
 import { prefixWarnings } from '../../src/config/validate/self-reference.ts'
 import {
   elicitationAt,
@@ -93,6 +95,21 @@ const ROWS: readonly Row[] = [
         prefix: at % 2 === 0 ? `s${at}` : `s${at - 1}__b`,
       })),
     3000,
+  ),
+  row(
+    'names of many servers, of which patterns tell some from no other',
+    (names: string[]) => checkNames(names, name => ['mcpServers', name]),
+    size => Array.from({ length: size }, (_, at) => (at % 2 === 0 ? `s${at}` : `s${at - 1}/b`)),
+    2000,
+  ),
+  row(
+    'queues of many servers',
+    (names: string[]) => {
+      const queue = new FairQueue({ permits: 1, bound: 1 })
+      for (const name of names) queue.serverQueue(name, { permits: 1, bound: 1 })
+    },
+    size => Array.from({ length: size }, (_, at) => `server ${at}`),
+    2000,
   ),
 ]
 

@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { isJsonObject } from '../../core/json-object.ts'
 import { GatewayError } from '../../core/errors.ts'
+import { wildcard } from '../../policy/pattern.ts'
 import { absolutePath } from '../paths.ts'
 import { IGNORED_ROOT_KEYS } from '../options/foreign-keys.ts'
 import { entriesOf, INCLUDED_SECTIONS, partOf, type Part, type Parts } from './parts.ts'
@@ -68,8 +69,9 @@ async function filesAt(path: string, main: Part, files: FilesRead): Promise<stri
   const folder = isPattern ? dirname(path) : path
   try {
     const names = await files.list(folder)
-    const matches = isPattern ? patternOf(name) : undefined
-    return names.filter(found => matches?.test(found) ?? true).map(found => join(folder, found))
+    // `*` and `?` as in the patterns of policies, within one name.
+    const matches = isPattern ? wildcard(name) : undefined
+    return names.filter(found => matches?.(found) ?? true).map(found => join(folder, found))
   } catch (cause) {
     const code = (cause as { code?: unknown }).code
     const why =
@@ -85,12 +87,6 @@ async function isFolder(path: string): Promise<boolean> {
     found => found.isDirectory(),
     () => false,
   )
-}
-
-/** Supports `*` and `?` within one name. */
-function patternOf(glob: string): RegExp {
-  const escaped = glob.replace(/\*+/g, '*').replace(/[.+^${}()|[\]\\]/g, String.raw`\$&`)
-  return new RegExp(`^${escaped.replaceAll('*', '.*').replaceAll('?', '.')}$`, 's')
 }
 
 function titleOf({ file }: Part): string {

@@ -1,5 +1,5 @@
 import { conditionCompiler } from '../../policy/condition.ts'
-import { confusedWith, patternProblem } from '../../policy/pattern.ts'
+import { confusedNames, patternProblem } from '../../policy/pattern.ts'
 import type { Path, Problem } from '../problem.ts'
 import type { RoleEntry, ServersFile } from '../options/file.ts'
 import { prefixesOf } from './scope.ts'
@@ -18,12 +18,12 @@ function ruleSections(file: ServersFile): [Path, RoleEntry][] {
 
 /** Finds servers that patterns cannot distinguish. */
 export function checkNames(servers: readonly string[], sectionOf: (name: string) => Path): Problem[] {
-  return servers.flatMap(name => {
-    const other = confusedWith(name, servers)
-    if (other === undefined) return []
-    const cause = `cannot be told from the server "${other}" by patterns such as "${name}/*"`
-    return { path: sectionOf(name), about: 'key' as const, cause, fix: 'Give one of them another name.' }
-  })
+  return [...confusedNames(servers)].map(([name, other]) => ({
+    path: sectionOf(name),
+    about: 'key' as const,
+    cause: `cannot be told from the server "${other}" by patterns such as "${name}/*"`,
+    fix: 'Give one of them another name.',
+  }))
 }
 
 /** Finds invalid patterns of rules, profiles and limits, and rules without effect. `file` has passed the schema. */

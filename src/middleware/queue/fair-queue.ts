@@ -23,7 +23,7 @@ import { LinkedList } from '../../core/linked-list.ts'
  */
 export class FairQueue {
   readonly #all: PrioritySemaphore
-  #serverQueues: ServerQueue[] = []
+  readonly #serverQueues = new Map<string, ServerQueue>()
   readonly #clients = new Map<string, Client>()
   /** Over all servers. */
   #returning = 0
@@ -45,13 +45,13 @@ export class FairQueue {
 
   /** The queue of a server. An existing one gets the new size. */
   serverQueue(name: string, options: PrioritySemaphoreOptions): ServerQueue {
-    const known = this.#serverQueues.find(other => other.name === name)
+    const known = this.#serverQueues.get(name)
     if (known) {
       known.resize(options)
       return known
     }
     const serverQueue = new ServerQueue(name, options)
-    this.#serverQueues.push(serverQueue)
+    this.#serverQueues.set(name, serverQueue)
     return serverQueue
   }
 
@@ -62,11 +62,11 @@ export class FairQueue {
    */
   resize(options: PrioritySemaphoreOptions, servers: { has(name: string): boolean }): void {
     this.#all.resize(options)
-    for (const serverQueue of this.#serverQueues)
-      if (!servers.has(serverQueue.name)) this.#refuseAll(serverQueue, 'removed')
-    this.#serverQueues = this.#serverQueues.filter(
-      serverQueue => servers.has(serverQueue.name) || !serverQueue.isUnused,
-    )
+    for (const [name, serverQueue] of this.#serverQueues) {
+      if (servers.has(name)) continue
+      this.#refuseAll(serverQueue, 'removed')
+      if (serverQueue.isUnused) this.#serverQueues.delete(name)
+    }
     while (!this.#closed && this.#all.taken < this.#all.permits) {
       const winner = this.#nextServerQueue()
       if (!winner) break
@@ -213,7 +213,7 @@ export class FairQueue {
   /** Refuses all waiting calls, and all later ones. A call that takes its permit again gets it at once. */
   close(): void {
     this.#closed = true
-    for (const serverQueue of this.#serverQueues) {
+    for (const serverQueue of this.#serverQueues.values()) {
       for (let back = serverQueue.returning.first; back; back = serverQueue.returning.first)
         this.#grantBack(serverQueue, back)
       this.#refuseAll(serverQueue, 'closed')
@@ -307,7 +307,7 @@ export class FairQueue {
     let best: ServerQueue | undefined
     let bestPass = Infinity
     let bestOrder = Infinity
-    for (const serverQueue of this.#serverQueues) {
+    for (const serverQueue of this.#serverQueues.values()) {
       if (!hasTurn(serverQueue)) continue
       const back = serverQueue.returning.first
       const flow = back ? undefined : serverQueue.next
@@ -336,7 +336,7 @@ export class FairQueue {
       if (client.waiting / client.weight > (most ? most.waiting / most.weight : share)) most = client
     if (!most) return undefined
     let longest: ClientFlow | undefined
-    for (const serverQueue of this.#serverQueues) {
+    for (const serverQueue of this.#serverQueues.values()) {
       const flow = serverQueue.flows.get(most.id)
       if (flow && flow.line.size > (longest?.line.size ?? 0)) longest = flow
     }

@@ -3,7 +3,7 @@ import { ITEM_KINDS } from '../../../src/core/route.ts'
 import {
   compilePattern,
   compilePatterns,
-  confusedWith,
+  confusedNames,
   matches,
   patternProblem,
   wildcard,
@@ -127,9 +127,11 @@ describe('a pattern of a server with an odd name', () => {
   })
 
   it('could not tell some servers apart', () => {
-    expect(confusedWith('a/b', ['a', 'a/b'])).toBe('a')
-    expect(confusedWith('tool:x', ['x', 'tool:x'])).toBe('x')
-    expect(confusedWith('a', ['a', 'a/b'])).toBeUndefined()
-    expect(confusedWith('ab', ['a', 'ab'])).toBeUndefined()
+    const names = ['a', 'a/b', 'a/b/c', 'ab', 'x', 'tool:x', 'q', 'r/s', 'tool:t/u']
+    expect([...confusedNames(names)]).toEqual([
+      ['a/b', 'a'],
+      ['a/b/c', 'a'],
+      ['tool:x', 'x'],
+    ])
   })
 })

@@ -166,3 +166,14 @@ test('every file that was read or looked for is noted, also when loading fails',
   const noted = files.marks.map(({ path, kind }) => `${kind} ${path.slice(scratch.path.length + 1)}`)
   expect(noted).toEqual(['file servers.json', 'folder conf.d', 'file conf.d/a.json', 'file none.json'])
 })
+
+test('a pattern with twenty stars does not hold up the reading of a folder with a name of a hundred letters', async () => {
+  const scratch = folder()
+  const file = scratch.write('servers.json', {
+    include: `conf.d/${'*a'.repeat(20)}*b.json`,
+    mcpServers: { x: X },
+  })
+  scratch.write(`conf.d/${'a'.repeat(100)}.json`, { mcpServers: { a: X } })
+  scratch.write(`conf.d/${'a'.repeat(100)}b.json`, { mcpServers: { b: X } })
+  expect((await load(file)).config.servers.map(({ name }) => name)).toEqual(['x', 'b'])
+})
