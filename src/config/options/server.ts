@@ -170,10 +170,8 @@ export const SERVER = section('mcpServers.*', {
     'Settings of single tools by their own names; `*` and `?` are wildcards and the first match counts.',
     TOOL,
   ),
-  disabledTools: texts('Names of tools that are neither listed nor callable, as some clients write it.', {
-    as: false,
-  }),
-  excludeTools: texts('Another name for `disabledTools`.', { as: false }),
+  disabledTools: texts('Names of tools that are neither listed nor callable, as some clients write it.'),
+  excludeTools: texts('Another name for `disabledTools`.'),
   isolation: choice(
     'Which callers share a conversation, and with it the state that the server keeps: "auto": as its era and its clients need it; "shared": all clients; "client": all sessions and calls of a client, but sessions that the server may ask have their own; "session": each session; "call": no two calls at the same time.',
     ['auto', 'shared', 'client', 'session', 'call'],
