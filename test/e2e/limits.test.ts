@@ -68,7 +68,9 @@ test('gateway.asks.maxPerSession: of one session', async () => {
   ask(requests[0], 'one')
   await (await (postings[0] as Promise<WireResponse>)).events.take()
   ask(requests[1], 'two')
-  expect(rawAt(await answered(server, 'two'), 'error', 'message')).toContain('asking too much at once')
+  const refused = rawAt(await answered(server, 'two'), 'error', 'message')
+  expect(refused).toContain('asking too much at once')
+  expect(refused).toContain('allows 1 open questions for each session, and 1 wait for an answer')
   for (const request of requests) request.answer(EMPTY)
   for (const posting of postings) await (await posting).body
 })
