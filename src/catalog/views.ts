@@ -1,6 +1,5 @@
 import { LRUCache } from 'lru-cache'
 import type { Config, ProfileConfig, ServerConfig } from '../config/types.ts'
-import { describeError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { onceLogger } from '../core/once-logger.ts'
 import type { ListKind } from '../core/route.ts'
@@ -8,12 +7,13 @@ import { atOnce, SlicedWork, type Steps } from '../core/slices.ts'
 import { compilePatterns } from '../policy/pattern.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { ClientKind } from '../protocol/client-kind.ts'
+import { changesSince, Comparisons, type ToldView } from './comparisons.ts'
 import { sameCaching } from './freshness.ts'
 import type { EndpointMember, EndpointCatalog } from './endpoint-catalog.ts'
 import { merging } from './merging.ts'
 import { Retries } from './retries.ts'
 import { sameLists, haveSameResources, type ServerSnapshot } from './snapshot.ts'
-import { changedKinds, View, type Pages } from './view.ts'
+import { View, type Pages } from './view.ts'
 import {
   endpointOf,
   everyonesOf,
@@ -73,23 +73,27 @@ export class Views {
     maxSize: MAX_PAGE_BYTES,
     sizeCalculation: page => Math.max(1, page.length),
   })
-  /** Views that may have changed since their clients last listed, in the former state. */
-  readonly #outdated = new Map<string, Former>()
   /** Work that requests wait for. Separate, so that it is not delayed by work for notifications. */
   readonly #asked = new SlicedWork()
   readonly #renewal = new SlicedWork()
+  readonly #comparisons: Comparisons
   /** The next replacement of all views. It uses everything that is known when it begins. */
   #replacement: Promise<void> | undefined
   /** Resolves when the last requested replacement is done. */
   #latest: Promise<void> | undefined
   readonly #retries = new Retries(() => void this.rebuild().catch(() => {}))
-  #comparing = false
   #superseded = false
   #closed = false
 
   constructor(options: ViewsOptions) {
     this.#options = options
     this.#logger = onceLogger(options.logger)
+    this.#comparisons = new Comparisons({
+      work: this.#renewal,
+      latest: name => this.#making(name),
+      onChange: options.onChange,
+      logger: options.logger,
+    })
     const { clients, gateway } = options.config
     // What a client sees may then depend on its identity, so shared caches must not pass it to another client.
     this.#personal = clients.length > 0 || gateway.auth.jwt.length > 0 || gateway.auth.proxy !== undefined
@@ -181,7 +185,18 @@ export class Views {
   supersede(): void {
     this.#superseded = true
     this.#retries.close()
-    this.#outdated.clear()
+    this.#comparisons.stop()
+  }
+
+  /** A view as its clients were last told of it. Builds nothing. `undefined`: its endpoint was never shown. */
+  told(name: string): ToldView | undefined {
+    const endpoint = this.#endpoints.get(unrestricted(name))
+    return this.#comparisons.told(name) ?? (endpoint && this.#shownIn(endpoint, name))
+  }
+
+  /** The view of this name that is built on the view of an endpoint, if it has not been dropped. */
+  #shownIn({ merged }: View, name: string): ToldView {
+    return { view: this.#known(name), make: () => this.#restricted(merged, name) }
   }
 
   /** Whether a replacement leaves the endpoint of a view unchanged. */
@@ -196,9 +211,9 @@ export class Views {
     return kept ?? (await this.#asked.do(() => view.listing(kind, revision, cursor)))
   }
 
-  /** Lists that differ for clients between two views. */
-  changed(before: View, after: View): Promise<ListKind[]> {
-    return this.#asked.do(() => changes(before, after))
+  /** Lists that differ for clients that know one view and see another one by now. */
+  changed(told: ToldView, after: View): Promise<ListKind[]> {
+    return this.#renewal.do(() => changesSince(told, after))
   }
 
   /** The view if it is available. Called with every request. */
@@ -271,40 +286,17 @@ export class Views {
     const isKept = (name: string): boolean => views.get(unrestricted(name)) === before.get(unrestricted(name))
     for (const name of this.#superseded ? [] : new Set(this.#options.watched())) {
       const endpoint = before.get(unrestricted(name))
-      if (endpoint && !isKept(name) && !this.#outdated.has(name))
-        this.#outdated.set(name, { view: this.#known(name), merged: endpoint.merged })
+      if (endpoint && !isKept(name)) this.#comparisons.add(name, this.#shownIn(endpoint, name))
     }
     for (const name of this.#restrictedViews.keys()) if (!isKept(name)) this.#restrictedViews.delete(name)
     this.#endpoints = views
-    if (!this.#comparing) void this.#compare()
-  }
-
-  /** Determines which clients see a change. */
-  async #compare(): Promise<void> {
-    this.#comparing = true
-    for (const [name, before] of this.#outdated) {
-      this.#outdated.delete(name)
-      try {
-        const kinds = await this.#renewal.do(() => this.#changed(name, before))
-        if (this.#closed) break
-        if (kinds.length > 0) this.#options.onChange(name, kinds)
-      } catch (error) {
-        this.#options.logger.warn('The gateway could not determine which lists have changed.', {
-          cause: describeError(error),
-        })
-      }
-    }
-    this.#comparing = false
-  }
-
-  *#changed(name: string, { view: known, merged }: Former): Steps<ListKind[]> {
-    const view = yield* this.#making(name)
-    return view ? yield* changes(known ?? (yield* this.#restricted(merged, name)), view) : []
+    this.#comparisons.start()
   }
 
   close(): void {
     this.#closed = true
     this.#retries.close()
+    this.#comparisons.stop()
   }
 
   #isEndpoint(name: string): boolean {
@@ -381,12 +373,6 @@ export class Views {
   }
 }
 
-/** The former state of a replaced view: the view, or, if it was dropped, the members to build it from. */
-interface Former {
-  readonly view: View | undefined
-  readonly merged: EndpointCatalog
-}
-
 /** Whether a view of the same endpoint has the same lists as these members. */
 function shows({ merged }: View, members: readonly EndpointMember[]): boolean {
   const isShown = ({ snapshot, variants }: EndpointMember, shown?: EndpointMember): boolean =>
@@ -397,12 +383,4 @@ function shows({ merged }: View, members: readonly EndpointMember[]): boolean {
 /** Whether two snapshots are the same for clients. */
 function isAlike(a: ServerSnapshot | undefined, b: ServerSnapshot | undefined): boolean {
   return a === b || (a !== undefined && b !== undefined && sameLists(a, b) && sameCaching(a, b))
-}
-
-/** Determines, with pauses, the lists that differ for clients between two views. */
-function* changes(before: View, after: View): Steps<ListKind[]> {
-  if (before === after) return []
-  yield* before.signing()
-  yield* after.signing()
-  return changedKinds(before, after)
 }

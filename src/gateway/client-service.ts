@@ -93,8 +93,8 @@ export abstract class ClientService implements Service {
 
   moved(conversation: Conversation, before: string): void {
     if (this.swapping) return
-    const view = this.current.catalog.view(before)
-    void this.audience.moved([{ listener: conversation, view }], this.current)
+    const seen = this.audience.seenBy(conversation, before, this.current)
+    void this.audience.moved([seen], this.current)
   }
 
   rootsChanged(conversation: Conversation): void {
