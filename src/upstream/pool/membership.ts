@@ -101,12 +101,13 @@ export class ReplicaMembership {
     await this.#drains.none()
   }
 
-  /** Replaces every replica, with new links. Calls in flight finish on the old ones. */
-  renew(): void {
+  /** Replaces these replicas, with new links; by default all. Calls in flight finish on the old ones. */
+  renew(which: readonly Replica[] = this.#options.replicas.list): void {
     const { replicas, logger, onChanged } = this.#options
     if (this.#closed) return
+    const gone = replicas.renew(which)
+    if (gone.length === 0) return
     logger.info('The server gets new links; the old ones are drained.')
-    const gone = replicas.renew()
     onChanged()
     for (const replica of gone) this.#drain(replica, true)
   }

@@ -344,9 +344,11 @@ export class Pool {
     const differs = this.#live.update(server)
     this.membership.configure(gateway)
     this.replicas.reconfigured(gateway.zone)
+    const before = this.replicas.list
     if (differs.replicas) this.membership.update(server.replicas)
     this.#checks.reconfigured()
-    if (differs.links) this.membership.renew()
+    // A replica that is new has the other settings already.
+    if (differs.links) this.membership.renew(before)
     this.#warmPool.resize(differs.starts)
     for (const slot of this.#slots.values()) {
       slot.reconfigured(differs.starts)
