@@ -25,6 +25,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   policy: ['type:config/types', 'core'],
   catalog: [
     'type:config/types',
+    'config/unusable-entry',
     'core',
     'policy/pattern',
     'type:policy/decide',
@@ -59,6 +60,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   'config/source': [
     'config/problem',
+    'config/unusable-entry',
     'type:config/replica-types',
     'type:config/types',
     'config/paths',
@@ -275,6 +277,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'type:state/store',
   ],
   embedding: [
+    'config/unusable-entry',
     'config/load/load',
     'type:config/types',
     'core',

@@ -24,8 +24,6 @@ export function definedCommands(before: unknown, after: unknown): string[] {
   // A name server decides where the secrets of a server are sent.
   if (!isSame(asObject(gateway['dns'])['servers'], asObject(changed['dns'])['servers']))
     found.push('gateway.dns.servers')
-  const known = new Set(filesIn(before))
-  if (filesIn(after).some(file => !known.has(file))) found.push('a variable ${file:…}')
   return found
 }
 
@@ -63,10 +61,6 @@ function programOf(entry: unknown): object {
 function replicasOf(entry: unknown): readonly unknown[] {
   const { replicas } = asObject(entry)
   return Array.isArray(replicas) ? replicas : []
-}
-
-function filesIn(value: unknown): string[] {
-  return JSON.stringify(value ?? null).match(/\$\{file:[^}]*\}/g) ?? []
 }
 
 function asObject(value: unknown): Readonly<Record<string, unknown>> {

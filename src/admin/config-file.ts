@@ -14,6 +14,7 @@ import type { JsonObject } from '../core/exchange.ts'
 import { readRegularFile, whyUnreadable } from '../regular-file.ts'
 import { definedCommands } from './commands.ts'
 import { masked, movedSecrets, unmasked } from './masks.ts'
+import { movedReferences } from './references.ts'
 import { AdminProblem, problemOf } from './problem-details.ts'
 import type { AdminService, ReloadAnswer } from './service.ts'
 
@@ -126,6 +127,12 @@ export class ConfigFile {
         403,
         `${commands.slice(0, 5).join(', ')}: what the gateway runs cannot be defined or changed over the admin API. Change the file itself, or start the gateway with --allow-command-admin.`,
       )
+    const references = this.#service.allowsCommands ? [] : movedReferences(before, after)
+    if (references.length > 0)
+      throw new AdminProblem(
+        403,
+        `${references.slice(0, 5).join(', ')}: \${file:…} and \${input:…} stand for secrets. Over the admin API, they get no new place and no new address. Change the file itself, or start the gateway with --allow-command-admin.`,
+      )
     const moved = movedSecrets(before, after, restored)
     if (moved.length > 0)
       throw new AdminProblem(
@@ -140,7 +147,7 @@ export class ConfigFile {
     const { problem, broken } = await this.#service.check(text)
     if (problem !== undefined) throw new AdminProblem(422, problem)
     const wrong = broken.find(({ name }) => !isSame(entryOf(before, name), entryOf(after, name)))
-    if (wrong) throw new AdminProblem(422, wrong.problem)
+    if (wrong) throw new AdminProblem(422, `${wrong.problem} Nothing has changed.`)
   }
 
   async #replace(etag: string, text: string): Promise<void> {

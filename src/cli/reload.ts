@@ -11,6 +11,9 @@ export interface ReloadOptions {
   readonly json?: boolean
 }
 
+/** Maximum number of servers with a problem that are listed one by one. */
+const MAX_UNUSABLE = 20
+
 /** The response of one gateway. */
 interface Reloaded {
   readonly pid: number
@@ -60,20 +63,28 @@ function isFailed({ report, problem }: Reloaded): boolean {
 
 function textOf({ pid, report, problem }: Reloaded): string {
   if (!report) return `Gateway ${pid} runs on as it was: ${problem}`
-  const { dryRun, superseded, changes, endings, notReloadable, problems } = report
+  const { dryRun, superseded, changes, endings, notReloadable, unusable, problems } = report
   if (superseded) return `Gateway ${pid}: a later reload took the place of this one.`
-  const lists = changes.length > 0 || notReloadable.length > 0 ? ':' : '.'
-  const head = changes.length > 0 ? (dryRun ? 'would take over' : 'has taken over') : nothing(dryRun)
+  const lists = changes.length + notReloadable.length + unusable.length > 0 ? ':' : '.'
+  const head = changes.length > 0 ? (dryRun ? 'would take over' : 'has taken over') : nothing(report)
   const lines = [`Gateway ${pid} ${head}${lists}`, ...changes.map(change => `  ${change}`)]
   for (const { client, connections, reason } of endings)
     lines.push(
       `  Client ${JSON.stringify(client)} ${dryRun ? 'would lose' : 'has lost'} ${connections} ${connections === 1 ? 'connection' : 'connections'}. It is told: ${reason}`,
     )
   for (const { key, reason } of notReloadable) lines.push(`  At the next start: ${key}, because ${reason}.`)
+  lines.push(...unusable.slice(0, MAX_UNUSABLE).map(entry => `  ${unusableText(entry)}`))
+  if (unusable.length > MAX_UNUSABLE) lines.push(`  And ${unusable.length - MAX_UNUSABLE} more such servers.`)
   if (problems !== undefined) lines.push(problems)
   return lines.join('\n')
 }
 
-function nothing(dryRun: boolean): string {
-  return dryRun ? 'would change nothing' : 'runs with this configuration already'
+function nothing({ dryRun, unusable }: ReloadAnswer): string {
+  if (dryRun) return 'would change nothing'
+  return unusable.length > 0 ? 'has changed nothing' : 'runs with this configuration already'
+}
+
+function unusableText({ server, runsOn }: ReloadAnswer['unusable'][number]): string {
+  const effect = runsOn ? 'runs on as it was, and the next start leaves it out' : 'is left out'
+  return `Server ${JSON.stringify(server)} ${effect}, because its entry has a problem.`
 }

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import type { Config } from '../config/types.ts'
+import { leftOut } from '../config/unusable-entry.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import { SILENT, type Logger } from '../core/logger.ts'
 import { buildGateway as build, type RunningGateway as Running } from '../gateway/gateway.ts'
@@ -128,7 +129,7 @@ class EmbeddedGateway implements Gateway {
 
 function tellProblems({ warnings, servers }: Config, logger: Logger): void {
   for (const warning of warnings) logger.warn(warning)
-  for (const { problem } of servers) if (problem !== undefined) logger.error(problem)
+  for (const { name, problem } of servers) if (problem !== undefined) logger.error(leftOut(name, problem))
 }
 
 function withAnonymous(config: Config, allowAnonymous: boolean | undefined): Config {

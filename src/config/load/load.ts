@@ -67,7 +67,7 @@ export interface Loaded {
   readonly text: string | undefined
   /** Entries of included files, as `mcpServers.search`, each with the absolute path of its file. */
   readonly includedFrom: ReadonlyMap<string, string>
-  /** Problems of single servers, which are left out; one per line. `undefined` when there are none. */
+  /** Problems of the entries of single servers, one per line. `undefined` when there are none. */
   readonly problems: string | undefined
 }
 

@@ -110,3 +110,73 @@ test('a secret is kept when the path alone changes, and the same one may be sent
   const anew = { url: 'http://127.0.0.1:8/mcp', headers: { 'X-Api-Key': 'SUPERSECRET' } }
   expect(await patch('up', anew)).toMatchObject({ status: 200 })
 })
+
+const REFERENCES = {
+  inputs: [{ type: 'promptString', id: 'k', password: true, default: 'INPUTSECRET' }],
+  mcpServers: {
+    input: { url: UP, headers: { 'X-K': '${input:k}' } },
+    file: { url: UP, headers: { 'X-K': '${file:./secret.txt}' } },
+    scheme: { url: UP, headers: { Authorization: 'Key ${file:./secret.txt}' } },
+    many: {
+      replicas: [
+        { url: UP, headers: { 'X-K': '${file:./secret.txt}' } },
+        { url: 'http://127.0.0.1:7/mcp', headers: {} },
+      ],
+    },
+    program: { command: 'node', args: ['-e', '0'], env: { K: '${file:./secret.txt}' } },
+  },
+}
+
+test('a ${file:…} and an ${input:…} go to no other address and to no other place without --allow-command-admin', async () => {
+  const { host, seen } = await elsewhere()
+  const { patch, change, text } = await scene(REFERENCES)
+  const before = text()
+  const url = `http://${host}/mcp`
+  for (const [name, body] of [
+    ['input', { url }],
+    ['file', { url }],
+    ['scheme', { url }],
+    ['file', { url: '${NOPE:-http://127.0.0.1:9}/mcp' }],
+    ['file', { url: null, replicas: [{ url: UP }, { url }] }],
+    ['file', { url: `${UP}?k=\${file:./secret.txt}` }],
+    ['file', { prefix: '${input:k}' }],
+    ['input', { headers: { 'X-K': null, 'X-L': '${input:k}' } }],
+    ['program', { command: null, args: null, url, headers: { 'X-K': '${file:./secret.txt}' } }],
+    ['evil', { url, headers: { 'X-K': '${input:k}' } }],
+    ['evil', { url, headers: { 'X-K': '${file:./secret.txt}' } }],
+    ['evil', { url, headers: { 'X-K': 'a${MORE:-b}${file:secret.txt}' } }],
+  ] as const) {
+    const answer = await patch(name, body)
+    expect([name, body, answer.status]).toEqual([name, body, 403])
+    expect(answer.body.detail).toMatch(/--allow-command-admin/)
+  }
+  for (const how of [
+    (v: Config) => (v.mcpServers.many.replicas[1].headers = v.mcpServers.many.replicas[0].headers),
+    (v: Config) => (v.mcpServers.many.replicas[0].url = url),
+    (v: Config) => void ((v.servers = { other: v.mcpServers.file }), delete v.mcpServers.file),
+    (v: Config) => (v.gateway.admin = { listen: '127.0.0.1:0', token: '${file:./secret.txt}' }),
+  ])
+    expect(await change(how)).toMatchObject({
+      status: 403,
+      body: { detail: expect.stringContaining('${file:…} and ${input:…}') as string },
+    })
+  expect(text()).toBe(before)
+  expect(seen).toEqual([])
+})
+
+test('a server with a ${file:…} is changed in other ways, and its replicas change their order', async () => {
+  const { patch, change, text } = await scene(REFERENCES)
+  expect(await patch('file', { url: 'http://127.0.0.1:9/other', timeout: '5s' })).toMatchObject({
+    status: 200,
+  })
+  expect(
+    await change(({ mcpServers: { many } }) => (many.replicas = many.replicas.toReversed())),
+  ).toMatchObject({ status: 200 })
+  expect(text()).toMatch(/7\/mcp[^]*9\/mcp[^]*secret\.txt/)
+  expect(await change(v => delete v.mcpServers.file)).toMatchObject({ status: 200 })
+})
+
+test('with --allow-command-admin a ${file:…} may be sent to another address', async () => {
+  const { patch } = await scene(REFERENCES, ['--allow-command-admin'])
+  expect(await patch('file', { url: 'http://127.0.0.1:8/mcp' })).toMatchObject({ status: 200 })
+})

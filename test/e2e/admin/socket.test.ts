@@ -93,6 +93,39 @@ describe('a gateway that serves', () => {
     expect(stdout).toMatch(/runs on as it was: .*gateway\.http\.port.* is -1/s)
   })
 
+  test('says of a server with a wrong entry that it runs on as it was, and of a new one that it is left out', async () => {
+    const folder = folderForTest()
+    const { url } = await raw()
+    const file = folder.write('servers.json', configOf(url))
+    const served = await serving(folder, file)
+    await socketOf(folder)
+    writeFileSync(file, JSON.stringify(configOf(url, { timeut: '3s' })))
+    const command = (...args: string[]): ReturnType<typeof runCommand> =>
+      runCommand(['reload', '--config', file, ...args], envOf(folder))
+    const dry = await command('--dry-run')
+    const done = await command()
+    const runsOn = 'Server "up" runs on as it was, and the next start leaves it out'
+    expect(dry).toMatchObject({ code: 1, stdout: expect.stringContaining('would change nothing:') as string })
+    expect(done).toMatchObject({ code: 1, stdout: expect.stringContaining('has changed nothing:') as string })
+    for (const { stdout } of [dry, done]) {
+      expect(stdout).toContain(`  ${runsOn}, because its entry has a problem.`)
+      expect(stdout).toMatch(/mcpServers\.up\.timeut/)
+      expect(stdout).not.toContain('already')
+    }
+    await expect
+      .poll(() => served.said.replaceAll('\\"', '"'))
+      .toContain(`${runsOn}, until its configuration is mended`)
+    expect(served.said).not.toContain('is left out')
+
+    writeFileSync(
+      file,
+      JSON.stringify({ ...configOf(url), mcpServers: { up: { url }, added: { timeut: '3s' } } }),
+    )
+    const added = (await command()).stdout
+    expect(added).toContain('Server "added" is added.')
+    expect(added).toContain('Server "added" is left out, because its entry has a problem.')
+  })
+
   test('drains a server, uses it again, and gives it new links', async () => {
     const folder = folderForTest()
     const { url } = await raw()
