@@ -114,8 +114,8 @@ export class NotificationRelay {
 
   /**
    * A question goes to the call on whose stream it came. If that is unknown, it goes to one of the calls that can be
-   * asked, provided that all calls it may be about are of one client; on a link of one session, to that session while it
-   * sees the server. The client is not asked what the configuration answers.
+   * asked, provided that all calls it may be about are of one client. On a link of one session it goes to that session,
+   * while this sees the server. The client is not asked what the configuration answers.
    */
   async onRequest(
     link: Link,
