@@ -89,6 +89,15 @@ export class ReplicaMembership {
     this.#addresses.update(configs)
   }
 
+  /** Follows the other settings of the server: its replicas, and what is the same on all of their links. */
+  reconfigured({ replicas: isOther, links }: { readonly replicas: boolean; readonly links: boolean }): void {
+    const { replicas } = this.#options
+    const before = replicas.list
+    if (isOther) this.update(replicas.server.replicas)
+    // A replica that is new has the other settings already.
+    if (links) this.renew(before)
+  }
+
   /** Whether the server is removed. */
   get retired(): boolean {
     return this.#retired

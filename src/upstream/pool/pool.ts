@@ -344,11 +344,8 @@ export class Pool {
     const differs = this.#live.update(server)
     this.membership.configure(gateway)
     this.replicas.reconfigured(gateway.zone)
-    const before = this.replicas.list
-    if (differs.replicas) this.membership.update(server.replicas)
+    this.membership.reconfigured(differs)
     this.#checks.reconfigured()
-    // A replica that is new has the other settings already.
-    if (differs.links) this.membership.renew(before)
     this.#warmPool.resize(differs.starts)
     for (const slot of this.#slots.values()) {
       slot.reconfigured(differs.starts)

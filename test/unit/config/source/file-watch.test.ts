@@ -12,7 +12,7 @@ type OnError = (error: Error) => void
 /** What the watchers that were opened do with an error of the system, the latest last. */
 const onError: OnError[] = []
 vi.mock('node:fs', async original => ({
-  ...(await original<typeof import('node:fs')>()),
+  ...(await original<object>()),
   watch: () =>
     ({
       on: (_: string, listener: OnError) => void onError.push(listener),
