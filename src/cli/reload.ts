@@ -14,17 +14,26 @@ export interface ReloadOptions {
 /** Maximum number of servers with a problem that are listed one by one. */
 const MAX_UNUSABLE = 20
 
+/** What became of a gateway that has not reloaded, in words. */
+const STATES = {
+  unchanged: 'runs on as it was',
+  ending: 'is ending',
+  unknown: 'gave no answer',
+} as const
+
 /** The response of one gateway. */
 interface Reloaded {
   readonly pid: number
-  /** Exactly one of the two is set. */
+  /** `undefined` when there is a problem. */
   readonly report?: ReloadAnswer
   readonly problem?: string
+  /** With a problem: whether the gateway continues unchanged, ends, or may have reloaded. */
+  readonly state?: keyof typeof STATES
 }
 
 /**
  * `reload`: every gateway that uses this configuration reads it again; prints the changes in each. Resolves when it is
- * in effect in all of them. Exit code 1 when a gateway could not apply it; that gateway continues unchanged.
+ * in effect in all of them. Exit code 1 when a gateway could not apply it, and continues unchanged or ends.
  * @throws GatewayError `config` when no gateway uses this configuration
  */
 export async function runReload({ config, dryRun = false, json = false }: ReloadOptions): Promise<void> {
@@ -45,9 +54,13 @@ export async function runReload({ config, dryRun = false, json = false }: Reload
         const answer = await askGateway(socket, { method: 'POST', path: '/admin/reload', body: { dryRun } })
         if (answer.status === 200 && isJsonObject(answer.body))
           return { pid, report: answer.body as unknown as ReloadAnswer }
-        return { pid, problem: detailOf(answer.body) }
+        return { pid, problem: detailOf(answer.body), state: answer.status === 503 ? 'ending' : 'unchanged' }
       } catch (error) {
-        return { pid, problem: `It ended before it answered: ${describeError(error)}.` }
+        return {
+          pid,
+          problem: `${dryRun ? '' : 'It may have reloaded. '}Cause: ${describeError(error)}.`,
+          state: 'unknown',
+        }
       }
     }),
   )
@@ -61,8 +74,8 @@ function isFailed({ report, problem }: Reloaded): boolean {
   return problem !== undefined || report?.superseded === true || report?.problems !== undefined
 }
 
-function textOf({ pid, report, problem }: Reloaded): string {
-  if (!report) return `Gateway ${pid} runs on as it was: ${problem}`
+function textOf({ pid, report, problem, state = 'unchanged' }: Reloaded): string {
+  if (!report) return `Gateway ${pid} ${STATES[state]}: ${problem}`
   const { dryRun, superseded, changes, endings, notReloadable, unusable, problems } = report
   if (superseded) return `Gateway ${pid}: a later reload took the place of this one.`
   const lists = changes.length + notReloadable.length + unusable.length > 0 ? ':' : '.'
