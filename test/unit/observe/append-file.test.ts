@@ -135,7 +135,9 @@ describe('a file that is large', () => {
     const file = join(scratch.path, 'audit.jsonl')
     const writers = ['a', 'b', 'c']
     await Promise.all(
-      writers.map(writer => promisify(execFile)(process.execPath, [WRITER, file, writer, '2000', '50000', '1000'])),
+      writers.map(writer =>
+        promisify(execFile)(process.execPath, [WRITER, file, writer, '2000', '50000', '1000']),
+      ),
     )
     const names = readdirSync(scratch.path)
     const seen = names
