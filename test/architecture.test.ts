@@ -25,6 +25,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   policy: ['type:config/types', 'core'],
   catalog: [
     'type:config/types',
+    'config/unusable-entry',
     'core',
     'policy/pattern',
     'type:policy/decide',
@@ -59,6 +60,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   'config/source': [
     'config/problem',
+    'config/unusable-entry',
     'type:config/replica-types',
     'type:config/types',
     'config/paths',
@@ -276,6 +278,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'type:state/store',
   ],
   embedding: [
+    'config/unusable-entry',
     'config/load/load',
     'type:config/types',
     'core',
@@ -526,6 +529,13 @@ describe('imports', () => {
   })
 })
 
+/** Names that a file declares and exports. */
+function exportedBy(source: string): string[] {
+  const declaration =
+    /^export (?:declare )?(?:async )?(?:abstract )?(?:function\*?|class|const|let|interface|type|enum) (\w+)/gm
+  return [...source.matchAll(declaration)].map(([, name]) => name as string)
+}
+
 function cyclesIn(next: ReadonlyMap<string, readonly string[]>): string[] {
   const done = new Set<string>()
   const cycles: string[] = []
@@ -563,6 +573,15 @@ describe('files', () => {
   test('are named in kebab-case, after what they hold', () => {
     expect(files.filter(file => !/^(?:[a-z][a-z0-9-]*\/)*[a-z][a-z0-9-]*$/.test(file))).toEqual([])
     expect(files.filter(file => /manager|helper|utils?$|service-impl/.test(file))).toEqual([])
+  })
+
+  test('export no name that another file exports too', () => {
+    const places = new Map<string, string[]>()
+    for (const [file, source] of sources)
+      for (const name of new Set(exportedBy(source))) places.set(name, [...(places.get(name) ?? []), file])
+    expect(places.size).toBeGreaterThan(500)
+    const shared = [...places].filter(([, among]) => among.length > 1)
+    expect(shared.map(([name, among]) => `${name}: ${among.join(', ')}`)).toEqual([])
   })
 
   test('only the public API re-exports', () => {

@@ -65,7 +65,8 @@ export function createApp({ service, config, guard, logger }: AppOptions): Expre
       logger.error('The admin API failed.', { path: request.path, cause: describeError(error) })
     const route = ROUTES.find(({ method, path }) => isMethod(request, method) && matches(path, request.path))
     const caller = callers.get(request)
-    if (route?.writes && caller) note(service, caller, request, problem.status, problem.message)
+    if (route && caller && isWrite(route, request))
+      note(service, caller, request, problem.status, problem.message)
     if (response.headersSent) return next(error)
     const send = (): void => {
       response.status(problem.status).set(problem.headers).type('application/problem+json')
@@ -90,10 +91,14 @@ export function createApp({ service, config, guard, logger }: AppOptions): Expre
         headers,
       })
       const caller = callers.get(request)
-      if (route.writes && caller) note(to, caller, request, 200, answer.detail)
+      if (caller && isWrite(route, request)) note(to, caller, request, 200, answer.detail)
       response.set(answer.headers ?? {}).json(answer.body)
     }
   }
+}
+
+function isWrite({ writes }: AdminRoute, request: Request): boolean {
+  return typeof writes === 'function' ? writes(request.body) : writes
 }
 
 function note(

@@ -147,7 +147,7 @@ export class ConfigFile {
     const { problem, broken } = await this.#service.check(text)
     if (problem !== undefined) throw new AdminProblem(422, problem)
     const wrong = broken.find(({ name }) => !isSame(entryOf(before, name), entryOf(after, name)))
-    if (wrong) throw new AdminProblem(422, wrong.problem)
+    if (wrong) throw new AdminProblem(422, `${wrong.problem} Nothing has changed.`)
   }
 
   async #replace(etag: string, text: string): Promise<void> {

@@ -11,6 +11,7 @@ import type { TlsOptions } from 'node:tls'
 import { describeError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { readRegularFile } from '../regular-file.ts'
+import { DueAnswers } from './due-answers.ts'
 import type { ConfigFile } from './config-file.ts'
 import { AdminGuard, type GuardOptions } from './guard.ts'
 import type { AdminService } from './service.ts'
@@ -31,7 +32,7 @@ const TIMEOUTS = { headersTimeout: 10_000, requestTimeout: 30_000 }
 export interface AdminListener {
   /** Path of the socket, or the address. */
   readonly at: string
-  /** Closes every connection. Idempotent. */
+  /** Accepts nothing more, sends the answers that are due, and closes every connection. Idempotent. */
   close(): Promise<void>
 }
 
@@ -49,7 +50,8 @@ export async function listenOnSocket(
   // Renamed once it is complete, because a command that finds an unresponsive socket removes it.
   const fresh = path.slice(0, -'.sock'.length)
   removeSocket(fresh)
-  const server = await serverFor({ hosts: undefined, token: undefined }, options)
+  const due = new DueAnswers()
+  const server = await serverFor({ rules: { hosts: undefined, token: undefined }, due }, options)
   await listening(server, () => server.listen(fresh))
   chmodSync(fresh, 0o600)
   renameSync(fresh, path)
@@ -57,7 +59,7 @@ export async function listenOnSocket(
     at: path,
     async close() {
       removeSocket(path)
-      await closed(server)
+      await closed(server, due)
     },
   }
 }
@@ -82,8 +84,9 @@ export async function listenOnAddress(
   const colon = listen.lastIndexOf(':')
   const host = listen.slice(0, colon).toLowerCase()
   const isAny = /^(?:0\.0\.0\.0|\[::\])$/.test(host)
+  const due = new DueAnswers()
   const server = await serverFor(
-    { hosts: isAny ? undefined : new Set([host]), token },
+    { rules: { hosts: isAny ? undefined : new Set([host]), token }, due },
     options,
     tls && { ...(await filesOf(tls)), minVersion: 'TLSv1.2' },
   )
@@ -92,7 +95,7 @@ export async function listenOnAddress(
   const { port } = server.address() as AddressInfo
   return {
     at: `${tls ? 'https' : 'http'}://${host}:${port}`,
-    close: () => closed(server),
+    close: () => closed(server, due),
   }
 }
 
@@ -102,13 +105,14 @@ async function filesOf({ cert, key }: { readonly cert: string; readonly key: str
 
 /** An HTTP server that loads the application with the first request. It does not keep the process alive. */
 async function serverFor(
-  rules: GuardOptions,
+  { rules, due }: { readonly rules: GuardOptions; readonly due: DueAnswers },
   { service, config, logger }: AdminListenerOptions,
   tls?: TlsOptions,
 ): Promise<Server> {
   const guard = new AdminGuard(rules)
   let app: Promise<RequestListener> | undefined
   const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
+    due.add(request, response)
     app ??= Promise.all([import('./app.ts'), config()]).then(([{ createApp }, file]) =>
       createApp({ service, config: file, guard, logger }),
     )
@@ -140,9 +144,9 @@ async function listening(server: Server, listen: () => void): Promise<void> {
   })
 }
 
-async function closed(server: Server): Promise<void> {
-  await new Promise<void>(resolve => {
-    server.close(() => resolve())
-    server.closeAllConnections()
-  })
+async function closed(server: Server, due: DueAnswers): Promise<void> {
+  const ended = new Promise<void>(resolve => server.close(() => resolve()))
+  await due.sent()
+  server.closeAllConnections()
+  await ended
 }

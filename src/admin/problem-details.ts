@@ -43,7 +43,8 @@ export function problemOf(error: unknown): AdminProblem {
   if (error instanceof AdminProblem) return error
   if (error instanceof GatewayError) {
     if (error.code === 'config') return new AdminProblem(422, error.message)
-    if (error.code === 'shutting_down') return new AdminProblem(503, error.message)
+    if (error.code === 'shutting_down' || error.code === 'cancelled')
+      return new AdminProblem(503, error.message)
     return new AdminProblem(500, error.message)
   }
   return new AdminProblem(500, 'The gateway failed to do this. Its log says why.')

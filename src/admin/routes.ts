@@ -3,7 +3,7 @@ import { isJsonObject } from '../core/json-object.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import type { ConfigFile, WriteResult } from './config-file.ts'
 import { AdminProblem } from './problem-details.ts'
-import type { AdminService, DrainTarget } from './service.ts'
+import type { AdminService, DrainTarget, ReloadAnswer } from './service.ts'
 
 /** A request that has passed all checks. */
 export interface AdminRequest {
@@ -33,8 +33,8 @@ export interface AdminRoute {
   readonly operationId: string
   /** One sentence. */
   readonly summary: string
-  /** Whether requests are recorded in the audit log. */
-  readonly writes: boolean
+  /** Whether requests are recorded in the audit log; a function decides by the body. */
+  readonly writes: boolean | ((body: unknown) => boolean)
   readonly requestBody?: { readonly schema: Schema; readonly required: boolean; readonly type?: string }
   /** Whether the response has an `ETag`, or the request requires `If-Match`. */
   readonly etag?: 'answer' | 'required'
@@ -89,9 +89,22 @@ export const RELOADED: Schema = {
       ...listOf({ key: TEXT, reason: TEXT }),
       description: 'Keys that take effect at the next start.',
     },
-    problems: { ...TEXT, description: 'Problems of single servers, which are left out.' },
+    unusable: {
+      ...listOf({ server: TEXT, runsOn: { type: 'boolean' } }),
+      description: 'Servers whose entry has a problem: they run on as they were, or are left out.',
+    },
+    problems: { ...TEXT, description: 'The problems of these entries.' },
   },
-  required: ['dryRun', 'applied', 'superseded', 'changes', 'restarts', 'endings', 'notReloadable'],
+  required: [
+    'dryRun',
+    'applied',
+    'superseded',
+    'changes',
+    'restarts',
+    'endings',
+    'notReloadable',
+    'unusable',
+  ],
 }
 
 const CONFIG_REFUSALS = [404, 409, 412, 422, 428] as const
@@ -171,7 +184,7 @@ export const ROUTES: readonly AdminRoute[] = [
     path: '/admin/reload',
     operationId: 'reload',
     summary: 'Reads the configuration again and takes it over; answers when it is in effect.',
-    writes: true,
+    writes: body => !(isJsonObject(body) && body['dryRun'] === true),
     requestBody: {
       schema: {
         type: 'object',
@@ -186,7 +199,7 @@ export const ROUTES: readonly AdminRoute[] = [
       const { dryRun = false } = fields(body, ['dryRun'])
       if (typeof dryRun !== 'boolean') throw new AdminProblem(422, '"dryRun" is true or false.')
       const answer = await service.reload({ dryRun })
-      return { body: answer, detail: answer.changes.join(' ') }
+      return { body: answer, detail: detailOf(answer) }
     },
   },
   {
@@ -247,7 +260,12 @@ export const ROUTES: readonly AdminRoute[] = [
 ]
 
 function answerOf({ etag, reload }: WriteResult): AdminAnswer {
-  return { body: reload, headers: { etag }, detail: reload.changes.join(' ') }
+  return { body: reload, headers: { etag }, detail: detailOf(reload) }
+}
+
+function detailOf({ superseded, changes }: ReloadAnswer): string {
+  if (superseded) return 'A later reload took the place of this one.'
+  return changes.length > 0 ? changes.join(' ') : 'Nothing has changed.'
 }
 
 function given(body: unknown): unknown {

@@ -42,7 +42,7 @@ export interface AdminStatus {
 export interface CheckAnswer {
   /** All problems with location, value and fix; `undefined` when the configuration is usable. */
   readonly problem: string | undefined
-  /** Servers with invalid entries, which are left out. */
+  /** Servers with invalid entries. */
   readonly broken: readonly { readonly name: string; readonly problem: string }[]
 }
 
@@ -64,7 +64,9 @@ export interface ReloadAnswer {
   }[]
   /** Changed keys that take effect at the next start of the gateway, each with the reason. */
   readonly notReloadable: readonly { readonly key: string; readonly reason: string }[]
-  /** Descriptions of invalid server entries; `undefined` when there are none. */
+  /** Servers with invalid entries: those that run on as they were until the next start, and those that are left out. */
+  readonly unusable: readonly { readonly server: string; readonly runsOn: boolean }[]
+  /** The problems of these entries, one per line; `undefined` when there are none. */
   readonly problems: string | undefined
 }
 

@@ -16,7 +16,7 @@ const MAX_PATH_BYTES = 103
 const NAME_BYTES = 16 + 1 + 10 + '.sock'.length
 const CONNECT_TIMEOUT_MS = 2000
 
-export interface RunningGateway {
+export interface AdminSocket {
   readonly socket: string
   readonly pid: number
 }
@@ -54,7 +54,7 @@ export function socketPath(folder: string, file: string, pid: number): string {
 }
 
 /** Finds every running gateway that uses the configuration file. Sockets of processes that have exited are removed. */
-export async function findGateways(folder: string, file: string): Promise<RunningGateway[]> {
+export async function findGateways(folder: string, file: string): Promise<AdminSocket[]> {
   const prefix = `${digestOf(file)}-`
   const found = namesIn(folder).flatMap(name => {
     const pid = name.startsWith(prefix) ? /^(\d+)\.sock$/.exec(name.slice(prefix.length))?.[1] : undefined

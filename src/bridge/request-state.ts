@@ -11,7 +11,7 @@ export const INPUT_CALLS: ReadonlySet<string> = new Set(['tools/call', 'prompts/
 /** Content of a `requestState` of the gateway. */
 export type RequestState =
   /** A suspended call of this process, at a legacy server. */
-  | { readonly kind: 'parked'; readonly call: string; readonly round: number }
+  | { readonly kind: 'suspended'; readonly call: string; readonly round: number }
   /**
    * State of a modern server, as raw JSON; `undefined` if it sent none. `answered`: by key, answers that the client was
    * not asked for, as raw JSON.

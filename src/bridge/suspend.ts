@@ -42,7 +42,7 @@ async function resumed(
   const { params } = exchange.request
   if (typeof given !== 'string') throw new GatewayError('invalid_params', '"requestState" must be a string.')
   const state = await openState(seal, exchange, given)
-  if (state.kind === 'parked') return await suspendedCalls.resume(state.call, state.round, exchange)
+  if (state.kind === 'suspended') return await suspendedCalls.resume(state.call, state.round, exchange)
   if (state.kind === 'server' && state.server !== route.server)
     throw new GatewayError('invalid_params', '"requestState" belongs to another server.')
   if (state.kind === 'server') exchange.state.stick(state.replica)

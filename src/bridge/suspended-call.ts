@@ -16,7 +16,7 @@ import { inputKeyFor } from './input-key.ts'
 const GATHER_MS = 5
 
 /** The set of all such calls, as seen by one of them. */
-export interface Parking {
+export interface SuspendedCallSet {
   /** Whether the client of the call can come back with an answer. */
   canReturn(call: SuspendedCall): boolean
   /** Whether the call, which is counted already, may ask its client. */
@@ -54,7 +54,7 @@ export class SuspendedCall extends Delegate implements Deadline, Holding {
   round = 0
   /** The client's request that waits at the moment. `undefined` while the call is suspended. */
   attached: Exchange | undefined
-  readonly #suspendedCalls: Parking
+  readonly #suspendedCalls: SuspendedCallSet
   readonly #cancellation = new Cancellation()
   readonly #questions = new Map<string, Question>()
   #asked = 0
@@ -65,7 +65,7 @@ export class SuspendedCall extends Delegate implements Deadline, Holding {
   /** Whether its client has received the result, or will not come back for it. */
   #over = false
 
-  constructor(exchange: Exchange, suspendedCalls: Parking) {
+  constructor(exchange: Exchange, suspendedCalls: SuspendedCallSet) {
     super(exchange)
     this.#suspendedCalls = suspendedCalls
   }

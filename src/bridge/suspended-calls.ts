@@ -6,7 +6,7 @@ import type { Principal } from '../core/principal.ts'
 import { Shares } from '../core/shares.ts'
 import type { Seal } from '../state/seal.ts'
 import { sealState } from './request-state.ts'
-import { SuspendedCall, type Parking, type SuspendedClient } from './suspended-call.ts'
+import { SuspendedCall, type SuspendedCallSet, type SuspendedClient } from './suspended-call.ts'
 
 export interface SuspensionLimits {
   /** How long a client may take to answer. */
@@ -36,7 +36,7 @@ export interface SuspendedCallsOptions {
  * Calls of modern clients at legacy servers. When the server asks something during a call, the call stays open here and
  * the client gets `input_required`. Its retry brings the answers and waits for the next result.
  */
-export class SuspendedCalls implements Parking {
+export class SuspendedCalls implements SuspendedCallSet {
   readonly #seal: Seal
   readonly #deadlines: Deadlines
   readonly #logger: Logger
@@ -130,7 +130,7 @@ export class SuspendedCalls implements Parking {
   }
 
   sealed(call: SuspendedCall, exchange: Exchange): Promise<string> {
-    const state = { kind: 'parked', call: call.id, round: call.round } as const
+    const state = { kind: 'suspended', call: call.id, round: call.round } as const
     return sealState(this.#seal, exchange, state, this.#limits.answerTimeoutMs)
   }
 

@@ -39,7 +39,7 @@ export interface CacheOptions {
 
 /** Identity of the answer to a request. */
 export interface CacheLookup {
-  readonly plan: CachePolicy
+  readonly policy: CachePolicy
   /** Tags of the answer for invalidation, as far as known before it is there. */
   readonly tags: readonly string[]
   /** Equal for requests that may get the same answer. */
@@ -69,7 +69,7 @@ export type Freshness = 'fresh' | 'late' | 'last'
 /** Cache of results: their keys, their clients, their time to live, and their invalidation. */
 export class Cache {
   readonly stats = new CacheStats()
-  plans: CachePolicies
+  policies: CachePolicies
   readonly now: () => number
   readonly #options: CacheOptions
   readonly #events: EventSink
@@ -85,7 +85,7 @@ export class Cache {
     this.#memory = new MemoryCache(options.bounds)
     this.#tier = options.tier
     this.now = options.now ?? monotonicNow
-    this.plans = new CachePolicies(options.servers, options.snapshot, this.stats)
+    this.policies = new CachePolicies(options.servers, options.snapshot, this.stats)
   }
 
   /**
@@ -94,10 +94,10 @@ export class Cache {
    */
   reconfigure(servers: readonly ServerConfig[], bounds: MemoryCacheOptions, tier: Tier | undefined): void {
     const names = new Set(servers.map(({ name }) => name))
-    for (const name of this.plans.names) if (!names.has(name)) this.clear(name)
+    for (const name of this.policies.names) if (!names.has(name)) this.clear(name)
     this.#tier = tier
     this.#memory.resize(bounds)
-    this.plans = new CachePolicies(servers, this.#options.snapshot, this.stats, this.plans)
+    this.policies = new CachePolicies(servers, this.#options.snapshot, this.stats, this.policies)
   }
 
   /** Bytes and number of the results in memory. */
@@ -123,25 +123,25 @@ export class Cache {
    * server's results for the client, `''` without renaming; equal texts rename equally.
    */
   lookup(
-    plan: CachePolicy,
+    policy: CachePolicy,
     exchange: Exchange,
     { own, exposed }: Pick<Route, 'own' | 'exposed'>,
     uris: string,
   ): CacheLookup | undefined {
     const { params } = exchange.request
-    if (!params || !plan.rule) return undefined
-    const isRead = plan.tool === undefined
-    let part = paramsKey(params, isRead ? 'uri' : 'name', plan.ignored)
+    if (!params || !policy.rule) return undefined
+    const isRead = policy.tool === undefined
+    let part = paramsKey(params, isRead ? 'uri' : 'name', policy.ignored)
     if (part === undefined) return undefined
     // The result contains the URI of the resource as the client sent it.
     if (isRead) part = shortened(exposed === own ? own : JSON.stringify([own, exposed]))
     const extensions = exchange.features === '' ? '' : extensionsOf(exchange.features)
     const more = uris === '' && extensions === '' ? '' : `\t${sha256(JSON.stringify([uris, extensions]))}`
-    const base = `${plan.prefix}${part}${more}\n`
-    const scope = plan.rule.scope === 'shared' ? '' : scopeOf(exchange.principal)
+    const base = `${policy.prefix}${part}${more}\n`
+    const scope = policy.rule.scope === 'shared' ? '' : scopeOf(exchange.principal)
     return {
-      plan,
-      tags: isRead ? [...plan.tags, uriTag(own)] : plan.tags,
+      policy,
+      tags: isRead ? [...policy.tags, uriTag(own)] : policy.tags,
       key: scope === '' ? base : base + scope,
       publicKey: isRead ? base : undefined,
       scope,
@@ -149,14 +149,14 @@ export class Cache {
   }
 
   /** The stored result, whatever its age, unless it has been invalidated. */
-  find({ plan, key, publicKey }: CacheLookup): CacheEntry | undefined {
-    return this.#find(plan, key) ?? (publicKey === undefined ? undefined : this.#find(plan, publicKey))
+  find({ policy, key, publicKey }: CacheLookup): CacheEntry | undefined {
+    return this.#find(policy, key) ?? (publicKey === undefined ? undefined : this.#find(policy, publicKey))
   }
 
   /** As `find`, in the tier behind the memory. Resolves soon in any case: a late result is available the next time. */
-  async findBehind({ plan, tags, key, publicKey, scope }: CacheLookup): Promise<CacheEntry | undefined> {
-    const own = await this.#findBehind(plan, tags, key, scope)
-    return own ?? (publicKey === undefined ? undefined : await this.#findBehind(plan, tags, publicKey, ''))
+  async findBehind({ policy, tags, key, publicKey, scope }: CacheLookup): Promise<CacheEntry | undefined> {
+    const own = await this.#findBehind(policy, tags, key, scope)
+    return own ?? (publicKey === undefined ? undefined : await this.#findBehind(policy, tags, publicKey, ''))
   }
 
   /** `undefined` when it is too old for any use. */
@@ -174,8 +174,8 @@ export class Cache {
   }
 
   /** Builds the outcome with a stored result for a client. */
-  hit(plan: CachePolicy, kept: CacheEntry, exchange: Exchange, from: From, stale: boolean): Outcome {
-    const { server, counters } = plan
+  hit(policy: CachePolicy, kept: CacheEntry, exchange: Exchange, from: From, stale: boolean): Outcome {
+    const { server, counters } = policy
     if (stale) counters.staleHits++
     else counters.hits++
     counters.bytesSaved += kept.size
@@ -186,7 +186,7 @@ export class Cache {
     const ageMs = Math.max(0, this.now() - kept.storedAt)
     const outcome = kept.outcome(exchange, this.#options.serverInfo, ageMs, from, stale)
     if (kept.bytes !== bytes) this.#memory.grown(kept)
-    tellHit(this.#events, plan, kept, exchange.principal, from, stale)
+    tellHit(this.#events, policy, kept, exchange.principal, from, stale)
     return outcome
   }
 
@@ -195,31 +195,31 @@ export class Cache {
    * that a later change may have invalidated is not stored, nor is one by a rule that no longer applies.
    */
   store(
-    { plan, tags: known, key: own, publicKey }: CacheLookup,
+    { policy, tags: known, key: own, publicKey }: CacheLookup,
     owner: Principal,
     outcome: Outcome,
     epoch: number,
     since: number,
     upstreamMs: number,
   ): void {
-    const { rule, changes, counters } = plan
+    const { rule, changes, counters } = policy
     if (!rule || !isComplete(outcome) || outcome.text.length > rule.maxBytes) return
     const { text, value, modern } = outcome
-    const ttlMs = plan.tool === undefined ? ownTtl(outcome) : undefined
+    const ttlMs = policy.tool === undefined ? ownTtl(outcome) : undefined
     const usableMs = (ttlMs ?? rule.ttlMs) + Math.max(rule.staleWhileRevalidateMs, rule.staleIfErrorMs)
-    if ((plan.tool === undefined && ttlMs === undefined) || usableMs <= 0) return
-    const tags = plan.tool === undefined ? readTags(known, value) : known
+    if ((policy.tool === undefined && ttlMs === undefined) || usableMs <= 0) return
+    const tags = policy.tool === undefined ? readTags(known, value) : known
     if (!changes.isCurrent(epoch, tags) || !changes.isQuiet(tags, since)) return
-    if (!this.plans.applies(plan)) return
+    if (!this.policies.applies(policy)) return
     if (Buffer.byteLength(text) > rule.maxBytes) return
     const entry: TierEntry = { text, modern, storedAt: this.now(), upstreamMs, tags }
     const key = publicKey !== undefined && value.cacheScope === 'public' ? publicKey : own
     this.#memory.set(
-      new CacheEntry({ key, server: plan.server, owner: owner.id, entry, value, epoch, ttlMs }),
+      new CacheEntry({ key, server: policy.server, owner: owner.id, entry, value, epoch, ttlMs }),
     )
     counters.stores++
-    tellStored(this.#events, plan, text)
-    this.#tier?.set(plan.server, key, entry, usableMs)
+    tellStored(this.#events, policy, text)
+    this.#tier?.set(policy.server, key, entry, usableMs)
   }
 
   /** Records the start of a call that changes something. */
@@ -236,23 +236,24 @@ export class Cache {
 
   /** Invalidates results of a server. `here`: other processes have been notified already. */
   invalidate(server: string, what: Invalidation, here = false): void {
-    this.plans.changes(server)?.outdate(what, this.now())
+    this.policies.changes(server)?.outdate(what, this.now())
     if (!here) this.#tell(server, what)
   }
 
   /** Invalidates the content of a resource. */
   resourceChanged(server: string, uri: string): void {
-    if (this.plans.reads(server)) this.invalidate(server, [uriTag(uri)])
+    if (this.policies.reads(server)) this.invalidate(server, [uriTag(uri)])
   }
 
   /** Drops everything, or the results of a server or of a tool. Results being fetched are not stored either. */
   clear(server?: string, tool?: string): void {
     const what: Invalidation = tool === undefined ? 'server' : [toolTag(tool)]
-    for (const name of server === undefined ? this.plans.names : [server]) {
+    for (const name of server === undefined ? this.policies.names : [server]) {
       this.invalidate(name, what)
-      const plan = this.plans.changes(name)
-      for (const kept of plan ? this.#memory.values() : [])
-        if (kept.server === name && !plan?.isCurrent(kept.epoch, kept.tags)) this.#memory.delete(kept.key)
+      const invalidations = this.policies.changes(name)
+      for (const kept of invalidations ? this.#memory.values() : [])
+        if (kept.server === name && !invalidations?.isCurrent(kept.epoch, kept.tags))
+          this.#memory.delete(kept.key)
     }
   }
 
@@ -264,35 +265,35 @@ export class Cache {
   }
 
   async #findBehind(
-    plan: CachePolicy,
+    policy: CachePolicy,
     tags: readonly string[],
     key: string,
     owner: string,
   ): Promise<CacheEntry | undefined> {
     const tier = this.#tier
-    if (!tier || !plan.changes.isQuiet(tags, this.now())) return undefined
+    if (!tier || !policy.changes.isQuiet(tags, this.now())) return undefined
     let looking = this.#looking.get(key)
     if (!looking) {
-      looking = this.#fetch(tier, plan, key, owner).catch(() => undefined)
+      looking = this.#fetch(tier, policy, key, owner).catch(() => undefined)
       this.#looking.set(key, looking)
       void looking.then(() => this.#looking.delete(key))
     }
     return await Promise.race([looking, this.#wait.end()])
   }
 
-  async #fetch(tier: Tier, plan: CachePolicy, key: string, owner: string): Promise<CacheEntry | undefined> {
-    const epoch = plan.changes.now
-    const entry = await tier.get(plan.server, key)
+  async #fetch(tier: Tier, policy: CachePolicy, key: string, owner: string): Promise<CacheEntry | undefined> {
+    const epoch = policy.changes.now
+    const entry = await tier.get(policy.server, key)
     if (!entry) return undefined
     const value: unknown = JSON.parse(entry.text)
     if (!isJsonObject(value)) return undefined
-    const ttlMs = plan.tool === undefined ? ownTtl({ kind: 'result', ...entry, value }) : undefined
-    if (plan.tool === undefined && ttlMs === undefined) return undefined
+    const ttlMs = policy.tool === undefined ? ownTtl({ kind: 'result', ...entry, value }) : undefined
+    if (policy.tool === undefined && ttlMs === undefined) return undefined
     const { tags } = entry
-    if (!plan.changes.isCurrent(epoch, tags) || entry.storedAt <= plan.changes.outdatedAt(tags))
+    if (!policy.changes.isCurrent(epoch, tags) || entry.storedAt <= policy.changes.outdatedAt(tags))
       return undefined
-    const kept = new CacheEntry({ key, server: plan.server, owner, entry, value, epoch, ttlMs })
-    if (!this.freshness(plan, kept, this.now())) return undefined
+    const kept = new CacheEntry({ key, server: policy.server, owner, entry, value, epoch, ttlMs })
+    if (!this.freshness(policy, kept, this.now())) return undefined
     this.#memory.set(kept)
     return kept
   }

@@ -89,14 +89,14 @@ export class CachePolicies {
 
   /** `undefined`: calls are neither cached nor do they invalidate anything. */
   tool(server: string, own: string): CachePolicy | undefined {
-    const plans = this.#current(server)
-    if (!plans || plans.idle) return undefined
-    let plan = plans.tools.get(own)
-    if (!plan) {
-      plan = this.#toolPlan(plans, own)
-      plans.tools.set(own, plan)
+    const policies = this.#current(server)
+    if (!policies || policies.idle) return undefined
+    let policy = policies.tools.get(own)
+    if (!policy) {
+      policy = this.#toolPolicy(policies, own)
+      policies.tools.set(own, policy)
     }
-    return plan
+    return policy
   }
 
   /** `undefined`: no result of a read has a time to live. */
@@ -105,35 +105,35 @@ export class CachePolicies {
   }
 
   /** Whether a call that began with this policy would be cached in the same way now. */
-  applies(plan: CachePolicy): boolean {
-    const { server, tool, prefix, changes, rule } = plan
+  applies(policy: CachePolicy): boolean {
+    const { server, tool, prefix, changes, rule } = policy
     const now = tool === undefined ? this.reads(server) : this.tool(server, tool)
-    if (now === plan) return true
+    if (now === policy) return true
     const isSame = now?.prefix === prefix && now.changes === changes
     return isSame && JSON.stringify(now.rule) === JSON.stringify(rule)
   }
 
   /** What tasks of a server may change. `undefined`: nothing of the server is cached. */
   tasks(server: string): Pick<CachePolicy, 'server' | 'changes'> | undefined {
-    const plans = this.#current(server)
-    return plans && !plans.idle ? { server, changes: plans.changes } : undefined
+    const policies = this.#current(server)
+    return policies && !policies.idle ? { server, changes: policies.changes } : undefined
   }
 
   #current(server: string): ServerCachePolicies | undefined {
-    const plans = this.#servers.get(server)
-    if (!plans) return undefined
+    const policies = this.#servers.get(server)
+    if (!policies) return undefined
     const snapshot = this.#snapshot(server)
-    if (snapshot !== plans.snapshot) {
-      plans.snapshot = snapshot
-      plans.tools = new Map()
+    if (snapshot !== policies.snapshot) {
+      policies.snapshot = snapshot
+      policies.tools = new Map()
       // Only results of the modern era have a time to live.
       const reads = snapshot?.era === 'modern' && 'resources' in snapshot.capabilities
-      plans.reads = reads ? this.#readsPlan(plans) : undefined
+      policies.reads = reads ? this.#readsPolicy(policies) : undefined
     }
-    return plans
+    return policies
   }
 
-  #toolPlan({ config, changes, matchers, snapshot }: ServerCachePolicies, own: string): CachePolicy {
+  #toolPolicy({ config, changes, matchers, snapshot }: ServerCachePolicies, own: string): CachePolicy {
     const tool = matchers.find(({ matches }) => matches(own))?.tool
     const text = snapshot?.lists.tools.find(({ key }) => key === own)?.text
     const { rule, writes } = decided(config, tool, () => hintsOf(text))
@@ -156,7 +156,7 @@ export class CachePolicies {
     }
   }
 
-  #readsPlan({ config, changes }: ServerCachePolicies): CachePolicy {
+  #readsPolicy({ config, changes }: ServerCachePolicies): CachePolicy {
     const given = config.cache === 'hints' ? config.hintsRule : config.cache
     const tags = given?.tags ?? []
     return {

@@ -1,4 +1,5 @@
 import type { ServerConfig } from '../config/types.ts'
+import { leftOut } from '../config/unusable-entry.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import type { Exchange } from '../core/exchange.ts'
 import { levelAfter } from '../core/already-said.ts'
@@ -93,8 +94,9 @@ export class ServerLists {
     this.#servers.set(server.name, server)
     if (!this.#variants.has(server.name))
       this.#variants.set(server.name, new Variants(server.name, this.#budget))
-    if (server.problem !== undefined)
-      this.#failures.set(server.name, new GatewayError('config', server.problem, { server: server.name }))
+    const { name, problem } = server
+    if (problem !== undefined)
+      this.#failures.set(name, new GatewayError('config', leftOut(name, problem), { server: name }))
   }
 
   /**

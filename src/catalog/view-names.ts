@@ -1,3 +1,4 @@
+import { endpointOf } from '../core/endpoint.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { ClientKind } from '../protocol/client-kind.ts'
 
@@ -38,12 +39,6 @@ export function unrestricted(name: string): string {
 export function policyIn(name: string): string {
   const everyones = everyonesOf(name)
   return everyones.slice(everyones.lastIndexOf(SEPARATOR) + 1)
-}
-
-/** The endpoint in the name of a view. */
-export function endpointOf(name: string): string {
-  const end = name.search(/[\n\f]/)
-  return end < 0 ? name : name.slice(0, end)
 }
 
 /** Names of views. Cached, so that a name is not built and hashed with every request. */

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import type { Config, ProfileConfig, ServerConfig } from '../config/types.ts'
+import { endpointOf } from '../core/endpoint.ts'
 import type { Logger } from '../core/logger.ts'
 import { onceLogger } from '../core/once-logger.ts'
 import type { ListKind } from '../core/route.ts'
@@ -14,16 +15,7 @@ import { merging } from './merging.ts'
 import { Retries } from './retries.ts'
 import { sameLists, haveSameResources, type ServerSnapshot } from './snapshot.ts'
 import { View, type Pages } from './view.ts'
-import {
-  endpointOf,
-  everyonesOf,
-  kindIn,
-  nameFor,
-  policyIn,
-  unrestricted,
-  ViewNames,
-  WHOLE,
-} from './view-names.ts'
+import { everyonesOf, kindIn, nameFor, policyIn, unrestricted, ViewNames, WHOLE } from './view-names.ts'
 
 export interface ViewsOptions {
   readonly config: Config

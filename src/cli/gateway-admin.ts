@@ -88,6 +88,7 @@ export class GatewayAdmin implements AdminService {
       restarts: plan ? restartsOf(plan) : [],
       endings: plan?.endings ?? [],
       notReloadable: plan?.notReloadable ?? [],
+      unusable: plan?.unusable ?? [],
       problems,
     }
   }
@@ -108,7 +109,8 @@ export class GatewayAdmin implements AdminService {
   noteWrite(write: AdminWrite): void {
     const { gateway, logger } = this.#options
     gateway.operations.noteAdmin(write)
-    logger.info('A request to the admin API changed the gateway.', { ...write })
+    const result = write.status < 400 ? 'was carried out' : 'was refused'
+    logger.info(`A write request to the admin API ${result}.`, { ...write })
   }
 
   async #drain({ server, replica }: DrainTarget, drained: boolean): Promise<DrainAnswer> {

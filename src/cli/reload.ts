@@ -11,17 +11,29 @@ export interface ReloadOptions {
   readonly json?: boolean
 }
 
+/** Maximum number of servers with a problem that are listed one by one. */
+const MAX_UNUSABLE = 20
+
+/** What became of a gateway that has not reloaded, in words. */
+const STATES = {
+  unchanged: 'runs on as it was',
+  ending: 'is ending',
+  unknown: 'gave no answer',
+} as const
+
 /** The response of one gateway. */
 interface Reloaded {
   readonly pid: number
-  /** Exactly one of the two is set. */
+  /** `undefined` when there is a problem. */
   readonly report?: ReloadAnswer
   readonly problem?: string
+  /** With a problem: whether the gateway continues unchanged, ends, or may have reloaded. */
+  readonly state?: keyof typeof STATES
 }
 
 /**
  * `reload`: every gateway that uses this configuration reads it again; prints the changes in each. Resolves when it is
- * in effect in all of them. Exit code 1 when a gateway could not apply it; that gateway continues unchanged.
+ * in effect in all of them. Exit code 1 when a gateway could not apply it, and continues unchanged or ends.
  * @throws GatewayError `config` when no gateway uses this configuration
  */
 export async function runReload({ config, dryRun = false, json = false }: ReloadOptions): Promise<void> {
@@ -42,9 +54,13 @@ export async function runReload({ config, dryRun = false, json = false }: Reload
         const answer = await askGateway(socket, { method: 'POST', path: '/admin/reload', body: { dryRun } })
         if (answer.status === 200 && isJsonObject(answer.body))
           return { pid, report: answer.body as unknown as ReloadAnswer }
-        return { pid, problem: detailOf(answer.body) }
+        return { pid, problem: detailOf(answer.body), state: answer.status === 503 ? 'ending' : 'unchanged' }
       } catch (error) {
-        return { pid, problem: `It ended before it answered: ${describeError(error)}.` }
+        return {
+          pid,
+          problem: `${dryRun ? '' : 'It may have reloaded. '}Cause: ${describeError(error)}.`,
+          state: 'unknown',
+        }
       }
     }),
   )
@@ -58,22 +74,30 @@ function isFailed({ report, problem }: Reloaded): boolean {
   return problem !== undefined || report?.superseded === true || report?.problems !== undefined
 }
 
-function textOf({ pid, report, problem }: Reloaded): string {
-  if (!report) return `Gateway ${pid} runs on as it was: ${problem}`
-  const { dryRun, superseded, changes, endings, notReloadable, problems } = report
+function textOf({ pid, report, problem, state = 'unchanged' }: Reloaded): string {
+  if (!report) return `Gateway ${pid} ${STATES[state]}: ${problem}`
+  const { dryRun, superseded, changes, endings, notReloadable, unusable, problems } = report
   if (superseded) return `Gateway ${pid}: a later reload took the place of this one.`
-  const lists = changes.length > 0 || notReloadable.length > 0 ? ':' : '.'
-  const head = changes.length > 0 ? (dryRun ? 'would take over' : 'has taken over') : nothing(dryRun)
+  const lists = changes.length + notReloadable.length + unusable.length > 0 ? ':' : '.'
+  const head = changes.length > 0 ? (dryRun ? 'would take over' : 'has taken over') : nothing(report)
   const lines = [`Gateway ${pid} ${head}${lists}`, ...changes.map(change => `  ${change}`)]
   for (const { client, connections, reason } of endings)
     lines.push(
       `  Client ${JSON.stringify(client)} ${dryRun ? 'would lose' : 'has lost'} ${connections} ${connections === 1 ? 'connection' : 'connections'}. It is told: ${reason}`,
     )
   for (const { key, reason } of notReloadable) lines.push(`  At the next start: ${key}, because ${reason}.`)
+  lines.push(...unusable.slice(0, MAX_UNUSABLE).map(entry => `  ${unusableText(entry)}`))
+  if (unusable.length > MAX_UNUSABLE) lines.push(`  And ${unusable.length - MAX_UNUSABLE} more such servers.`)
   if (problems !== undefined) lines.push(problems)
   return lines.join('\n')
 }
 
-function nothing(dryRun: boolean): string {
-  return dryRun ? 'would change nothing' : 'runs with this configuration already'
+function nothing({ dryRun, unusable }: ReloadAnswer): string {
+  if (dryRun) return 'would change nothing'
+  return unusable.length > 0 ? 'has changed nothing' : 'runs with this configuration already'
+}
+
+function unusableText({ server, runsOn }: ReloadAnswer['unusable'][number]): string {
+  const effect = runsOn ? 'runs on as it was, and the next start leaves it out' : 'is left out'
+  return `Server ${JSON.stringify(server)} ${effect}, because its entry has a problem.`
 }

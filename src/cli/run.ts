@@ -6,6 +6,7 @@ import { FileSource } from '../config/source/file-source.ts'
 import { knownValid } from '../config/source/known-valid.ts'
 import { ReadingThreads, type StartedReading } from '../config/source/reading-threads.ts'
 import { Reloader } from '../config/source/reloader.ts'
+import { leftOut } from '../config/unusable-entry.ts'
 import { describeError } from '../core/errors.ts'
 import { buildGateway } from '../gateway/gateway.ts'
 import { logConsole } from '../observe/console-records.ts'
@@ -48,7 +49,9 @@ export async function runGateway(
   const logger = createLogger({ level: config.gateway.log, stream: process.stderr })
   logConsole(logger)
   for (const warning of config.warnings) logger.warn(warning)
-  const problems = config.servers.flatMap(({ problem }) => problem ?? [])
+  const problems = config.servers.flatMap(({ name, problem }) =>
+    problem === undefined ? [] : [leftOut(name, problem)],
+  )
   for (const problem of toldProblems(problems)) logger.error(problem)
 
   const threads = new ReadingThreads()

@@ -31,8 +31,8 @@ export interface ServerConfig extends Resolved<(typeof SERVER)['options']> {
   /** Prefix of exposed names; `false` exposes bare names. */
   readonly prefix: string | false
   /**
-   * The error in its entry and the fix, safe to show. Such a server has no replicas and default values; every request
-   * to it fails with this error.
+   * What is wrong with its entry, with place and fix, safe to show. Such a server has no replicas and default values;
+   * every request to it fails with this text.
    */
   readonly problem: string | undefined
   /** At least one, unless there is a `problem`. */

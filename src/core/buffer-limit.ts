@@ -1,6 +1,6 @@
 import { Exceeding } from './exceeding.ts'
 import { FairRoom } from './fair-room.ts'
-import { LEAST_BYTES_PER_S, STOPPED, tooMany, tooSlow, type GivenUp } from './given-up.ts'
+import { LEAST_BYTES_PER_S, STOPPED, tooMany, tooSlow, type DropReason } from './drop-reason.ts'
 import { letGo } from './reclaim.ts'
 import { Reception, SMALL_MESSAGE_BYTES, type Flow } from './reception.ts'
 
@@ -229,7 +229,7 @@ export class BufferLimit {
   #makeRoom(
     waitedMs: number,
     candidates: readonly Reception[],
-    why: (reception: Reception) => GivenUp,
+    why: (reception: Reception) => DropReason,
   ): void {
     if (candidates.length === 0) return
     const seen = new Set<string>()
@@ -297,7 +297,7 @@ export function receptionFrom(
   server: string,
   owner: () => string | undefined,
   flow: Flow,
-  giveUp: (why: GivenUp) => void,
+  giveUp: (why: DropReason) => void,
 ): Reception {
   const client = (): string => owner() ?? `server ${server}`
   return new Reception(processBuffers(), { server, client }, flow, giveUp)

@@ -1,4 +1,4 @@
-import { LEAST_BYTES_PER_S } from './given-up.ts'
+import { LEAST_BYTES_PER_S } from './drop-reason.ts'
 import { HeldBy } from './held-by.ts'
 import type { Reception } from './reception.ts'
 

@@ -1,7 +1,7 @@
 /** A power of two; small, because every session has a table. */
 const RECENT = 64
 
-/** Consecutive ids get different slots. */
+/** Consecutive ids get different buckets. */
 function indexOf(id: number | string): number {
   if (typeof id === 'number') return id & (RECENT - 1)
   const { length } = id
@@ -13,11 +13,11 @@ function indexOf(id: number | string): number {
  * would keep memory alive: V8 chains its outgrown tables, and once one of them is old, everything added later survives
  * until the next full collection. That cost a fifth of the gateway's time. A plain object has no such chain.
  *
- * Objects are slow with ever-growing numbers, also as text. Since ids are mostly consecutive, each has a slot by its
- * last bits. An id whose slot is still taken by a long call goes to the object.
+ * Objects are slow with ever-growing numbers, also as text. Since ids are mostly consecutive, each has a bucket by its
+ * last bits. An id whose bucket is still taken by a long call goes to the object.
  */
 export class IdTable<K extends number | string, T> {
-  /** Ids by slot. A free slot may still contain the id of its last value. */
+  /** Ids by bucket. A free bucket may still contain the id of its last value. */
   readonly #ids: K[] = []
   readonly #recent: (T | undefined)[] = []
   #recentSize = 0

@@ -1,4 +1,4 @@
-import { STALLED, type GivenUp } from './given-up.ts'
+import { STALLED, type DropReason } from './drop-reason.ts'
 import { Pace } from './pace.ts'
 import { Pauses } from './pauses.ts'
 
@@ -47,7 +47,7 @@ export class Reception {
   readonly #clientNow: () => string
   readonly #limit: Bounding
   readonly #flow: Flow
-  readonly #giveUp: (why: GivenUp) => void
+  readonly #giveUp: (why: DropReason) => void
   readonly #pauses = new Pauses()
   readonly #pace = new Pace()
   #bytes = 0
@@ -63,7 +63,7 @@ export class Reception {
   #looked: { readonly at: number; readonly bytes: number } | undefined
 
   /** `giveUp` drops the unfinished message and fails the call that it answers. */
-  constructor(limit: Bounding, origin: Origin, flow: Flow, giveUp: (why: GivenUp) => void) {
+  constructor(limit: Bounding, origin: Origin, flow: Flow, giveUp: (why: DropReason) => void) {
     this.#limit = limit
     this.server = origin.server
     this.#clientNow = origin.client
@@ -113,7 +113,7 @@ export class Reception {
   }
 
   /** Drops the message because others wait for its room. */
-  giveUp(why: GivenUp): void {
+  giveUp(why: DropReason): void {
     this.#giveUp(why)
     this.end()
   }

@@ -1,18 +1,18 @@
 import { HeldBy } from './held-by.ts'
 
-/** A slot of a pool in use. */
+/** What a principal holds of a pool: a connection, a session, a stream. */
 export interface Holding {
-  /** Id of the principal that holds the slot. */
+  /** Id of the principal. */
   readonly holder: string
-  /** Whether work is lost when the slot is revoked. */
+  /** Whether work is lost when the holding is revoked. */
   readonly busy: boolean
-  /** When it was last used, on any clock that all slots of the pool share. */
+  /** When it was last used, on any clock that all holdings of the pool share. */
   readonly lastSeen: number
 }
 
 /**
- * Counts the slots of a pool by principal, and selects the slot to revoke when the pool is full. Opening and closing
- * cost one look-up; principals and slots are searched only when the pool is full.
+ * Counts the holdings of a pool by principal, and selects the holding to revoke when the pool is full. Opening and
+ * closing cost one look-up; principals and holdings are searched only when the pool is full.
  */
 export class Shares {
   readonly #held = new HeldBy()
@@ -29,16 +29,16 @@ export class Shares {
     return this.#held.of(holder)
   }
 
-  /** The largest number of slots of one principal. */
+  /** The largest number of holdings of one principal. */
   mostHeld(): number {
     return this.#held.most
   }
 
   /**
-   * Selects the slot that makes room for `newcomer`, which is already counted: the least recently used slot of the
-   * principal that holds most. A busy slot is revoked only when its principal still holds at least as many slots
-   * afterwards; otherwise two principals would revoke each other's slots in turn. A principal that holds most itself
-   * gives up an idle slot of its own.
+   * Selects the holding that makes room for `newcomer`, which is already counted: the least recently used one of the
+   * principal with the most. A busy holding is revoked only when its principal still has at least as many afterwards;
+   * otherwise two principals would revoke each other's holdings in turn. A principal with the most itself gives up an
+   * idle holding of its own.
    */
   toGiveWay<T extends Holding>(newcomer: string, holdings: Iterable<T>): T | undefined {
     const own = this.heldBy(newcomer)
@@ -55,7 +55,7 @@ export class Shares {
     return found
   }
 
-  /** The slot with the lowest rank is revoked first. */
+  /** The holding with the lowest rank is revoked first. */
   #rank({ holder, busy }: Holding, newcomer: string, own: number, most: number): number {
     if (holder === newcomer) return busy ? NEVER : 2
     if (this.heldBy(holder) < most) return NEVER

@@ -1,8 +1,9 @@
 import { resolve } from 'node:path'
 import type { Config } from '../config/types.ts'
+import { leftOut } from '../config/unusable-entry.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import { SILENT, type Logger } from '../core/logger.ts'
-import { buildGateway as build, type RunningGateway as Running } from '../gateway/gateway.ts'
+import { buildGateway, type RunningGateway } from '../gateway/gateway.ts'
 import { readinessOf } from '../gateway/status.ts'
 import { openStore } from '../state/open.ts'
 import type { Store } from '../state/store.ts'
@@ -39,7 +40,7 @@ export async function createGateway(source: ConfigSource, options: GatewayOption
   const { store = config.gateway.state } = options
   const own = typeof store === 'string' ? await openStore(absolute(store), logger) : undefined
   try {
-    const running = await build(config, { logger, store: own ?? (store as Store) })
+    const running = await buildGateway(config, { logger, store: own ?? (store as Store) })
     return new EmbeddedGateway({ running, load, store: own, logger })
   } catch (error) {
     await own?.close()
@@ -48,7 +49,7 @@ export async function createGateway(source: ConfigSource, options: GatewayOption
 }
 
 interface Parts {
-  readonly running: Running
+  readonly running: RunningGateway
   readonly load: (source: ConfigSource) => Promise<Config>
   /** A store that was opened by the gateway, and is closed with it. */
   readonly store: Store | undefined
@@ -58,7 +59,7 @@ interface Parts {
 /** The public part of a gateway; the rest is for transports. */
 class EmbeddedGateway implements Gateway {
   readonly #parts: Parts
-  readonly #running: Running
+  readonly #running: RunningGateway
   readonly on: Gateway['on']
   #closed: Promise<void> | undefined
 
@@ -128,7 +129,7 @@ class EmbeddedGateway implements Gateway {
 
 function tellProblems({ warnings, servers }: Config, logger: Logger): void {
   for (const warning of warnings) logger.warn(warning)
-  for (const { problem } of servers) if (problem !== undefined) logger.error(problem)
+  for (const { name, problem } of servers) if (problem !== undefined) logger.error(leftOut(name, problem))
 }
 
 function withAnonymous(config: Config, allowAnonymous: boolean | undefined): Config {

@@ -5,15 +5,8 @@ import type { Logger } from '../core/logger.ts'
 import type { Principal } from '../core/principal.ts'
 import type { ListKind } from '../core/route.ts'
 import { Shares, type Holding } from '../core/shares.ts'
+import type { Subscriber } from '../core/subscriber.ts'
 import type { ClientStream, ClientStreams } from './client-streams.ts'
-
-/** Receives updates of resources and tasks. `params` is raw JSON. */
-export interface Subscriber {
-  readonly principal: Principal
-  /** The view of its client by the configuration in effect. */
-  readonly view: string
-  notify(method: string, params: string | undefined): void
-}
 
 /** A listen stream that is open, or is about to be. It is also the subscriber for what its client listens to. */
 export interface ListenStream extends Holding, Subscriber {

@@ -7,7 +7,8 @@ import type { ClientKind } from '../protocol/client-kind.ts'
 import type { HeaderParam } from '../core/route.ts'
 import type { ClientStreams } from './client-streams.ts'
 import type { CallsInFlight } from './calls-in-flight.ts'
-import type { ListenStreams, Subscriber } from './listen-streams.ts'
+import type { Subscriber } from '../core/subscriber.ts'
+import type { ListenStreams } from './listen-streams.ts'
 
 /** The part of the gateway that a front uses. Implemented by `gateway.ts`. */
 export interface Service {

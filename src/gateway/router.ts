@@ -17,7 +17,7 @@ import type { LegacyTasks } from '../tasks/legacy-tasks.ts'
 import type { TaskIds } from '../tasks/task-ids.ts'
 import type { ListenedTask, TaskListeners } from '../relay/task-listeners.ts'
 import type { Subscriptions } from '../relay/subscriptions.ts'
-import type { Subscriber } from '../relay/updates.ts'
+import type { Subscriber } from '../core/subscriber.ts'
 import { checkUri, notFound } from './named-uri.ts'
 import { unknownName } from './unknown-name.ts'
 

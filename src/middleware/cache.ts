@@ -32,19 +32,19 @@ export function cacheLookup({ cache, logger, urisKey }: CacheLookupOptions): Cal
     return (exchange, route) => {
       const { method } = exchange.request
       if (method === 'tools/call') {
-        const plan = cache.plans.tool(route.server, route.own)
-        if (!plan) return next(exchange, route)
-        if (plan.outdates) return changing(cache, plan, plan.outdates, next, exchange, route)
-        return plan.rule ? ask(plan, exchange, route) : next(exchange, route)
+        const policy = cache.policies.tool(route.server, route.own)
+        if (!policy) return next(exchange, route)
+        if (policy.outdates) return changing(cache, policy, policy.outdates, next, exchange, route)
+        return policy.rule ? ask(policy, exchange, route) : next(exchange, route)
       }
       if (method === 'resources/read') {
-        const plan = cache.plans.reads(route.server)
-        return plan ? ask(plan, exchange, route) : next(exchange, route)
+        const policy = cache.policies.reads(route.server)
+        return policy ? ask(policy, exchange, route) : next(exchange, route)
       }
       if (method.startsWith('tasks/')) {
         // A task may change something while its client polls it.
-        const plan = cache.plans.tasks(route.server)
-        if (plan) return changing(cache, plan, 'server', next, exchange, route)
+        const policy = cache.policies.tasks(route.server)
+        if (policy) return changing(cache, policy, 'server', next, exchange, route)
       }
       return next(exchange, route)
     }
@@ -56,7 +56,7 @@ export function cacheStore({ cache }: Pick<CacheLookupOptions, 'cache'>): CallMi
   return next => {
     const stored = async (exchange: CacheableExchange, route: Route): Promise<Outcome> => {
       const { lookup, principal } = exchange
-      const epoch = lookup.plan.changes.now
+      const epoch = lookup.policy.changes.now
       const since = cache.now()
       const outcome = await next(exchange, route)
       const { state, trace } = exchange
@@ -74,7 +74,7 @@ function asking(
   logger: Logger,
   urisKey: UrisKey,
   next: CallHandler,
-): (plan: CachePolicy, exchange: Exchange, route: Route) => Promise<Outcome> {
+): (policy: CachePolicy, exchange: Exchange, route: Route) => Promise<Outcome> {
   /** Serves a stored result if it is fresh enough. */
   const served = (
     entry: CacheEntry,
@@ -84,12 +84,12 @@ function asking(
     route: Route,
   ): Promise<Outcome> | undefined => {
     const now = cache.now()
-    switch (cache.freshness(lookup.plan, entry, now)) {
+    switch (cache.freshness(lookup.policy, entry, now)) {
       case 'fresh':
-        return Promise.resolve(cache.hit(lookup.plan, entry, exchange, from, false))
+        return Promise.resolve(cache.hit(lookup.policy, entry, exchange, from, false))
       case 'late':
         renew(entry, lookup, now, exchange, route)
-        return Promise.resolve(cache.hit(lookup.plan, entry, exchange, from, true))
+        return Promise.resolve(cache.hit(lookup.policy, entry, exchange, from, true))
       case 'last':
         return fetched(lookup, exchange, route, true)
       default:
@@ -127,7 +127,7 @@ function asking(
     route: Route,
     orStale: boolean,
   ): Promise<Outcome> => {
-    lookup.plan.counters.misses++
+    lookup.policy.counters.misses++
     const answer = next(new CacheableExchange(exchange, lookup), route)
     return orStale ? answer.catch((error: unknown) => lastResort(error, lookup, exchange)) : answer
   }
@@ -138,8 +138,8 @@ function asking(
     if (!error.kind.countsAgainstHealth || exchange.cancellation.reason !== undefined) throw error
     // It may have been invalidated in the meantime, or have become too old.
     const entry = cache.find(lookup)
-    if (!entry || !cache.freshness(lookup.plan, entry, cache.now())) throw error
-    return cache.hit(lookup.plan, entry, exchange, 'memory', true)
+    if (!entry || !cache.freshness(lookup.policy, entry, cache.now())) throw error
+    return cache.hit(lookup.policy, entry, exchange, 'memory', true)
   }
 
   const behind = async (lookup: CacheLookup, exchange: Exchange, route: Route): Promise<Outcome> => {
@@ -148,8 +148,8 @@ function asking(
     return await (answer ?? fetched(lookup, exchange, route, false))
   }
 
-  return (plan, exchange, route) => {
-    const lookup = cache.lookup(plan, exchange, route, urisKey(exchange.view, route.server))
+  return (policy, exchange, route) => {
+    const lookup = cache.lookup(policy, exchange, route, urisKey(exchange.view, route.server))
     if (!lookup) return next(exchange, route)
     const entry = cache.find(lookup)
     const answer = entry && served(entry, 'memory', lookup, exchange, route)
@@ -161,13 +161,13 @@ function asking(
 /** Runs a call that changes something: results fetched before or during it are invalid after it. */
 async function changing(
   cache: Cache,
-  plan: Pick<CachePolicy, 'server' | 'changes'>,
+  policy: Pick<CachePolicy, 'server' | 'changes'>,
   what: Invalidation,
   next: CallHandler,
   exchange: Exchange,
   route: Route,
 ): Promise<Outcome> {
-  cache.begin(plan, what)
+  cache.begin(policy, what)
   let lingers = true
   try {
     const outcome = await next(exchange, route)
@@ -177,7 +177,7 @@ async function changing(
     lingers = !(error instanceof GatewayError) || error.delivery === 'unknown'
     throw error
   } finally {
-    cache.end(plan, what, lingers)
+    cache.end(policy, what, lingers)
   }
 }
 

@@ -38,7 +38,7 @@ export interface ConcurrencyLeasesOptions {
  * memory. One timer renews all claims. A call that finds no permit waits a moment for one.
  */
 export class ConcurrencyLeases {
-  // The members that every call reads and writes come first and together, as in `Lease`.
+  // The members that every call reads and writes come first and together, as in `AmountLease`.
   #inUse = 0
   #held = 0
   /** Steady clock: the claim may have expired by then. */
@@ -190,9 +190,9 @@ export class ConcurrencyLeases {
     if (refusal) return Promise.reject(refusal)
     const asking = reach
       .run(() => store.hold({ key: this.key, holder, want, limit: this.limit, ttlMs: CLAIM_MS }))
-      .then(({ places, left }) => {
+      .then(({ permits, left }) => {
         const lost = unknown()
-        this.#held = lost ? Math.min(places, held) : places
+        this.#held = lost ? Math.min(permits, held) : permits
         this.#left = lost ? 0 : left
         this.#validUntil = sentAt + CLAIM_MS
         this.#renewAt = sentAt + RENEW_MS

@@ -9,7 +9,8 @@ import { META } from '../protocol/revisions.ts'
 import type { Caller } from '../upstream/replica/isolation.ts'
 import type { LinkSlot } from '../upstream/pool/link-slot.ts'
 import { isPartOf } from './path-index.ts'
-import { Updates, type Subscriber } from './updates.ts'
+import type { Subscriber } from '../core/subscriber.ts'
+import { Updates } from './updates.ts'
 import { topicKey, type Topic, type TopicTable } from './topics.ts'
 
 /** A subscription of a subscriber. */

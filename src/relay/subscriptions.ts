@@ -9,7 +9,7 @@ import type { Pool } from '../upstream/pool/pool.ts'
 import { UpstreamRpcError } from '../upstream/link/rpc-error.ts'
 import type { LinkSlot } from '../upstream/pool/link-slot.ts'
 import { ResourceUpdates, type Subscription } from './resource-updates.ts'
-import type { Subscriber } from './updates.ts'
+import type { Subscriber } from '../core/subscriber.ts'
 import { UpstreamListen } from '../upstream/link/listen-stream.ts'
 import { topicKey, TopicTable, type Topic } from './topics.ts'
 

@@ -9,7 +9,7 @@ import type { LinkSlot } from '../upstream/pool/link-slot.ts'
 import { labelledRequests } from '../bridge/client-request.ts'
 import { withoutSubscriptionId } from './resource-updates.ts'
 import { TopicTable } from './topics.ts'
-import type { Subscriber } from './updates.ts'
+import type { Subscriber } from '../core/subscriber.ts'
 import type { UpstreamListen } from '../upstream/link/listen-stream.ts'
 
 /** A task of a modern server that a client subscribes to. */

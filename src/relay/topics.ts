@@ -1,7 +1,7 @@
 import type { LinkSlot } from '../upstream/pool/link-slot.ts'
 import { HeldNames } from './held-names.ts'
 import { PathIndex } from './path-index.ts'
-import type { Subscriber } from './updates.ts'
+import type { Subscriber } from '../core/subscriber.ts'
 
 /** Distinguishes slots, even if their keys change. */
 const numbers = new WeakMap<LinkSlot, number>()

@@ -1,16 +1,7 @@
-import type { Principal } from '../core/principal.ts'
+import type { Subscriber } from '../core/subscriber.ts'
 import { sharedNotification } from '../protocol/message.ts'
 
 const UPDATED = 'notifications/resources/updated'
-
-/** Receiver of updates: a legacy session, or the listen stream of a modern client. */
-export interface Subscriber {
-  readonly principal: Principal
-  /** The view that it has by the configuration in effect. */
-  readonly view: string
-  /** As that of a `Conversation`. */
-  notify(method: string, params: string | undefined, message?: string): void
-}
 
 /** One update of a resource on its way to its subscribers. Subscribers with the same URI share one text. */
 export class Updates {

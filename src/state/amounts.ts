@@ -1,4 +1,4 @@
-import { lifeOf, SLOTS } from './store.ts'
+import { lifeOf, BUCKETS } from './store.ts'
 import type { Held, HoldRequest, Taken, TakeRequest } from './store.ts'
 
 /**
@@ -21,7 +21,7 @@ export const GRACE_MS = 60 * 60 * 1000
 
 /** `until`, then the amount taken. */
 type Fixed = readonly [until: number, taken: number]
-/** Amounts by slot index. */
+/** Amounts by bucket index. */
 type Sliding = Map<number, number>
 
 /**
@@ -61,41 +61,41 @@ function takeSliding(
   slidingMs: number,
   now: number,
 ): Step<Taken> {
-  const width = Math.max(1, Math.ceil(slidingMs / SLOTS))
+  const width = Math.max(1, Math.ceil(slidingMs / BUCKETS))
   const current = Math.floor(now / width)
-  const slots: Sliding = new Map()
+  const buckets: Sliding = new Map()
   let sum = 0
-  eachSlot(stored, (key, amount) => {
-    // A later slot exists when the clock went backwards. It counts as taken now, so that it counts no longer than the
+  eachBucket(stored, (key, amount) => {
+    // A later bucket exists when the clock went backwards. It counts as taken now, so that it counts no longer than the
     // window lasts.
-    const slot = Math.min(key, current)
-    if (endOf(slot, width, slidingMs) <= now) return
-    const before = slots.get(slot)
-    slots.set(slot, before === undefined ? amount : round(before + amount))
+    const bucket = Math.min(key, current)
+    if (endOf(bucket, width, slidingMs) <= now) return
+    const before = buckets.get(bucket)
+    buckets.set(bucket, before === undefined ? amount : round(before + amount))
     sum += amount
   })
   const { spend } = request
   if (spend < 0) {
-    // Only in the slot where it was taken: other amounts belong to other holders and would stop counting too early.
-    const slot = Math.min(Math.floor((request.takenAt ?? now) / width), current)
-    const back = Math.min(slots.get(slot) ?? 0, -spend)
-    slots.set(slot, round((slots.get(slot) ?? 0) - back))
+    // Only in the bucket where it was taken: other amounts belong to other holders and would stop counting too early.
+    const bucket = Math.min(Math.floor((request.takenAt ?? now) / width), current)
+    const back = Math.min(buckets.get(bucket) ?? 0, -spend)
+    buckets.set(bucket, round((buckets.get(bucket) ?? 0) - back))
     sum -= back
   }
   const used = round(sum + Math.max(0, spend))
   const granted = grant(request, used)
   const added = round(Math.max(0, spend) + granted)
-  if (added > 0) slots.set(current, round((slots.get(current) ?? 0) + added))
+  if (added > 0) buckets.set(current, round((buckets.get(current) ?? 0) + added))
   const left = Math.max(0, round(request.limit - used - granted))
   let text = ''
   let first = Infinity
   let expiresAt = now
-  for (const [slot, amount] of slots) {
+  for (const [bucket, amount] of buckets) {
     if (amount <= 0) continue
-    const end = endOf(slot, width, slidingMs)
+    const end = endOf(bucket, width, slidingMs)
     if (end < first) first = end
     if (end > expiresAt) expiresAt = end
-    text += text === '' ? `"${slot}":${amount}` : `,"${slot}":${amount}`
+    text += text === '' ? `"${bucket}":${amount}` : `,"${bucket}":${amount}`
   }
   return {
     text: `{${text}}`,
@@ -105,10 +105,10 @@ function takeSliding(
 }
 
 /**
- * Reads `{"<slot>":<amount>,…}`. `JSON.parse` would create an object with sparse indices, which takes twenty times as
+ * Reads `{"<bucket>":<amount>,…}`. `JSON.parse` would create an object with sparse indices, which takes twenty times as
  * long.
  */
-function eachSlot(stored: string | undefined, take: (slot: number, amount: number) => void): void {
+function eachBucket(stored: string | undefined, take: (bucket: number, amount: number) => void): void {
   if (stored === undefined) return
   for (let at = 1; at < stored.length - 1;) {
     const colon = stored.indexOf(':', at)
@@ -119,9 +119,9 @@ function eachSlot(stored: string | undefined, take: (slot: number, amount: numbe
   }
 }
 
-/** When the amounts of a slot stop counting: as if all were taken at its end and used as late as allowed. */
-function endOf(slot: number, width: number, slidingMs: number): number {
-  return (slot + 1) * width + lifeOf(slidingMs) + slidingMs
+/** When the amounts of a bucket stop counting: as if all were taken at its end and used as late as allowed. */
+function endOf(bucket: number, width: number, slidingMs: number): number {
+  return (bucket + 1) * width + lifeOf(slidingMs) + slidingMs
 }
 
 function grant({ limit, want, atLeast }: TakeRequest, used: number): number {
@@ -130,7 +130,7 @@ function grant({ limit, want, atLeast }: TakeRequest, used: number): number {
 }
 
 interface Claim {
-  readonly places: number
+  readonly permits: number
   readonly until: number
 }
 
@@ -142,14 +142,14 @@ export function hold(stored: string | undefined, request: HoldRequest, now: numb
     .filter(([holder, { until }]) => holder !== request.holder && until > now)
     // A claim that ends later than a new one comes from another clock, for example before a reboot: it lapses as a new
     // one does.
-    .map(([holder, { places, until }]) => [holder, { places, until: Math.min(until, latest) }] as const)
-  const theirs = others.reduce((sum, [, { places }]) => sum + places, 0)
-  const places = Math.max(0, Math.min(request.want, request.limit - theirs))
-  const live = places > 0 ? [...others, [request.holder, { places, until: latest }] as const] : others
+    .map(([holder, { permits, until }]) => [holder, { permits, until: Math.min(until, latest) }] as const)
+  const theirs = others.reduce((sum, [, { permits }]) => sum + permits, 0)
+  const permits = Math.max(0, Math.min(request.want, request.limit - theirs))
+  const live = permits > 0 ? [...others, [request.holder, { permits, until: latest }] as const] : others
   return {
     text: JSON.stringify(Object.fromEntries(live)),
     expiresAt: Math.max(now, ...live.map(([, { until }]) => until)),
-    answer: { places, left: Math.max(0, request.limit - theirs - places) },
+    answer: { permits, left: Math.max(0, request.limit - theirs - permits) },
   }
 }
 

@@ -7,7 +7,7 @@ import type { Zone, ZoneSize } from './store.ts'
  * - `o1/<zone>/<8 bytes turn>` → 8 bytes: its size; then the key. Sorted in the order in which the values were set.
  * - `z1/<zone>` → 8 bytes each: bytes, entries, the next turn.
  *
- * Numbers are big-endian doubles, which sort as they count. All but `sizeOf` run inside a write transaction.
+ * Numbers are big-endian doubles, which sort as they count. All but `sizeOfZone` run inside a write transaction.
  */
 type Database = Lmdb.RootDatabase<Buffer, Buffer>
 

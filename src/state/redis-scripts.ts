@@ -38,7 +38,7 @@ end
 `
 
 /**
- * KEYS: key, epoch. ARGV: now, limit, until or '', slidingMs or '', slots, want, atLeast, spend, takenAt or '',
+ * KEYS: key, epoch. ARGV: now, limit, until or '', slidingMs or '', buckets, want, atLeast, spend, takenAt or '',
  * graceMs, lifeMs, new epoch. Returns granted, left, retryAt, at, epoch.
  */
 export const TAKE = `${COMMON}
@@ -71,35 +71,35 @@ if until_ then
   return { text(granted), text(left), text(retryAt), text(now), epoch }
 end
 local width = math.max(1, math.ceil(slidingMs / parts))
-local function endOf(slot) return (slot + 1) * width + lifeMs + slidingMs end
+local function endOf(bucket) return (bucket + 1) * width + lifeMs + slidingMs end
 local current = math.floor(now / width)
-local slots, sum = {}, 0
+local buckets, sum = {}, 0
 if stored then
   for key, amount in pairs(cjson.decode(stored)) do
-    local slot = math.min(tonumber(key), current)
-    if endOf(slot) > now then
-      slots[slot] = round((slots[slot] or 0) + amount)
+    local bucket = math.min(tonumber(key), current)
+    if endOf(bucket) > now then
+      buckets[bucket] = round((buckets[bucket] or 0) + amount)
       sum = sum + amount
     end
   end
 end
 if spend < 0 then
-  local slot = math.min(math.floor((takenAt or now) / width), current)
-  local back = math.min(slots[slot] or 0, -spend)
-  slots[slot] = round((slots[slot] or 0) - back)
+  local bucket = math.min(math.floor((takenAt or now) / width), current)
+  local back = math.min(buckets[bucket] or 0, -spend)
+  buckets[bucket] = round((buckets[bucket] or 0) - back)
   sum = sum - back
 end
 local used = round(sum + math.max(0, spend))
 local granted = grant(used)
 local added = round(math.max(0, spend) + granted)
-if added > 0 then slots[current] = round((slots[current] or 0) + added) end
+if added > 0 then buckets[current] = round((buckets[current] or 0) + added) end
 local left = math.max(0, round(limit - used - granted))
 local list, first, last = {}, math.huge, now
-for slot, amount in pairs(slots) do
+for bucket, amount in pairs(buckets) do
   if amount > 0 then
-    list[#list + 1] = '"' .. string.format('%.0f', slot) .. '":' .. text(amount)
-    first = math.min(first, endOf(slot))
-    last = math.max(last, endOf(slot))
+    list[#list + 1] = '"' .. string.format('%.0f', bucket) .. '":' .. text(amount)
+    first = math.min(first, endOf(bucket))
+    last = math.max(last, endOf(bucket))
   end
 end
 keep('{' .. table.concat(list, ',') .. '}', last)
@@ -108,7 +108,7 @@ if left <= 0 then retryAt = first end
 return { text(granted), text(left), text(retryAt), text(now), epoch }
 `
 
-/** KEYS: key, epoch. ARGV: now, holder, want, limit, ttlMs, new epoch. Returns places, left, epoch. */
+/** KEYS: key, epoch. ARGV: now, holder, want, limit, ttlMs, new epoch. Returns permits, left, epoch. */
 export const HOLD = `${COMMON}
 local holder, want, limit, ttlMs = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local claims, theirs, last = {}, 0, now
@@ -117,17 +117,17 @@ if stored then
     if other ~= holder and claim['until'] > now then
       claim['until'] = math.min(claim['until'], now + ttlMs)
       claims[other] = claim
-      theirs = theirs + claim.places
+      theirs = theirs + claim.permits
     end
   end
 end
-local places = math.max(0, math.min(want, limit - theirs))
-if places > 0 then claims[holder] = { places = places, ['until'] = now + ttlMs } end
+local permits = math.max(0, math.min(want, limit - theirs))
+if permits > 0 then claims[holder] = { permits = permits, ['until'] = now + ttlMs } end
 local list = {}
 for other, claim in pairs(claims) do
-  list[#list + 1] = cjson.encode(other) .. ':{"places":' .. text(claim.places) .. ',"until":' .. text(claim['until']) .. '}'
+  list[#list + 1] = cjson.encode(other) .. ':{"permits":' .. text(claim.permits) .. ',"until":' .. text(claim['until']) .. '}'
   last = math.max(last, claim['until'])
 end
 keep('{' .. table.concat(list, ',') .. '}', last)
-return { text(places), text(math.max(0, limit - theirs - places)), epoch }
+return { text(permits), text(math.max(0, limit - theirs - permits)), epoch }
 `

@@ -12,7 +12,7 @@ import { RedisEpoch, EPOCH } from './redis-epoch.ts'
 import { SCRIPTS, type Script } from './redis-evaluated.ts'
 import {
   lifeOf,
-  SLOTS,
+  BUCKETS,
   type Held,
   type HoldRequest,
   type SetOptions,
@@ -175,7 +175,7 @@ class RedisStore implements Store {
       limit,
       fixed ? window.until : '',
       fixed ? '' : window.slidingMs,
-      SLOTS,
+      BUCKETS,
       want,
       atLeast,
       spend,
@@ -187,8 +187,8 @@ class RedisStore implements Store {
   }
 
   async hold({ key, holder, want, limit, ttlMs }: HoldRequest): Promise<Held> {
-    const [places, left] = await this.#count(SCRIPTS.hold, key, [holder, want, limit, ttlMs])
-    return { places: Number(places), left: Number(left) }
+    const [permits, left] = await this.#count(SCRIPTS.hold, key, [holder, want, limit, ttlMs])
+    return { permits: Number(permits), left: Number(left) }
   }
 
   close(): Promise<void> {

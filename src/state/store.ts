@@ -36,8 +36,8 @@ export interface Store {
    */
   take(request: TakeRequest): Promise<Taken>
   /**
-   * Claims some of a limited number of places, atomically over all processes that share the store. A claim replaces the
-   * holder's earlier one and lapses after `ttlMs` unless it is renewed, so that a crashed holder frees its places.
+   * Claims some of a limited number of permits, atomically over all processes that share the store. A claim replaces
+   * the holder's earlier one and lapses after `ttlMs` unless it is renewed, so that a crashed holder frees its permits.
    */
   hold(request: HoldRequest): Promise<Held>
   /** Idempotent. Later calls reject. */
@@ -114,20 +114,20 @@ export interface HoldRequest {
 }
 
 export interface Held {
-  /** The places of the holder: at most `want`, and never so many that all live claims exceed the limit. */
-  readonly places: number
-  /** The places that are still free. */
+  /** The permits of the holder: at most `want`, and never so many that all live claims exceed the limit. */
+  readonly permits: number
+  /** The permits that are still free. */
   readonly left: number
 }
 
-/** Number of slots of a sliding window; the amounts of a slot are counted together. */
-export const SLOTS = 120
+/** Number of buckets of a sliding window; the amounts of a bucket are counted together. */
+export const BUCKETS = 120
 /** Minimum time for an answer to arrive and be used, for short windows. */
 const MIN_LIFE_MS = 100
 
 /** How long after the request an amount of a sliding window may be used; later it has to be returned. */
 export function lifeOf(slidingMs: number): number {
-  return Math.max(Math.ceil(slidingMs / SLOTS), MIN_LIFE_MS)
+  return Math.max(Math.ceil(slidingMs / BUCKETS), MIN_LIFE_MS)
 }
 
 /** Bounds of keys and values, equal for all implementations: longer ones are refused with a `RangeError`. */

@@ -3,7 +3,7 @@ import { lifeOf, type HoldRequest, type Store, type TakeRequest } from '../../sr
 import { rng } from '../helpers/rng.ts'
 
 /**
- * What a store must do with limited amounts and places. `open` gives two stores on the given clock that share everything; they may be one and the same.
+ * What a store must do with limited amounts and permits. `open` gives two stores on the given clock that share everything; they may be one and the same.
  */
 export function describeAmounts(name: string, open: (now: () => number) => Promise<[Store, Store]>): void {
   describe(`amounts contract: ${name}`, () => {
@@ -193,7 +193,7 @@ export function describeAmounts(name: string, open: (now: () => number) => Promi
     })
 
     const claim = (request: Partial<HoldRequest>): HoldRequest => ({
-      key: 'places/x',
+      key: 'permits/x',
       holder: 'p',
       want: 1,
       limit: 4,
@@ -201,36 +201,36 @@ export function describeAmounts(name: string, open: (now: () => number) => Promi
       ...request,
     })
 
-    it('gives places to several holders, never more than there are', async () => {
+    it('gives permits to several holders, never more than there are', async () => {
       const [a, b] = await start()
-      expect(await a.hold(claim({ want: 3 }))).toEqual({ places: 3, left: 1 })
-      expect(await b.hold(claim({ holder: 'q', want: 3 }))).toEqual({ places: 1, left: 0 })
-      expect(await a.hold(claim({ want: 2 }))).toEqual({ places: 2, left: 1 })
-      expect(await b.hold(claim({ holder: 'q', want: 3 }))).toEqual({ places: 2, left: 0 })
-      expect(await a.hold(claim({ want: 0 }))).toEqual({ places: 0, left: 2 })
-      expect(await b.hold(claim({ holder: 'q', want: 9 }))).toEqual({ places: 4, left: 0 })
-      expect(await b.hold(claim({ key: 'places/y', want: 9 }))).toEqual({ places: 4, left: 0 })
+      expect(await a.hold(claim({ want: 3 }))).toEqual({ permits: 3, left: 1 })
+      expect(await b.hold(claim({ holder: 'q', want: 3 }))).toEqual({ permits: 1, left: 0 })
+      expect(await a.hold(claim({ want: 2 }))).toEqual({ permits: 2, left: 1 })
+      expect(await b.hold(claim({ holder: 'q', want: 3 }))).toEqual({ permits: 2, left: 0 })
+      expect(await a.hold(claim({ want: 0 }))).toEqual({ permits: 0, left: 2 })
+      expect(await b.hold(claim({ holder: 'q', want: 9 }))).toEqual({ permits: 4, left: 0 })
+      expect(await b.hold(claim({ key: 'permits/y', want: 9 }))).toEqual({ permits: 4, left: 0 })
     })
 
-    it('frees the places of a holder that lapses, and keeps those of one that renews', async () => {
+    it('frees the permits of a holder that lapses, and keeps those of one that renews', async () => {
       const [a, b] = await start()
       await a.hold(claim({ want: 3 }))
       await b.hold(claim({ holder: 'q', want: 1 }))
       time += 9_999
-      expect(await b.hold(claim({ holder: 'q', want: 2 }))).toEqual({ places: 1, left: 0 })
+      expect(await b.hold(claim({ holder: 'q', want: 2 }))).toEqual({ permits: 1, left: 0 })
       time += 1
-      expect(await b.hold(claim({ holder: 'q', want: 9 }))).toEqual({ places: 4, left: 0 })
-      expect(await a.hold(claim({ want: 3 }))).toEqual({ places: 0, left: 0 })
+      expect(await b.hold(claim({ holder: 'q', want: 9 }))).toEqual({ permits: 4, left: 0 })
+      expect(await a.hold(claim({ want: 3 }))).toEqual({ permits: 0, left: 0 })
     })
 
-    it('gives all places exactly once to many who ask at once', async () => {
+    it('gives all permits exactly once to many who ask at once', async () => {
       const [a, b] = await start()
       const answers = await Promise.all(
         Array.from({ length: 40 }, (_, at) =>
           (at % 2 ? a : b).hold(claim({ holder: `h${at} "quoted"`, limit: 25 })),
         ),
       )
-      expect(answers.reduce((sum, { places }) => sum + places, 0)).toBe(25)
+      expect(answers.reduce((sum, { permits }) => sum + permits, 0)).toBe(25)
     })
 
     it('rejects after it was closed', async () => {

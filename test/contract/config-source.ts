@@ -1,14 +1,14 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { WatchedSource } from '../../src/config/source/config-source.ts'
 
-/** A source under test, and the hand that writes what it reads. */
+/** A source under test, and a function that writes what it reads. */
 export interface SourceUnderTest {
   readonly source: WatchedSource
   /** Makes the source say `content`, a value in the form of a file, or something that is no configuration. */
   write(content: object | 'nonsense'): void | Promise<void>
 }
 
-/** What holds for every `ConfigSource`. `open` makes one that says a file with the server `one`. */
+/** What holds for every `WatchedSource`. `open` makes one of a file with the server `one`. */
 export function configSourceContract(name: string, open: () => Promise<SourceUnderTest>): void {
   const opened = async (): Promise<SourceUnderTest> => {
     const made = await open()

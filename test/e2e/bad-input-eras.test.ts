@@ -94,7 +94,7 @@ const question = (id: string, message = 'well?'): string =>
   )
 
 /** A call of a modern client that waits for it: the server has asked, the client has been told. */
-async function parked(
+async function suspended(
   server: ScriptedServer,
   client: ModernHttp,
   more = '',
@@ -105,7 +105,7 @@ async function parked(
   const answer = await answerOf(await asked)
   const state = rawAt(answer, 'result', 'requestState')
   const requests = rawAt(answer, 'result', 'inputRequests')
-  if (state === undefined || requests === undefined) throw new Error(`not parked: ${answer}`)
+  if (state === undefined || requests === undefined) throw new Error(`not suspended: ${answer}`)
   return { request, state, key: Object.keys(JSON.parse(requests) as object)[0] as string }
 }
 
@@ -138,7 +138,7 @@ describe('the state of a call that waits for its client', () => {
     await using server = await scriptedHttp()
     await using gateway = await gatewayFor(server)
     await using client = new ModernHttp(gateway.origin)
-    const { request, state, key } = await parked(server, client)
+    const { request, state, key } = await suspended(server, client)
     const text = JSON.parse(state) as string
     const flipped = (at: number): string =>
       `"${text.slice(0, at)}${text[at] === 'A' ? 'B' : 'A'}${text.slice(at + 1)}"`
@@ -170,7 +170,7 @@ describe('the state of a call that waits for its client', () => {
     await using server = await scriptedHttp()
     await using gateway = await gatewayFor(server)
     await using client = new ModernHttp(gateway.origin)
-    const { request, state, key } = await parked(server, client)
+    const { request, state, key } = await suspended(server, client)
     const end = call(client, withState(state, key))
     await told(server, '"q"')
     expect(await answerOf(await call(client, withState(state, key)))).toContain('has been used already')
@@ -195,7 +195,7 @@ describe('the state of a call that waits for its client', () => {
     await using client = new ModernHttp(gateway.origin)
     await using other = new StdioClient(gateway.gateway, true)
     await using view = new ModernHttp(gateway.origin, '/mcp/a')
-    const { request, state, key } = await parked(server, client, ',"arguments":{"n":1}')
+    const { request, state, key } = await suspended(server, client, ',"arguments":{"n":1}')
     const retry = `,"arguments":{"n":1}${withState(state, key)}`
     const foreign = [
       await answerOf(await call(client, withState(state, key))),
@@ -220,7 +220,7 @@ describe('the state of a call that waits for its client', () => {
     await using elsewhere = await gatewayFor(server)
     await using client = new ModernHttp(gateway.origin)
     await using stranger = new ModernHttp(elsewhere.origin)
-    const { state, key } = await parked(server, client)
+    const { state, key } = await suspended(server, client)
     expect(await answerOf(await call(stranger, withState(state, key)))).toContain('not given out here')
   })
 
@@ -228,7 +228,7 @@ describe('the state of a call that waits for its client', () => {
     await using server = await scriptedHttp()
     await using gateway = await gatewayFor(server)
     await using client = new ModernHttp(gateway.origin)
-    const { request, state, key } = await parked(server, client)
+    const { request, state, key } = await suspended(server, client)
     pass(10 * 60_000 - 10_000)
     await stillServes(gateway, server)
     expect(server.notifications.all.filter(text => text.includes('cancelled'))).toEqual([])
@@ -277,7 +277,7 @@ describe('an answer', () => {
     await using server = await scriptedHttp()
     await using gateway = await gatewayFor(server)
     await using client = new ModernHttp(gateway.origin)
-    const { request, state, key } = await parked(server, client)
+    const { request, state, key } = await suspended(server, client)
     let current = state
     for (const responses of [
       '{}',
@@ -355,7 +355,7 @@ describe('a server', () => {
     ).toBeLessThanOrEqual(32)
     // Another client's call at the same server can be asked meanwhile.
     await using other = new ModernHttp(gateway.origin)
-    const { request, state, key } = await parked(server, other)
+    const { request, state, key } = await suspended(server, other)
     const end = call(other, withState(state, key))
     await told(server, '"q"')
     request.answer(OK)
@@ -454,7 +454,7 @@ describe('a server', () => {
     await using good = await scriptedHttp()
     await using gateway = await gatewayFor(server, good)
     await using client = new ModernHttp(gateway.origin)
-    const { state, key } = await parked(server, client)
+    const { state, key } = await suspended(server, client)
     await server[Symbol.asyncDispose]()
     const answer = await answerOf(await call(client, withState(state, key)))
     expect(JSON.parse(answer)).toMatchObject({ result: { isError: true } })
@@ -503,7 +503,7 @@ describe('a client', () => {
     await using server = await scriptedHttp()
     await using gateway = await gatewayFor(server)
     await using one = new ModernHttp(gateway.origin)
-    await parked(server, one)
+    await suspended(server, one)
     await using two = new ModernHttp(gateway.origin)
     const slow = call(two, '', 'a__u')
     await server.called('u')

@@ -114,12 +114,12 @@ describe.each([
     await using scratch = makeScratch()
     const stores: Store[] = [createMemoryStore(), openLmdbStore(scratch.path)]
     const claim = { key: 'places', want: 1, limit: 1, ttlMs: 1000 }
-    for (const store of stores) expect((await store.hold({ ...claim, holder: 'first' })).places).toBe(1)
+    for (const store of stores) expect((await store.hold({ ...claim, holder: 'first' })).permits).toBe(1)
     setClock(ms)
-    for (const store of stores) expect((await store.hold({ ...claim, holder: 'second' })).places).toBe(0)
+    for (const store of stores) expect((await store.hold({ ...claim, holder: 'second' })).permits).toBe(0)
     await later(1100)
     for (const store of stores) {
-      expect((await store.hold({ ...claim, holder: 'second' })).places).toBe(1)
+      expect((await store.hold({ ...claim, holder: 'second' })).permits).toBe(1)
       await store.close()
     }
   })

@@ -133,7 +133,7 @@ test('gateway.asks.maxSuspendedCalls: calls of one client wait in all places, an
     return client.post('1', 'tools/call', capable)
   }
   /** A call that waits for its client. */
-  const parked = async (client: ModernHttp, question: string) => {
+  const suspended = async (client: ModernHttp, question: string) => {
     const calling = post(client)
     const request = await server.called('t')
     request.say(`{"jsonrpc":"2.0","id":"${question}",${ASK}}`)
@@ -141,7 +141,7 @@ test('gateway.asks.maxSuspendedCalls: calls of one client wait in all places, an
     return { request, state }
   }
   const waiting = []
-  for (const question of ['f1', 'f2', 'f3']) waiting.push(await parked(flood, question))
+  for (const question of ['f1', 'f2', 'f3']) waiting.push(await suspended(flood, question))
   // One too many of the client that has most: its question is refused, and its call goes on.
   const tooMany = post(flood)
   const fourth = await server.called('t')
@@ -151,7 +151,7 @@ test('gateway.asks.maxSuspendedCalls: calls of one client wait in all places, an
   fourth.answer('"result":{"content":[]}')
   expect(await answerOf(await tooMany)).toContain('"content":[]')
   // Another one is asked in place of the call of the first that waits longest.
-  const { request, state } = await parked(calm, 'c1')
+  const { request, state } = await suspended(calm, 'c1')
   expect(state).toBeDefined()
   await waiting[0]?.request.gone
   const lost = await answerOf(await post(flood, `,"requestState":${waiting[0]?.state}`))

@@ -106,7 +106,7 @@ const ROWS: readonly Row[] = [
     'queues of many servers',
     (names: string[]) => {
       const queue = new FairQueue({ permits: 1, bound: 1 })
-      for (const name of names) queue.lane(name, { permits: 1, bound: 1 })
+      for (const name of names) queue.serverQueue(name, { permits: 1, bound: 1 })
     },
     size => Array.from({ length: size }, (_, at) => `server ${at}`),
     2000,

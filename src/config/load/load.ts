@@ -67,7 +67,7 @@ export interface Loaded {
   readonly text: string | undefined
   /** Entries of included files, as `mcpServers.search`, each with the absolute path of its file. */
   readonly includedFrom: ReadonlyMap<string, string>
-  /** Problems of single servers, which are left out; one per line. `undefined` when there are none. */
+  /** Problems of the entries of single servers, one per line. `undefined` when there are none. */
   readonly problems: string | undefined
 }
 
@@ -81,7 +81,7 @@ export async function loadConfigFile(options: LoadFileOptions = {}): Promise<Con
   return (await loadWithSource(options)).config
 }
 
-/** As `loadConfig`, including the file as written. */
+/** As `loadConfigFile`, including the file as written. */
 export async function loadWithSource(options: LoadFileOptions = {}): Promise<Loaded> {
   const file = await findConfigFile(options)
   const files = options.files ?? new FilesRead()
@@ -99,7 +99,7 @@ export async function loadText(
 }
 
 /**
- * As `loadConfig`, for a value in the form of a file. Paths are relative to the working directory.
+ * As `loadConfigFile`, for a value in the form of a file. Paths are relative to the working directory.
  * @throws GatewayError `config`
  */
 export async function configFrom(

@@ -10,7 +10,7 @@ const MOST_SHOWN_OF_SERVER = 3
 export interface Renderer {
   /** A title, followed by a line for each problem. */
   all(problems: readonly Problem[]): string
-  /** For each server with problems, a sentence with the first of them. */
+  /** For each server with problems, the first of them. */
   byServer(problems: readonly Problem[]): Map<string, string>
 }
 
@@ -55,7 +55,7 @@ export async function renderer(parts: Parts): Promise<Renderer> {
       for (const [name, own] of byName) {
         const shown = own.slice(0, MOST_SHOWN_OF_SERVER).map(problem => renderProblem(locate(problem)))
         if (own.length > shown.length) shown.push(`And ${own.length - shown.length} more.`)
-        texts.set(name, `Server "${name}" is left out until its configuration is mended: ${shown.join(' ')}`)
+        texts.set(name, shown.join(' '))
       }
       return texts
     },

@@ -35,7 +35,7 @@ interface Contents {
 
 export interface SoundReading extends Contents {
   readonly config: Config
-  /** Problems of single servers, which are left out; one per line. `undefined` when there are none. */
+  /** Problems of the entries of single servers, one per line. `undefined` when there are none. */
   readonly problems: string | undefined
   readonly problem?: undefined
 }

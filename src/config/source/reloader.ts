@@ -29,8 +29,7 @@ export interface ReloadResult {
   /** The problems with their locations and fixes; `undefined` unless `invalid`. */
   readonly problem: string | undefined
   /**
-   * Problems of single servers in the new configuration, which are left out; one per line. `undefined` when there are
-   * none.
+   * Problems of the entries of single servers in the new configuration, one per line. `undefined` when there are none.
    */
   readonly problems: string | undefined
 }

@@ -6,16 +6,16 @@ import { MessageBody } from '../../core/message-body.ts'
 import { letGo } from '../../core/reclaim.ts'
 import { SharedRoom } from '../../core/shared-room.ts'
 import { countValues, MAX_CLIENT_VALUES, TooManyValues, VALUE_BYTES } from '../../protocol/values.ts'
-import { PrincipalQueue } from './fair-queue.ts'
+import { PrincipalQueue } from './principal-queue.ts'
 import { takenBody } from './taken-body.ts'
 
 /** Bodies up to this size are read at once. Their number is bounded by that of connections. */
 const TINY_BYTES = 4 * 1024
 /** Bodies up to this size are read at once, too, while the unfinished ones take at most `SMALL_ROOM_BYTES` together. */
-const SMALL_BYTES = 64 * 1024
+const SMALL_BODY_BYTES = 64 * 1024
 const SMALL_ROOM_BYTES = 16 * 1024 * 1024
-/** A text of this length takes at most `SMALL_BYTES`, even if every second character is a value. */
-const LIGHT_CHARS = Math.floor(SMALL_BYTES / (1 + VALUE_BYTES / 2))
+/** A text of this length takes at most `SMALL_BODY_BYTES`, even if every second character is a value. */
+const LIGHT_CHARS = Math.floor(SMALL_BODY_BYTES / (1 + VALUE_BYTES / 2))
 /** Room for all larger bodies together. At least twice the largest allowed body. */
 const ROOM_BYTES = 128 * 1024 * 1024
 /** Additional room, as a share, for clients that hold little. */
@@ -90,7 +90,7 @@ export class Bodies {
     const length = request.headers['content-length']
     const bytes = length === undefined ? this.#maxBytes : Number(length)
     if (bytes > this.#maxBytes) return Promise.reject(tooLarge(this.#maxBytes))
-    if (bytes > SMALL_BYTES || (bytes > TINY_BYTES && !this.#small.fits(principal, bytes)))
+    if (bytes > SMALL_BODY_BYTES || (bytes > TINY_BYTES && !this.#small.fits(principal, bytes)))
       return this.#readLarge(request, principal, bytes)
     return new Promise((resolve, reject) => {
       if (bytes > TINY_BYTES) this.#readsSmall(principal, bytes, request)
@@ -319,5 +319,5 @@ function weightOf(text: string): number | undefined {
   const values = countValues(text, MAX_CLIENT_VALUES)
   if (values > MAX_CLIENT_VALUES) return undefined
   const bytes = text.length + VALUE_BYTES * values
-  return bytes <= SMALL_BYTES ? 0 : bytes
+  return bytes <= SMALL_BODY_BYTES ? 0 : bytes
 }

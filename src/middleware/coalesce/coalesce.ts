@@ -76,14 +76,14 @@ class SharedRequests {
   /** Lets a caller join a call in progress, or makes one for it. */
   joinOrStart(caller: Waiter): void {
     const { call } = caller
-    const { key, plan, tags } = call.lookup
+    const { key, policy, tags } = call.lookup
     const wantsProgress = call.request.progressToken !== undefined
     const bucket = bucketOf(key)
     for (let shared = this.#buckets[bucket]; shared; shared = shared.following)
       if (
         shared.lookup.key === key &&
         (shared.reportsProgress || !wantsProgress) &&
-        plan.changes.isCurrent(shared.epoch, tags)
+        policy.changes.isCurrent(shared.epoch, tags)
       ) {
         shared.add(caller)
         return
@@ -131,7 +131,7 @@ class SharedRequest extends CacheableExchange {
     super(leader.call, leader.call.lookup)
     this.bucket = bucket
     this.reportsProgress = leader.call.request.progressToken !== undefined
-    this.epoch = this.lookup.plan.changes.now
+    this.epoch = this.lookup.policy.changes.now
     this.#requests = requests
     this.#route = leader.route
     this.#leader = leader
@@ -221,7 +221,7 @@ class SharedRequest extends CacheableExchange {
     leader?.resolve(outcome)
     // An outcome that only the leader can continue with, or that depends on its input, is not shared.
     const ownOnly = this.state.asked || !isForAll(outcome)
-    const { counters } = this.lookup.plan
+    const { counters } = this.lookup.policy
     for (const other of others) {
       if (ownOnly) other.goAlone(this.#requests.next)
       else {

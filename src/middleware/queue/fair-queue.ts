@@ -23,7 +23,7 @@ import { LinkedList } from '../../core/linked-list.ts'
  */
 export class FairQueue {
   readonly #all: PrioritySemaphore
-  readonly #lanes = new Map<string, ServerQueue>()
+  readonly #serverQueues = new Map<string, ServerQueue>()
   readonly #clients = new Map<string, Client>()
   /** Over all servers. */
   #returning = 0
@@ -44,15 +44,15 @@ export class FairQueue {
   }
 
   /** The queue of a server. An existing one gets the new size. */
-  lane(name: string, options: PrioritySemaphoreOptions): ServerQueue {
-    const known = this.#lanes.get(name)
+  serverQueue(name: string, options: PrioritySemaphoreOptions): ServerQueue {
+    const known = this.#serverQueues.get(name)
     if (known) {
       known.resize(options)
       return known
     }
-    const lane = new ServerQueue(name, options)
-    this.#lanes.set(name, lane)
-    return lane
+    const serverQueue = new ServerQueue(name, options)
+    this.#serverQueues.set(name, serverQueue)
+    return serverQueue
   }
 
   /**
@@ -62,67 +62,67 @@ export class FairQueue {
    */
   resize(options: PrioritySemaphoreOptions, servers: { has(name: string): boolean }): void {
     this.#all.resize(options)
-    for (const [name, lane] of this.#lanes) {
+    for (const [name, serverQueue] of this.#serverQueues) {
       if (servers.has(name)) continue
-      this.#refuseAll(lane, 'removed')
-      if (lane.isUnused) this.#lanes.delete(name)
+      this.#refuseAll(serverQueue, 'removed')
+      if (serverQueue.isUnused) this.#serverQueues.delete(name)
     }
     while (!this.#closed && this.#all.taken < this.#all.permits) {
-      const winner = this.#nextLane()
+      const winner = this.#nextServerQueue()
       if (!winner) break
       this.#grant(winner)
     }
   }
 
   /** Takes a permit if one is free. */
-  enter(lane: ServerQueue): boolean {
+  enter(serverQueue: ServerQueue): boolean {
     // While a permit is free, no call waits for it.
-    if (lane.taken >= lane.permits || this.#all.taken >= this.#all.permits) return false
-    lane.taken++
+    if (serverQueue.taken >= serverQueue.permits || this.#all.taken >= this.#all.permits) return false
+    serverQueue.taken++
     this.#all.taken++
     return true
   }
 
   /** Returns a permit, with the time it was held. */
-  leave(lane: ServerQueue, heldMs: number): void {
-    lane.sample(heldMs)
+  leave(serverQueue: ServerQueue, heldMs: number): void {
+    serverQueue.sample(heldMs)
     this.#all.sample(heldMs)
     const full = this.#all.taken >= this.#all.permits
-    lane.taken--
+    serverQueue.taken--
     this.#all.taken--
-    this.#freed(lane, full)
+    this.#freed(serverQueue, full)
   }
 
   /**
    * Returns the permit of the gateway only, which was held for `heldMs`. That of the server is held for a client's call
    * until `release`.
    */
-  hold(lane: ServerQueue, clientId: string, heldMs: number): void {
+  hold(serverQueue: ServerQueue, clientId: string, heldMs: number): void {
     this.#all.sample(heldMs)
     const full = this.#all.taken >= this.#all.permits
     this.#all.taken--
-    lane.hold(clientId)
-    if (full) this.#freed(lane, full)
+    serverQueue.hold(clientId)
+    if (full) this.#freed(serverQueue, full)
   }
 
   /** As `hold`, for a call that has no permit at the moment. The number of permits may be exceeded by it. */
-  holdAnother(lane: ServerQueue, clientId: string): void {
-    lane.taken++
-    lane.hold(clientId)
+  holdAnother(serverQueue: ServerQueue, clientId: string): void {
+    serverQueue.taken++
+    serverQueue.hold(clientId)
   }
 
   /** Returns a held permit, with the time since its call got it. */
-  release(lane: ServerQueue, clientId: string, heldMs: number): void {
-    lane.sample(heldMs)
-    lane.taken--
-    lane.release(clientId)
-    if (this.#all.taken < this.#all.permits) this.#freed(lane, false)
+  release(serverQueue: ServerQueue, clientId: string, heldMs: number): void {
+    serverQueue.sample(heldMs)
+    serverQueue.taken--
+    serverQueue.release(clientId)
+    if (this.#all.taken < this.#all.permits) this.#freed(serverQueue, false)
   }
 
   /** `full`: whether the gateway was full, so that a call of another server may get the permit. */
-  #freed(lane: ServerQueue, full: boolean): void {
+  #freed(serverQueue: ServerQueue, full: boolean): void {
     if (this.#all.waiting === 0 && this.#returning === 0) return
-    const winner = full ? this.#nextLane() : hasTurn(lane) ? lane : undefined
+    const winner = full ? this.#nextServerQueue() : hasTurn(serverQueue) ? serverQueue : undefined
     if (winner) this.#grant(winner)
   }
 
@@ -132,80 +132,80 @@ export class FairQueue {
    * @returns why it may not wait
    */
   wait(
-    lane: ServerQueue,
+    serverQueue: ServerQueue,
     clientId: string,
     weight: number,
     waiting: WaitingCall,
     withinMs: number,
   ): QueueRefusal | undefined {
     if (this.#closed) return 'closed'
-    const known = lane.flows.get(clientId)
+    const known = serverQueue.flows.get(clientId)
     const client = this.#clients.get(clientId)
     const own = known?.line.size ?? 0
-    const here = lane.estimateMs(own, weight, own > 0) ?? 0
+    const here = serverQueue.estimateMs(own, weight, own > 0) ?? 0
     const overall = this.#all.estimateMs(client?.waiting ?? 0, weight, client !== undefined) ?? 0
     if (Math.max(here, overall) > withinMs) return 'too_late'
-    if (lane.waiting >= lane.bound) {
-      if (!this.#giveWay(longestOf(lane, (own + 1) / weight), 'server_full')) return 'server_full'
+    if (serverQueue.waiting >= serverQueue.bound) {
+      if (!this.#giveWay(longestOf(serverQueue, (own + 1) / weight), 'server_full')) return 'server_full'
     } else if (this.#all.waiting >= this.#all.bound) {
       if (!this.#giveWay(this.#longest(((client?.waiting ?? 0) + 1) / weight), 'gateway_full'))
         return 'gateway_full'
     }
-    this.#add(lane, clientId, weight, waiting)
+    this.#add(serverQueue, clientId, weight, waiting)
     return undefined
   }
 
   /** As `leave`, temporarily. `enterAgain` or `stayAway` follows. */
-  leaveForNow(lane: ServerQueue, heldMs: number): void {
-    lane.away++
-    this.leave(lane, heldMs)
+  leaveForNow(serverQueue: ServerQueue, heldMs: number): void {
+    serverQueue.away++
+    this.leave(serverQueue, heldMs)
   }
 
   /** A call that temporarily returned its permit does not want it any more. */
-  stayAway(lane: ServerQueue): void {
-    lane.away--
+  stayAway(serverQueue: ServerQueue): void {
+    serverQueue.away--
   }
 
   /**
    * Takes a permit again that was temporarily returned, or waits for it ahead of all calls that have not had one.
    * @returns whether it has the permit already
    */
-  enterAgain(lane: ServerQueue, waiting: WaitingCall): boolean {
-    lane.away--
+  enterAgain(serverQueue: ServerQueue, waiting: WaitingCall): boolean {
+    serverQueue.away--
     if (this.#closed) {
-      lane.taken++
+      serverQueue.taken++
       this.#all.taken++
       return true
     }
-    if (this.enter(lane)) return true
-    waiting.lane = lane
+    if (this.enter(serverQueue)) return true
+    waiting.serverQueue = serverQueue
     waiting.order = ++this.#order
-    lane.returning.push(waiting)
+    serverQueue.returning.push(waiting)
     this.#returning++
     return false
   }
 
   /** Removes a waiting call. Without effect if it is not queued. */
   remove(waiting: WaitingCall): void {
-    const { lane, flow, line } = waiting
-    if (!lane || !line) return
+    const { serverQueue, flow, line } = waiting
+    if (!serverQueue || !line) return
     if (!flow) {
-      lane.returning.remove(waiting)
+      serverQueue.returning.remove(waiting)
       this.#returning--
-      waiting.lane = undefined
+      waiting.serverQueue = undefined
       return
     }
-    this.#unlink(lane, flow, waiting)
+    this.#unlink(serverQueue, flow, waiting)
     // Only turns remove empty flows, and there may be none for a long time.
-    if (lane.turns.size > 64 && lane.turns.size > 2 * lane.waiting) {
-      lane.turns.keep(({ line }) => line.size > 0)
-      for (const [id, { line }] of lane.flows) if (line.size === 0) lane.flows.delete(id)
+    if (serverQueue.turns.size > 64 && serverQueue.turns.size > 2 * serverQueue.waiting) {
+      serverQueue.turns.keep(({ line }) => line.size > 0)
+      for (const [id, { line }] of serverQueue.flows) if (line.size === 0) serverQueue.flows.delete(id)
     }
   }
 
   /** When a refused call may be retried with some chance, in milliseconds. `undefined`: not known yet. */
-  retryAfterMs(lane: ServerQueue): number | undefined {
-    const here = lane.taken >= lane.permits ? lane.drainMs : undefined
+  retryAfterMs(serverQueue: ServerQueue): number | undefined {
+    const here = serverQueue.taken >= serverQueue.permits ? serverQueue.drainMs : undefined
     const overall = this.#all.taken >= this.#all.permits ? this.#all.drainMs : undefined
     return here === undefined ? overall : Math.max(here, overall ?? 0)
   }
@@ -213,107 +213,108 @@ export class FairQueue {
   /** Refuses all waiting calls, and all later ones. A call that takes its permit again gets it at once. */
   close(): void {
     this.#closed = true
-    for (const lane of this.#lanes.values()) {
-      for (let back = lane.returning.first; back; back = lane.returning.first) this.#grantBack(lane, back)
-      this.#refuseAll(lane, 'closed')
+    for (const serverQueue of this.#serverQueues.values()) {
+      for (let back = serverQueue.returning.first; back; back = serverQueue.returning.first)
+        this.#grantBack(serverQueue, back)
+      this.#refuseAll(serverQueue, 'closed')
     }
   }
 
-  #refuseAll(lane: ServerQueue, reason: QueueRefusal): void {
-    for (const { line } of lane.flows.values())
+  #refuseAll(serverQueue: ServerQueue, reason: QueueRefusal): void {
+    for (const { line } of serverQueue.flows.values())
       for (let first = line.first; first; first = line.first) {
         this.remove(first)
         first.refused(reason)
       }
   }
 
-  #add(lane: ServerQueue, clientId: string, weight: number, waiting: WaitingCall): void {
+  #add(serverQueue: ServerQueue, clientId: string, weight: number, waiting: WaitingCall): void {
     let client = this.#clients.get(clientId)
     if (!client) {
       client = { id: clientId, weight, waiting: 0, pass: this.#virtual }
       this.#clients.set(clientId, client)
       this.#all.weights += weight
     }
-    let flow = lane.flows.get(clientId)
+    let flow = serverQueue.flows.get(clientId)
     if (!flow) {
       flow = {
         client,
         line: new LinkedList(),
-        pass: lane.virtual + lane.costOf(client) - 1 / weight,
+        pass: serverQueue.virtual + serverQueue.costOf(client) - 1 / weight,
         order: ++this.#order,
       }
-      lane.flows.set(clientId, flow)
-      lane.turns.add(flow)
+      serverQueue.flows.set(clientId, flow)
+      serverQueue.turns.add(flow)
     } else if (flow.client !== client) flow.client = client
-    if (flow.line.size === 0) lane.weights += weight
-    waiting.lane = lane
+    if (flow.line.size === 0) serverQueue.weights += weight
+    waiting.serverQueue = serverQueue
     waiting.flow = flow
     waiting.order = ++this.#order
     flow.line.push(waiting)
     client.waiting++
-    lane.waiting++
+    serverQueue.waiting++
     this.#all.waiting++
   }
 
-  #unlink(lane: ServerQueue, flow: ClientFlow, waiting: WaitingCall): void {
+  #unlink(serverQueue: ServerQueue, flow: ClientFlow, waiting: WaitingCall): void {
     const { client, line } = flow
     line.remove(waiting)
-    waiting.lane = waiting.flow = undefined
-    if (line.size === 0) lane.weights -= client.weight
+    waiting.serverQueue = waiting.flow = undefined
+    if (line.size === 0) serverQueue.weights -= client.weight
     if (--client.waiting === 0) {
       this.#clients.delete(client.id)
       this.#all.weights -= client.weight
     }
-    lane.waiting--
+    serverQueue.waiting--
     this.#all.waiting--
   }
 
-  #grant(lane: ServerQueue): void {
-    const back = lane.returning.first
+  #grant(serverQueue: ServerQueue): void {
+    const back = serverQueue.returning.first
     if (back) {
-      this.#grantBack(lane, back)
+      this.#grantBack(serverQueue, back)
       return
     }
-    const flow = lane.next as ClientFlow
+    const flow = serverQueue.next as ClientFlow
     const { client } = flow
     const waiting = flow.line.first as WaitingCall
     this.#virtual = Math.max(this.#virtual, client.pass)
     client.pass = this.#virtual + 1 / client.weight
-    lane.turns.take()
-    lane.virtual = flow.pass
-    flow.pass += lane.costOf(client)
+    serverQueue.turns.take()
+    serverQueue.virtual = flow.pass
+    flow.pass += serverQueue.costOf(client)
     flow.order = ++this.#order
-    lane.turns.add(flow)
-    this.#unlink(lane, flow, waiting)
-    if (lane.waiting === 0) {
-      lane.flows.clear()
-      lane.turns.clear()
+    serverQueue.turns.add(flow)
+    this.#unlink(serverQueue, flow, waiting)
+    if (serverQueue.waiting === 0) {
+      serverQueue.flows.clear()
+      serverQueue.turns.clear()
     }
-    lane.taken++
+    serverQueue.taken++
     this.#all.taken++
     waiting.granted()
   }
 
-  #grantBack(lane: ServerQueue, back: WaitingCall): void {
+  #grantBack(serverQueue: ServerQueue, back: WaitingCall): void {
     this.remove(back)
-    lane.taken++
+    serverQueue.taken++
     this.#all.taken++
     back.granted()
   }
 
   /** The server that gets the next permit of the gateway. Waiting for a server without a free permit earns no turns. */
-  #nextLane(): ServerQueue | undefined {
+  #nextServerQueue(): ServerQueue | undefined {
     let best: ServerQueue | undefined
     let bestPass = Infinity
     let bestOrder = Infinity
-    for (const lane of this.#lanes.values()) {
-      if (!hasTurn(lane)) continue
-      const back = lane.returning.first
-      const flow = back ? undefined : lane.next
+    for (const serverQueue of this.#serverQueues.values()) {
+      if (!hasTurn(serverQueue)) continue
+      const back = serverQueue.returning.first
+      const flow = back ? undefined : serverQueue.next
       const pass = flow ? Math.max(flow.client.pass, this.#virtual) : -Infinity
       const order = (back ?? flow?.line.first)?.order ?? Infinity
       if (pass > bestPass || (pass === bestPass && order > bestOrder)) continue
-      best = lane
+      best = serverQueue
       bestPass = pass
       bestOrder = order
     }
@@ -335,8 +336,8 @@ export class FairQueue {
       if (client.waiting / client.weight > (most ? most.waiting / most.weight : share)) most = client
     if (!most) return undefined
     let longest: ClientFlow | undefined
-    for (const lane of this.#lanes.values()) {
-      const flow = lane.flows.get(most.id)
+    for (const serverQueue of this.#serverQueues.values()) {
+      const flow = serverQueue.flows.get(most.id)
       if (flow && flow.line.size > (longest?.line.size ?? 0)) longest = flow
     }
     return longest

@@ -24,7 +24,7 @@ export interface PrioritySemaphoreOptions {
 /** A call that waits for a permit. It is granted or refused once, and never after its removal. */
 export abstract class WaitingCall extends LinkedNode {
   /** All three are used by the queue only. */
-  lane: ServerQueue | undefined
+  serverQueue: ServerQueue | undefined
   flow: ClientFlow | undefined
   order = 0
 
@@ -151,14 +151,16 @@ export class ServerQueue extends PrioritySemaphore {
 }
 
 /** Whether the server has a free permit for a waiting call. */
-export function hasTurn(lane: ServerQueue): boolean {
-  return lane.taken < lane.permits && (lane.waiting > 0 || lane.returning.size > 0)
+export function hasTurn(serverQueue: ServerQueue): boolean {
+  return (
+    serverQueue.taken < serverQueue.permits && (serverQueue.waiting > 0 || serverQueue.returning.size > 0)
+  )
 }
 
 /** The longest flow for its weight, if that is more than `share`. */
-export function longestOf(lane: ServerQueue, share: number): ClientFlow | undefined {
+export function longestOf(serverQueue: ServerQueue, share: number): ClientFlow | undefined {
   let longest: ClientFlow | undefined
-  for (const flow of lane.flows.values())
+  for (const flow of serverQueue.flows.values())
     if (flow.line.size / flow.client.weight > (longest ? longest.line.size / longest.client.weight : share))
       longest = flow
   return longest

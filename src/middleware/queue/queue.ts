@@ -35,11 +35,11 @@ export interface QueueMiddlewareOptions {
  */
 export function queue({ limiter }: QueueMiddlewareOptions): CallMiddleware {
   return next => async (exchange, route) => {
-    const lane = limiter.lane(route.server)
-    if (!lane || WITHOUT_PERMIT.has(exchange.request.method)) return await next(exchange, route)
-    if (!limiter.enter(lane)) await limiter.wait(lane, exchange)
+    const serverQueue = limiter.serverQueue(route.server)
+    if (!serverQueue || WITHOUT_PERMIT.has(exchange.request.method)) return await next(exchange, route)
+    if (!limiter.enter(serverQueue)) await limiter.wait(serverQueue, exchange)
     if (exchange.features !== '') {
-      const call = new Interruptible(exchange, lane, limiter)
+      const call = new Interruptible(exchange, serverQueue, limiter)
       let unfinished: Unfinished | undefined
       try {
         return await next(call, route)
@@ -58,8 +58,8 @@ export function queue({ limiter }: QueueMiddlewareOptions): CallMiddleware {
       unfinished = unfinishedOf(error)
       throw error
     } finally {
-      if (unfinished) limiter.hold(lane, exchange.principal.id, unfinished, since)
-      else limiter.leave(lane, performance.now() - since)
+      if (unfinished) limiter.hold(serverQueue, exchange.principal.id, unfinished, since)
+      else limiter.leave(serverQueue, performance.now() - since)
     }
   }
 }
@@ -68,7 +68,7 @@ export function queue({ limiter }: QueueMiddlewareOptions): CallMiddleware {
 export class ConcurrencyLimiter {
   #options: QueueOptions
   readonly #queue: FairQueue
-  readonly #lanes = new Map<string, ServerQueue>()
+  readonly #serverQueues = new Map<string, ServerQueue>()
   readonly #timeouts = new WeakMap<ServerQueue, number>()
 
   constructor(options: QueueOptions) {
@@ -82,7 +82,7 @@ export class ConcurrencyLimiter {
   reconfigure(options: Omit<QueueOptions, 'deadlines'>): void {
     this.#options = { ...this.#options, ...options }
     const names = new Set(options.servers.map(({ name }) => name))
-    for (const name of this.#lanes.keys()) if (!names.has(name)) this.#lanes.delete(name)
+    for (const name of this.#serverQueues.keys()) if (!names.has(name)) this.#serverQueues.delete(name)
     this.#arrange(this.#options)
     const { gateway } = options
     this.#queue.resize({ permits: gateway.maxConcurrentCalls, bound: gateway.queue }, names)
@@ -90,9 +90,12 @@ export class ConcurrencyLimiter {
 
   #arrange({ servers }: QueueOptions): void {
     for (const server of servers) {
-      const lane = this.#queue.lane(server.name, { permits: server.maxConcurrentCalls, bound: server.queue })
-      this.#lanes.set(server.name, lane)
-      this.#timeouts.set(lane, server.queueTimeoutMs)
+      const serverQueue = this.#queue.serverQueue(server.name, {
+        permits: server.maxConcurrentCalls,
+        bound: server.queue,
+      })
+      this.#serverQueues.set(server.name, serverQueue)
+      this.#timeouts.set(serverQueue, server.queueTimeoutMs)
     }
   }
 
@@ -105,44 +108,44 @@ export class ConcurrencyLimiter {
     return this.#queue.waiting
   }
 
-  lane(server: string): ServerQueue | undefined {
-    return this.#lanes.get(server)
+  serverQueue(server: string): ServerQueue | undefined {
+    return this.#serverQueues.get(server)
   }
 
-  enter(lane: ServerQueue): boolean {
-    return this.#queue.enter(lane)
+  enter(serverQueue: ServerQueue): boolean {
+    return this.#queue.enter(serverQueue)
   }
 
-  leave(lane: ServerQueue, heldMs: number): void {
-    this.#queue.leave(lane, heldMs)
+  leave(serverQueue: ServerQueue, heldMs: number): void {
+    this.#queue.leave(serverQueue, heldMs)
   }
 
   /**
    * Holds the server's permit until it has finished a cancelled call. `since`: when the call got it; `undefined`: it
    * has none at the moment.
    */
-  hold(lane: ServerQueue, clientId: string, unfinished: Unfinished, since: number | undefined): void {
+  hold(serverQueue: ServerQueue, clientId: string, unfinished: Unfinished, since: number | undefined): void {
     const now = performance.now()
-    if (since === undefined) this.#queue.holdAnother(lane, clientId)
-    else this.#queue.hold(lane, clientId, now - since)
+    if (since === undefined) this.#queue.holdAnother(serverQueue, clientId)
+    else this.#queue.hold(serverQueue, clientId, now - since)
     const from = since ?? now
-    unfinished.onEnd(() => this.#queue.release(lane, clientId, performance.now() - from))
+    unfinished.onEnd(() => this.#queue.release(serverQueue, clientId, performance.now() - from))
   }
 
   /** Resolves when the call has a permit. @throws GatewayError `overloaded`, `shutting_down`, `cancelled` */
-  async wait(lane: ServerQueue, exchange: Exchange): Promise<void> {
+  async wait(serverQueue: ServerQueue, exchange: Exchange): Promise<void> {
     const since = performance.now()
-    const timeoutMs = this.#timeouts.get(lane) ?? 0
+    const timeoutMs = this.#timeouts.get(serverQueue) ?? 0
     const { id, client } = exchange.principal
     const weight = (client === undefined ? undefined : this.#options.weights.get(client)) ?? 1
     const { deadlines } = this.#options
-    const turn = new Turn(this.#queue, refusal => this.#refused(lane, refusal))
+    const turn = new Turn(this.#queue, refusal => this.#refused(serverQueue, refusal))
     try {
-      const refusal = this.#queue.wait(lane, id, weight, turn, timeoutMs)
-      if (refusal !== undefined) throw this.#refused(lane, refusal)
+      const refusal = this.#queue.wait(serverQueue, id, weight, turn, timeoutMs)
+      if (refusal !== undefined) throw this.#refused(serverQueue, refusal)
       deadlines.set(turn, timeoutMs)
       exchange.cancellation.onCancel(() =>
-        turn.leave(new GatewayError('cancelled', 'The request was cancelled.', { server: lane.name })),
+        turn.leave(new GatewayError('cancelled', 'The request was cancelled.', { server: serverQueue.name })),
       )
       await turn.came
     } finally {
@@ -152,21 +155,21 @@ export class ConcurrencyLimiter {
   }
 
   /** As `leave`, for a call that may want a permit again. `enterAgain` or `stayAway` follows. */
-  leaveForNow(lane: ServerQueue, heldMs: number): void {
-    this.#queue.leaveForNow(lane, heldMs)
+  leaveForNow(serverQueue: ServerQueue, heldMs: number): void {
+    this.#queue.leaveForNow(serverQueue, heldMs)
   }
 
-  stayAway(lane: ServerQueue): void {
-    this.#queue.stayAway(lane)
+  stayAway(serverQueue: ServerQueue): void {
+    this.#queue.stayAway(serverQueue)
   }
 
   /**
    * A permit for a call that returned its own. `undefined`: it has it already; otherwise the returned turn waits for
    * it.
    */
-  enterAgain(lane: ServerQueue): Turn | undefined {
-    const turn = new Turn(this.#queue, refusal => this.#refused(lane, refusal))
-    return this.#queue.enterAgain(lane, turn) ? undefined : turn
+  enterAgain(serverQueue: ServerQueue): Turn | undefined {
+    const turn = new Turn(this.#queue, refusal => this.#refused(serverQueue, refusal))
+    return this.#queue.enterAgain(serverQueue, turn) ? undefined : turn
   }
 
   /** Refuses all waiting calls. */
@@ -174,23 +177,28 @@ export class ConcurrencyLimiter {
     this.#queue.close()
   }
 
-  #refused(lane: ServerQueue, refusal: QueueRefusal | 'timeout'): GatewayError {
-    const server = lane.name
+  #refused(serverQueue: ServerQueue, refusal: QueueRefusal | 'timeout'): GatewayError {
+    const server = serverQueue.name
     if (refusal === 'closed') return shuttingDown(server)
     if (refusal === 'removed') return removedServer(server)
     const { min, max, unknown } = RETRY_AFTER_MS
-    const retryAfterMs = Math.ceil(Math.min(max, Math.max(min, this.#queue.retryAfterMs(lane) ?? unknown)))
+    const retryAfterMs = Math.ceil(
+      Math.min(max, Math.max(min, this.#queue.retryAfterMs(serverQueue) ?? unknown)),
+    )
     const again = `Try again in ${Math.ceil(retryAfterMs / 1000)} s`
-    return new GatewayError('overloaded', `${this.#reason(lane, refusal)} ${again}.`, {
+    return new GatewayError('overloaded', `${this.#reason(serverQueue, refusal)} ${again}.`, {
       server,
       retryAfterMs,
     })
   }
 
-  #reason(lane: ServerQueue, refusal: Exclude<QueueRefusal, 'closed' | 'removed'> | 'timeout'): string {
-    const { name, permits, bound } = lane
+  #reason(
+    serverQueue: ServerQueue,
+    refusal: Exclude<QueueRefusal, 'closed' | 'removed'> | 'timeout',
+  ): string {
+    const { name, permits, bound } = serverQueue
     const { maxConcurrentCalls, queue } = this.#options.gateway
-    const seconds = (this.#timeouts.get(lane) ?? 0) / 1000
+    const seconds = (this.#timeouts.get(serverQueue) ?? 0) / 1000
     const limit = `which is as long as one may ("queueTimeout" of this server; "maxConcurrentCalls" is ${permits})`
     switch (refusal) {
       case 'server_full':
@@ -259,16 +267,16 @@ class Turn extends WaitingCall implements Deadline {
  * when the answer arrives.
  */
 class Interruptible extends Delegate {
-  readonly #lane: ServerQueue
+  readonly #serverQueue: ServerQueue
   readonly #limiter: ConcurrencyLimiter
   #state: 'working' | 'asking' | 'returning' | 'ended' = 'working'
   #since = performance.now()
   #questions = 0
   #turn: Turn | undefined
 
-  constructor(inner: Exchange, lane: ServerQueue, limiter: ConcurrencyLimiter) {
+  constructor(inner: Exchange, serverQueue: ServerQueue, limiter: ConcurrencyLimiter) {
     super(inner)
-    this.#lane = lane
+    this.#serverQueue = serverQueue
     this.#limiter = limiter
   }
 
@@ -285,11 +293,11 @@ class Interruptible extends Delegate {
   /** Ends the call, which the server may still be working on. */
   end(unfinished: Unfinished | undefined): void {
     const working = this.#state === 'working'
-    if (this.#state === 'asking') this.#limiter.stayAway(this.#lane)
+    if (this.#state === 'asking') this.#limiter.stayAway(this.#serverQueue)
     this.#state = 'ended'
     if (unfinished)
-      this.#limiter.hold(this.#lane, this.principal.id, unfinished, working ? this.#since : undefined)
-    else if (working) this.#limiter.leave(this.#lane, performance.now() - this.#since)
+      this.#limiter.hold(this.#serverQueue, this.principal.id, unfinished, working ? this.#since : undefined)
+    else if (working) this.#limiter.leave(this.#serverQueue, performance.now() - this.#since)
     this.#turn?.leave()
   }
 
@@ -297,14 +305,14 @@ class Interruptible extends Delegate {
     this.#state = 'asking'
     const now = performance.now()
     this.trace.paused(now)
-    this.#limiter.leaveForNow(this.#lane, now - this.#since)
+    this.#limiter.leaveForNow(this.#serverQueue, now - this.#since)
   }
 
   /** The server continues when it gets the answer, so the answer waits for the permit. */
   async #comeBack(): Promise<void> {
     if (this.#state === 'returning') await this.#turn?.came
     if (this.#state !== 'asking') return
-    const turn = this.#limiter.enterAgain(this.#lane)
+    const turn = this.#limiter.enterAgain(this.#serverQueue)
     if (turn) {
       this.#state = 'returning'
       this.#turn = turn
@@ -312,7 +320,7 @@ class Interruptible extends Delegate {
       this.#turn = undefined
     }
     if (this.#ended) {
-      if (turn?.hasPermit) this.#limiter.leave(this.#lane, 0)
+      if (turn?.hasPermit) this.#limiter.leave(this.#serverQueue, 0)
       return
     }
     this.#state = 'working'

@@ -6,6 +6,7 @@ import {
   envOf,
   folderForTest,
   servingWithSocket,
+  socketsIn,
   type AdminAnswer,
 } from '../../helpers/admin-client.ts'
 import type { Scratch } from '../../helpers/scratch.ts'
@@ -320,13 +321,20 @@ test('a link is followed, and stays a link', async () => {
   expect(envOf(folder)['HOME']).toBe(folder.path)
 })
 
-test('each write has a line in the audit log, without secrets, and reading has none', async () => {
+test('each write has a line in the audit log, without secrets; reading and a dry run, refused or not, have none', async () => {
   const text = FILE.replace(
     '"gateway": {',
     '"clients": { "ci": {} },\n  "gateway": {\n    "audit": { "file": "audit.jsonl" },',
   )
-  const { patch, get, folder } = await scene(text)
+  const { patch, get, folder, file } = await scene(text)
+  const [socket = ''] = socketsIn(folder.path)
+  const dryRun = (): ReturnType<typeof askAdmin> =>
+    askAdmin(socket, { method: 'POST', path: '/admin/reload', body: { dryRun: true } })
   await get()
+  expect(await dryRun()).toMatchObject({ status: 200 })
+  writeFileSync(file, '{')
+  expect(await dryRun()).toMatchObject({ status: 422 })
+  writeFileSync(file, text)
   await patch('search', { headers: { Authorization: 'Bearer another-secret-1' } })
   await patch('search', { command: 'sh' })
   const lines = (): Config[] => {
@@ -346,4 +354,6 @@ test('each write has a line in the audit log, without secrets, and reading has n
     },
     { event: 'admin', status: 403, detail: expect.stringContaining('mcpServers.search') as string },
   ])
+  await askAdmin(socket, { method: 'POST', path: '/admin/reload' })
+  await expect.poll(() => lines().at(-1)).toMatchObject({ status: 200, detail: 'Nothing has changed.' })
 })

@@ -93,6 +93,39 @@ describe('a gateway that serves', () => {
     expect(stdout).toMatch(/runs on as it was: .*gateway\.http\.port.* is -1/s)
   })
 
+  test('says of a server with a wrong entry that it runs on as it was, and of a new one that it is left out', async () => {
+    const folder = folderForTest()
+    const { url } = await raw()
+    const file = folder.write('servers.json', configOf(url))
+    const served = await serving(folder, file)
+    await socketOf(folder)
+    writeFileSync(file, JSON.stringify(configOf(url, { timeut: '3s' })))
+    const command = (...args: string[]): ReturnType<typeof runCommand> =>
+      runCommand(['reload', '--config', file, ...args], envOf(folder))
+    const dry = await command('--dry-run')
+    const done = await command()
+    const runsOn = 'Server "up" runs on as it was, and the next start leaves it out'
+    expect(dry).toMatchObject({ code: 1, stdout: expect.stringContaining('would change nothing:') as string })
+    expect(done).toMatchObject({ code: 1, stdout: expect.stringContaining('has changed nothing:') as string })
+    for (const { stdout } of [dry, done]) {
+      expect(stdout).toContain(`  ${runsOn}, because its entry has a problem.`)
+      expect(stdout).toMatch(/mcpServers\.up\.timeut/)
+      expect(stdout).not.toContain('already')
+    }
+    await expect
+      .poll(() => served.said.replaceAll('\\"', '"'))
+      .toContain(`${runsOn}, until its configuration is mended`)
+    expect(served.said).not.toContain('is left out')
+
+    writeFileSync(
+      file,
+      JSON.stringify({ ...configOf(url), mcpServers: { up: { url }, added: { timeut: '3s' } } }),
+    )
+    const added = (await command()).stdout
+    expect(added).toContain('Server "added" is added.')
+    expect(added).toContain('Server "added" is left out, because its entry has a problem.')
+  })
+
   test('drains a server, uses it again, and gives it new links', async () => {
     const folder = folderForTest()
     const { url } = await raw()
@@ -161,6 +194,26 @@ test('a gateway on stdio has a socket as well, and the command reaches each gate
   expect(socketsIn(folder.path)).toEqual([])
 })
 
+test('a gateway on stdio that ends with its client answers the reload first, with the client that loses its connection', async () => {
+  const folder = folderForTest()
+  const { url } = await raw()
+  const withClients = (clients: object): object => ({ ...configOf(url), clients })
+  const file = folder.write('servers.json', withClients({ ci: { allow: ['*/*'] } }))
+  const child = spawn(process.execPath, [BIN, '--config', file, '--client', 'ci'], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    env: { ...process.env, ...envOf(folder) },
+  })
+  const exited = once(child, 'exit')
+  onTestFinished(() => void child.kill())
+  await socketOf(folder)
+  writeFileSync(file, JSON.stringify(withClients({ ada: {} })))
+  const { code, stdout } = await runCommand(['reload', '--config', file], envOf(folder))
+  expect(stdout).toContain('Client "ci" is removed.')
+  expect(stdout).toContain('Client "ci" has lost 1 connection. It is told: ')
+  expect(code).toBe(0)
+  expect((await exited)[0]).toBe(0)
+})
+
 test('without a running gateway the command says so, names what to type, and ends with 1; sockets of dead processes are removed', async () => {
   const folder = folderForTest()
   const file = folder.write('servers.json', configOf('http://127.0.0.1:9/mcp'))
@@ -195,6 +248,6 @@ test('a socket that another program has put there does not keep the command from
   onTestFinished(() => void foreign.close())
   const { code, stdout } = await runCommand(['reload', '--config', file], envOf(folder))
   expect(code).toBe(1)
-  expect(stdout).toContain('Gateway 1 runs on as it was: It ended before it answered')
+  expect(stdout).toContain('Gateway 1 gave no answer: It may have reloaded. Cause: ')
   expect(stdout).toContain('runs with this configuration already')
 })

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { BufferLimit } from '../../../src/core/buffer-limit.ts'
-import type { GivenUp } from '../../../src/core/given-up.ts'
+import type { DropReason } from '../../../src/core/drop-reason.ts'
 import { Reception } from '../../../src/core/reception.ts'
 
 const MIB = 1024 * 1024
@@ -8,7 +8,7 @@ const MIB = 1024 * 1024
 /** A stream that knows whether it is read, and whether its message was given up. */
 class Stream {
   reads = true
-  why: GivenUp | undefined
+  why: DropReason | undefined
   readonly reception: Reception
   client: string
   constructor(limit: BufferLimit, client: string, server: string) {

@@ -143,7 +143,7 @@ function placesTaken({ quotas }: Parts): number {
 /** A call that `cacheLookup` has found to be worth keeping. */
 function cacheable({ cache }: Parts, number: number): Exchange {
   const exchange = callOf(number)
-  const plan = cache.plans.tool(ROUTE.server, ROUTE.own)
+  const plan = cache.policies.tool(ROUTE.server, ROUTE.own)
   const wanted = plan && cache.lookup(plan, exchange, ROUTE, '')
   if (!wanted) throw new Error('nothing is kept of it')
   return new CacheableExchange(exchange, wanted)

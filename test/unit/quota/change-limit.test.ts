@@ -24,9 +24,9 @@ function setUp() {
     wake: () => undefined,
   })
   const lease = (limit: number, window: Window): AmountLease => new AmountLease({ ...common(limit), window })
-  const places = (holder: string, limit: number): ConcurrencyLeases =>
+  const permits = (holder: string, limit: number): ConcurrencyLeases =>
     new ConcurrencyLeases({ ...common(limit), holder })
-  return { clock, lease, places }
+  return { clock, lease, permits }
 }
 
 /** How many of `count` are granted, one after the other. */
@@ -110,8 +110,8 @@ describe.each([
 
 describe('a number of calls at once', () => {
   it('that is lowered below what runs lets none in until fewer run', async () => {
-    const { places } = setUp()
-    const one = places('p', 4)
+    const { permits } = setUp()
+    const one = permits('p', 4)
     for (let at = 0; at < 4; at++) expect(await one.enter()).toBeUndefined()
     one.changeLimit(2)
     expect(await one.enter()).toBeDefined()
@@ -125,8 +125,8 @@ describe('a number of calls at once', () => {
   })
 
   it('that is raised lets more in at once', async () => {
-    const { places } = setUp()
-    const one = places('p', 1)
+    const { permits } = setUp()
+    const one = permits('p', 1)
     expect(await one.enter()).toBeUndefined()
     expect(one.tryEnter()).toBe(false)
     one.changeLimit(3)
@@ -136,9 +136,9 @@ describe('a number of calls at once', () => {
     expect(one.left).toBe(0)
   })
 
-  it('that is lowered in one process frees places for no other above it', async () => {
-    const { places } = setUp()
-    const [one, two] = [places('p', 4), places('q', 4)]
+  it('that is lowered in one process frees permits for no other above it', async () => {
+    const { permits } = setUp()
+    const [one, two] = [permits('p', 4), permits('q', 4)]
     for (let at = 0; at < 3; at++) expect(await one.enter()).toBeUndefined()
     one.changeLimit(3)
     two.changeLimit(3)

@@ -14,7 +14,7 @@ function setUp(clock = new TestClock()): {
   state: { fails: boolean }
   /** The content of the store is gone. */
   lose(): void
-  places(holder: string, limit: number, fail?: 'open' | 'closed'): ConcurrencyLeases
+  permits(holder: string, limit: number, fail?: 'open' | 'closed'): ConcurrencyLeases
 } {
   let memory = createMemoryStore({ now: () => clock.wall() })
   const asked: HoldRequest[] = []
@@ -34,7 +34,7 @@ function setUp(clock = new TestClock()): {
       memory = createMemoryStore({ now: () => clock.wall() })
       Object.assign(store, { lostAt: clock.wall() })
     },
-    places: (holder, limit, fail = 'closed') =>
+    permits: (holder, limit, fail = 'closed') =>
       new ConcurrencyLeases({
         key: 'k',
         limit,
@@ -48,8 +48,8 @@ function setUp(clock = new TestClock()): {
 }
 
 it('lets so many in and refuses the next at once, when all are here', async () => {
-  const { places, asked } = setUp()
-  const one = places('p', 2)
+  const { permits, asked } = setUp()
+  const one = permits('p', 2)
   expect(await one.enter()).toBeUndefined()
   expect(await one.enter()).toBeUndefined()
   // What waits would wait for this clock, which stands still.
@@ -62,8 +62,8 @@ it('lets so many in and refuses the next at once, when all are here', async () =
 })
 
 it('lets many who come at once share few questions', async () => {
-  const { places, asked } = setUp()
-  const one = places('p', 100)
+  const { permits, asked } = setUp()
+  const one = permits('p', 100)
   const refusals = await Promise.all(Array.from({ length: 80 }, () => one.enter()))
   expect(refusals.filter(refusal => refusal !== undefined)).toEqual([])
   expect(asked.length).toBeLessThanOrEqual(3)
@@ -71,14 +71,14 @@ it('lets many who come at once share few questions', async () => {
 
 it('waits a moment for a place that another process frees', async () => {
   const real = Object.assign(new TestClock(), { wall: () => Date.now(), steady: () => CLOCK.steady() })
-  const { places } = setUp(real)
-  const a = places('p', 1)
-  const b = places('q', 1)
+  const { permits } = setUp(real)
+  const a = permits('p', 1)
+  const b = permits('q', 1)
   expect(await a.enter()).toBeUndefined()
   expect(await b.enter()).toBeDefined()
   a.leave()
   const entering = b.enter()
-  // Unused places go back after a moment.
+  // Unused permits go back after a moment.
   for (let i = 0; i < 6; i++) {
     await sleep(100)
     a.sweep()
@@ -88,9 +88,9 @@ it('waits a moment for a place that another process frees', async () => {
 })
 
 it('renews its claim while calls are under way, gives back what is idle, and frees what a dead process held', async () => {
-  const { places, clock, asked } = setUp()
-  const a = places('p', 4)
-  const b = places('q', 4)
+  const { permits, clock, asked } = setUp()
+  const a = permits('p', 4)
+  const b = permits('q', 4)
   for (let i = 0; i < 3; i++) expect(await a.enter()).toBeUndefined()
   a.leave()
   for (let passed = 0; passed < 3 * CLAIM_MS; passed += 1000) {
@@ -111,9 +111,9 @@ it('renews its claim while calls are under way, gives back what is idle, and fre
   expect(b.left).toBe(2)
 })
 
-it('does not use places whose claim may have lapsed', async () => {
-  const { places, clock } = setUp()
-  const a = places('p', 2)
+it('does not use permits whose claim may have lapsed', async () => {
+  const { permits, clock } = setUp()
+  const a = permits('p', 2)
   await a.enter()
   a.leave()
   clock.at += CLAIM_MS
@@ -124,12 +124,12 @@ it('does not use places whose claim may have lapsed', async () => {
 it('refuses or lets pass while the store is away', async () => {
   const closed = setUp()
   closed.state.fails = true
-  const strict = closed.places('p', 2)
+  const strict = closed.permits('p', 2)
   for (let i = 0; i < 10; i++) await expect(strict.enter()).rejects.toThrow(StoreUnavailableError)
   expect(closed.asked.length).toBe(1)
   const open = setUp()
   open.state.fails = true
-  const lenient = open.places('p', 2, 'open')
+  const lenient = open.permits('p', 2, 'open')
   for (let i = 0; i < 10; i++) expect(await lenient.enter()).toBeUndefined()
   for (let i = 0; i < 10; i++) lenient.leave()
   open.state.fails = false
@@ -139,8 +139,8 @@ it('refuses or lets pass while the store is away', async () => {
 })
 
 it('gives no new place until every claim is there again that the store has lost', async () => {
-  const { clock, places, lose } = setUp()
-  const [one, other] = [places('one', 2), places('other', 2)]
+  const { clock, permits, lose } = setUp()
+  const [one, other] = [permits('one', 2), permits('other', 2)]
   expect(await one.enter()).toBeUndefined()
   expect(await other.enter()).toBeUndefined()
   lose()

@@ -8,7 +8,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { hasRedis, startRedis } from '../../helpers/redis-server.ts'
 
 /**
- * Real processes use a rate and a number of places as fast as they can, and say when. Together they never have more than the limit, in any span of that length or
+ * Real processes use a rate and a number of permits as fast as they can, and say when. Together they never have more than the limit, in any span of that length or
  * at any moment, and most of it. `npm run quotas` does the same for longer.
  */
 
@@ -101,20 +101,20 @@ describe.each(cases)('four processes over %s', (name, open, possible) => {
   )
 
   it.runIf(possible)(
-    'never have more places than there are at any moment',
+    'never have more permits than there are at any moment',
     async () => {
-      const places = 10
-      const all = await witnesses(await open(), { concurrency: places })
+      const permits = 10
+      const all = await witnesses(await open(), { concurrency: permits })
       // A call that leaves at the same moment has left first.
       const moments = all.flat().toSorted((a, b) => a.at - b.at || a.change - b.change)
       let inside = 0
       let most = 0
       for (const { change } of moments) most = Math.max(most, (inside += change))
       const counts = all.map(list => list.length / 2).join(' ')
-      console.log(`${name}: ${moments.length / 2} in ${MS} ms, ${most} of ${places} at once (${counts})`)
+      console.log(`${name}: ${moments.length / 2} in ${MS} ms, ${most} of ${permits} at once (${counts})`)
       expect(inside).toBe(0)
-      expect(most).toBeLessThanOrEqual(places)
-      expect(most).toBeGreaterThanOrEqual(places / 2)
+      expect(most).toBeLessThanOrEqual(permits)
+      expect(most).toBeGreaterThanOrEqual(permits / 2)
     },
     MS + 30_000,
   )

@@ -4,7 +4,7 @@ import { backoffMs } from '../../../core/backoff.ts'
 import { describeError, GatewayError } from '../../../core/errors.ts'
 import { IdTable } from '../../../core/id-table.ts'
 import { MessageBody } from '../../../core/message-body.ts'
-import type { GivenUp } from '../../../core/given-up.ts'
+import type { DropReason } from '../../../core/drop-reason.ts'
 import { receptionFrom } from '../../../core/buffer-limit.ts'
 import { UNCOUNTED_BYTES, type Flow, type Reception } from '../../../core/reception.ts'
 import { isModernVersion } from '../../../protocol/revisions.ts'
@@ -188,7 +188,7 @@ export class StreamableHttpTransport implements Transport {
   }
 
   /** Counts the received bytes on the response stream of request `id`. */
-  reception(id: number | undefined, flow: Flow, giveUp: (why: GivenUp) => void): Reception {
+  reception(id: number | undefined, flow: Flow, giveUp: (why: DropReason) => void): Reception {
     const owner = id === undefined ? undefined : this.#receiver.ownerOf(id)
     const reception = receptionFrom(this.#options.server, () => owner, flow, giveUp)
     const open = id === undefined ? undefined : this.#open.get(id)
@@ -272,7 +272,7 @@ export class StreamableHttpTransport implements Transport {
     )
   }
 
-  stopped(id: number | undefined, why: GivenUp): void {
+  stopped(id: number | undefined, why: DropReason): void {
     this.fail(id, stopped(this.#options.server, why))
   }
 
@@ -451,7 +451,7 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
     if (this.id !== undefined || !this.#events) this.#breakOff('message too large')
   }
 
-  #onStopped(why: GivenUp): void {
+  #onStopped(why: DropReason): void {
     this.transport.stopped(this.id, why)
     if (this.id === undefined && this.#events) this.#events.skip()
     else this.#breakOff('message stopped')

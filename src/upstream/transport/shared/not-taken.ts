@@ -1,5 +1,5 @@
 import type { GatewayError } from '../../../core/errors.ts'
-import type { GivenUp } from '../../../core/given-up.ts'
+import type { DropReason } from '../../../core/drop-reason.ts'
 import type { Logger } from '../../../core/logger.ts'
 import { responseId } from './response-id.ts'
 import { stopped } from './stopped.ts'
@@ -14,7 +14,7 @@ export class NotTaken {
   readonly #maxBytes: number
   readonly #logger: Logger
   readonly #fail: (id: number, error: GatewayError) => void
-  #stopped: GivenUp | undefined
+  #stopped: DropReason | undefined
 
   constructor(
     { server, maxMessageBytes, logger }: { server: string; maxMessageBytes: number; logger: Logger },
@@ -27,7 +27,7 @@ export class NotTaken {
   }
 
   /** A message that begins with `head` was given up, and the rest of it is skipped. */
-  stopped(head: string, why: GivenUp): void {
+  stopped(head: string, why: DropReason): void {
     this.#stopped = why
     this.#refuse(stopped(this.#server, why), responseId(head, ''))
   }

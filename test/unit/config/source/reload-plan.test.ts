@@ -28,12 +28,18 @@ test('what takes effect at the next start is named with its reason, and is no ch
 test('a server whose new entry has a problem is no change, and its problem is named', async () => {
   const running = await configOf({})
   const next = await configOf({ mcpServers: { a: {}, b: FILE.mcpServers.b, c: {} } })
-  const { config, change, problems } = await planReload(running, next)
+  const { config, change, unusable, problems } = await planReload(running, next)
   expect(change.lines).toEqual(['Server "c" is added.'])
   expect(config.servers[0]).toBe(running.servers[0])
   expect(problems).toEqual([
-    expect.stringMatching(/mcpServers\.a.* What runs stays as it is\.$/s),
-    expect.stringContaining('mcpServers.c'),
+    expect.stringMatching(
+      /^Server "a" runs on as it was, and the next start leaves it out, .*mcpServers\.a /,
+    ),
+    expect.stringMatching(/^Server "c" is left out .*mcpServers\.c /),
+  ])
+  expect(unusable).toEqual([
+    { server: 'a', runsOn: true },
+    { server: 'c', runsOn: false },
   ])
   expect((await planReload(config, next)).problems).toHaveLength(1)
 })

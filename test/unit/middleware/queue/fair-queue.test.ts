@@ -29,46 +29,56 @@ class Entry extends WaitingCall {
 const FOREVER = Number.MAX_SAFE_INTEGER
 
 /** Lets a client wait; returns its entry, with a refusal noted. */
-function wait(queue: FairQueue, lane: ServerQueue, client: string, weight = 1, withinMs = FOREVER): Entry {
-  const entry = new Entry(client, lane)
-  const refusal = queue.wait(lane, client, weight, entry, withinMs)
+function wait(
+  queue: FairQueue,
+  serverQueue: ServerQueue,
+  client: string,
+  weight = 1,
+  withinMs = FOREVER,
+): Entry {
+  const entry = new Entry(client, serverQueue)
+  const refusal = queue.wait(serverQueue, client, weight, entry, withinMs)
   if (refusal !== undefined) entry.outcome = refusal
   return entry
 }
 
-function single(permits: number, bound = 1000): { queue: FairQueue; lane: ServerQueue } {
+function single(permits: number, bound = 1000): { queue: FairQueue; serverQueue: ServerQueue } {
   const queue = new FairQueue({ permits: 1000, bound: 10_000 })
-  return { queue, lane: queue.lane('s', { permits, bound }) }
+  return { queue, serverQueue: queue.serverQueue('s', { permits, bound }) }
 }
 
 /** Gives `turns` permits back, one after the other, and names the clients that got them. */
-function turns(queue: FairQueue, lane: ServerQueue, entries: readonly Entry[], count: number): string {
+function turns(queue: FairQueue, serverQueue: ServerQueue, entries: readonly Entry[], count: number): string {
   let order = ''
   for (const entry of entries) entry.onGranted = () => (order += entry.client)
-  for (let turn = 0; turn < count; turn++) queue.leave(lane, 10)
+  for (let turn = 0; turn < count; turn++) queue.leave(serverQueue, 10)
   return order
 }
 
 describe('permits', () => {
   it('are taken while there are some, and given to who waits when they come back', () => {
-    const { queue, lane } = single(2)
-    expect([queue.enter(lane), queue.enter(lane), queue.enter(lane)]).toEqual([true, true, false])
-    const first = wait(queue, lane, 'a')
-    const second = wait(queue, lane, 'a')
+    const { queue, serverQueue } = single(2)
+    expect([queue.enter(serverQueue), queue.enter(serverQueue), queue.enter(serverQueue)]).toEqual([
+      true,
+      true,
+      false,
+    ])
+    const first = wait(queue, serverQueue, 'a')
+    const second = wait(queue, serverQueue, 'a')
     expect(queue.waiting).toBe(2)
-    queue.leave(lane, 1)
+    queue.leave(serverQueue, 1)
     expect([first.outcome, second.outcome]).toEqual(['granted', undefined])
-    expect([lane.taken, lane.waiting, queue.taken]).toEqual([2, 1, 2])
-    queue.leave(lane, 1)
-    queue.leave(lane, 1)
-    queue.leave(lane, 1)
-    expect([lane.taken, lane.waiting, queue.taken, queue.waiting]).toEqual([0, 0, 0, 0])
+    expect([serverQueue.taken, serverQueue.waiting, queue.taken]).toEqual([2, 1, 2])
+    queue.leave(serverQueue, 1)
+    queue.leave(serverQueue, 1)
+    queue.leave(serverQueue, 1)
+    expect([serverQueue.taken, serverQueue.waiting, queue.taken, queue.waiting]).toEqual([0, 0, 0, 0])
   })
 
   it('of a free server are had while a full one has others waiting', () => {
     const queue = new FairQueue({ permits: 10, bound: 100 })
-    const full = queue.lane('full', { permits: 1, bound: 10 })
-    const free = queue.lane('free', { permits: 5, bound: 10 })
+    const full = queue.serverQueue('full', { permits: 1, bound: 10 })
+    const free = queue.serverQueue('free', { permits: 5, bound: 10 })
     queue.enter(full)
     const waiting = [wait(queue, full, 'a'), wait(queue, full, 'a')]
     expect(queue.enter(free)).toBe(true)
@@ -82,8 +92,8 @@ describe('permits', () => {
 
   it('of the gateway go to a server that has room, whichever gave one back', () => {
     const queue = new FairQueue({ permits: 2, bound: 100 })
-    const one = queue.lane('one', { permits: 2, bound: 10 })
-    const other = queue.lane('other', { permits: 1, bound: 10 })
+    const one = queue.serverQueue('one', { permits: 2, bound: 10 })
+    const other = queue.serverQueue('other', { permits: 1, bound: 10 })
     queue.enter(one)
     queue.enter(other)
     const atFull = wait(queue, other, 'a')
@@ -96,19 +106,22 @@ describe('permits', () => {
   })
 
   it('that somebody gave up for a while come back to it first, in their order', () => {
-    const { queue, lane } = single(1)
-    queue.enter(lane)
-    queue.leaveForNow(lane, 1)
-    queue.enter(lane)
-    queue.leaveForNow(lane, 1)
-    queue.enter(lane)
-    const waiting = wait(queue, lane, 'a')
-    const [first, second] = [new Entry('x', lane), new Entry('y', lane)]
-    expect([queue.enterAgain(lane, first), queue.enterAgain(lane, second)]).toEqual([false, false])
-    queue.leave(lane, 1)
-    queue.leave(lane, 1)
+    const { queue, serverQueue } = single(1)
+    queue.enter(serverQueue)
+    queue.leaveForNow(serverQueue, 1)
+    queue.enter(serverQueue)
+    queue.leaveForNow(serverQueue, 1)
+    queue.enter(serverQueue)
+    const waiting = wait(queue, serverQueue, 'a')
+    const [first, second] = [new Entry('x', serverQueue), new Entry('y', serverQueue)]
+    expect([queue.enterAgain(serverQueue, first), queue.enterAgain(serverQueue, second)]).toEqual([
+      false,
+      false,
+    ])
+    queue.leave(serverQueue, 1)
+    queue.leave(serverQueue, 1)
     expect([first.outcome, second.outcome, waiting.outcome]).toEqual(['granted', 'granted', undefined])
-    queue.leave(lane, 1)
+    queue.leave(serverQueue, 1)
     expect(waiting.outcome).toBe('granted')
   })
 })
@@ -118,61 +131,61 @@ describe('permits of another number', () => {
 
   it('are given at once to those that wait, at a server and over all servers', () => {
     const queue = new FairQueue({ permits: 1, bound: 10 })
-    const one = queue.lane('one', { permits: 1, bound: 10 })
+    const one = queue.serverQueue('one', { permits: 1, bound: 10 })
     queue.enter(one)
     const waiting = ['a', 'b', 'c'].map(client => wait(queue, one, client))
-    queue.lane('one', { permits: 5, bound: 10 })
+    queue.serverQueue('one', { permits: 5, bound: 10 })
     queue.resize({ permits: 3, bound: 10 }, servers('one'))
     expect(waiting.map(({ outcome }) => outcome)).toEqual(['granted', 'granted', undefined])
     expect([queue.taken, queue.waiting]).toEqual([3, 1])
   })
 
   it('leave the calls that have one alone when there are fewer, and those that wait when fewer may', () => {
-    const { queue, lane } = single(3)
-    for (const _ of [1, 2, 3]) queue.enter(lane)
-    const waiting = ['a', 'b', 'c'].map(client => wait(queue, lane, client))
-    queue.lane('s', { permits: 1, bound: 1 })
+    const { queue, serverQueue } = single(3)
+    for (const _ of [1, 2, 3]) queue.enter(serverQueue)
+    const waiting = ['a', 'b', 'c'].map(client => wait(queue, serverQueue, client))
+    queue.serverQueue('s', { permits: 1, bound: 1 })
     queue.resize({ permits: 1, bound: 1 }, servers('s'))
     expect([queue.taken, queue.waiting]).toEqual([3, 3])
-    expect(wait(queue, lane, 'd').outcome).toBe('server_full')
-    queue.leave(lane, 1)
-    queue.leave(lane, 1)
+    expect(wait(queue, serverQueue, 'd').outcome).toBe('server_full')
+    queue.leave(serverQueue, 1)
+    queue.leave(serverQueue, 1)
     expect(waiting.map(({ outcome }) => outcome)).toEqual([undefined, undefined, undefined])
-    queue.leave(lane, 1)
+    queue.leave(serverQueue, 1)
     expect(waiting.map(({ outcome }) => outcome)).toEqual(['granted', undefined, undefined])
   })
 
   it('are none for a server that is removed: those that wait are refused, and the last one in it ends its queue', () => {
     const queue = new FairQueue({ permits: 2, bound: 10 })
-    const lane = queue.lane('gone', { permits: 1, bound: 10 })
-    const other = queue.lane('other', { permits: 5, bound: 10 })
-    queue.enter(lane)
+    const serverQueue = queue.serverQueue('gone', { permits: 1, bound: 10 })
+    const other = queue.serverQueue('other', { permits: 5, bound: 10 })
+    queue.enter(serverQueue)
     queue.enter(other)
-    const waiting = ['a', 'a', 'b'].map(client => wait(queue, lane, client))
+    const waiting = ['a', 'a', 'b'].map(client => wait(queue, serverQueue, client))
     const elsewhere = wait(queue, other, 'a')
     queue.resize({ permits: 2, bound: 10 }, servers('other'))
     expect(waiting.map(({ outcome }) => outcome)).toEqual(['removed', 'removed', 'removed'])
     expect([queue.taken, queue.waiting, elsewhere.outcome]).toEqual([2, 1, undefined])
     // Its server is back before the call has ended: it is still one place.
-    expect(queue.lane('gone', { permits: 1, bound: 10 })).toBe(lane)
+    expect(queue.serverQueue('gone', { permits: 1, bound: 10 })).toBe(serverQueue)
     queue.resize({ permits: 2, bound: 10 }, servers('other'))
-    queue.leave(lane, 1)
+    queue.leave(serverQueue, 1)
     expect([queue.taken, queue.waiting, elsewhere.outcome]).toEqual([2, 0, 'granted'])
     queue.resize({ permits: 2, bound: 10 }, servers('other'))
-    expect(queue.lane('gone', { permits: 1, bound: 10 })).not.toBe(lane)
+    expect(queue.serverQueue('gone', { permits: 1, bound: 10 })).not.toBe(serverQueue)
   })
 
   it('are found again by a call whose client was asked while its server was removed and added', () => {
     const queue = new FairQueue({ permits: 1, bound: 10 })
-    const lane = queue.lane('a', { permits: 1, bound: 10 })
-    queue.enter(lane)
-    queue.leaveForNow(lane, 1)
+    const serverQueue = queue.serverQueue('a', { permits: 1, bound: 10 })
+    queue.enter(serverQueue)
+    queue.leaveForNow(serverQueue, 1)
     queue.resize({ permits: 1, bound: 10 }, servers())
-    const added = queue.lane('a', { permits: 1, bound: 10 })
+    const added = queue.serverQueue('a', { permits: 1, bound: 10 })
     queue.resize({ permits: 1, bound: 10 }, servers('a'))
     queue.enter(added)
-    const back = new Entry('x', lane)
-    expect(queue.enterAgain(lane, back)).toBe(false)
+    const back = new Entry('x', serverQueue)
+    expect(queue.enterAgain(serverQueue, back)).toBe(false)
     queue.leave(added, 1)
     expect(back.outcome).toBe('granted')
   })
@@ -180,11 +193,11 @@ describe('permits of another number', () => {
 
 describe('turns', () => {
   it('go round the clients, and within one by arrival', () => {
-    const { queue, lane } = single(1)
-    queue.enter(lane)
-    const entries = [...'aaaabcb'].map(client => wait(queue, lane, client))
-    expect(turns(queue, lane, entries, 7)).toBe('abcabaa')
-    const { queue: another, lane: at } = single(1)
+    const { queue, serverQueue } = single(1)
+    queue.enter(serverQueue)
+    const entries = [...'aaaabcb'].map(client => wait(queue, serverQueue, client))
+    expect(turns(queue, serverQueue, entries, 7)).toBe('abcabaa')
+    const { queue: another, serverQueue: at } = single(1)
     another.enter(at)
     const own = [1, 2, 3].map(() => wait(another, at, 'a'))
     another.leave(at, 1)
@@ -192,13 +205,13 @@ describe('turns', () => {
   })
 
   it('are shared by weight in the long run', () => {
-    const { queue, lane } = single(1, 100_000)
-    queue.enter(lane)
+    const { queue, serverQueue } = single(1, 100_000)
+    queue.enter(serverQueue)
     const weights: Record<string, number> = { a: 1, b: 2, c: 7 }
     const entries = Object.entries(weights).flatMap(([client, weight]) =>
-      Array.from({ length: 1000 }, () => wait(queue, lane, client, weight)),
+      Array.from({ length: 1000 }, () => wait(queue, serverQueue, client, weight)),
     )
-    const order = turns(queue, lane, entries, 1000)
+    const order = turns(queue, serverQueue, entries, 1000)
     for (const [client, weight] of Object.entries(weights)) {
       const share = order.split(client).length - 1
       expect(Math.abs(share - weight * 100)).toBeLessThanOrEqual(2)
@@ -206,27 +219,27 @@ describe('turns', () => {
   })
 
   it('come to a newcomer at once, though another has waited with hundreds', () => {
-    const { queue, lane } = single(1)
-    queue.enter(lane)
-    const flood = Array.from({ length: 500 }, () => wait(queue, lane, 'f'))
-    turns(queue, lane, flood, 100)
-    const quiet = wait(queue, lane, 'q')
-    queue.leave(lane, 1)
-    queue.leave(lane, 1)
+    const { queue, serverQueue } = single(1)
+    queue.enter(serverQueue)
+    const flood = Array.from({ length: 500 }, () => wait(queue, serverQueue, 'f'))
+    turns(queue, serverQueue, flood, 100)
+    const quiet = wait(queue, serverQueue, 'q')
+    queue.leave(serverQueue, 1)
+    queue.leave(serverQueue, 1)
     expect(quiet.outcome).toBe('granted')
   })
 
   it('are not earned by leaving and coming back', () => {
-    const { queue, lane } = single(1)
-    queue.enter(lane)
-    const others = Array.from({ length: 20 }, () => wait(queue, lane, 'o'))
+    const { queue, serverQueue } = single(1)
+    queue.enter(serverQueue)
+    const others = Array.from({ length: 20 }, () => wait(queue, serverQueue, 'o'))
     let order = ''
     for (const entry of others) entry.onGranted = () => (order += 'o')
     for (let turn = 0; turn < 12; turn++) {
       // Never has more than one waiting, so that its line is empty after each of its turns.
-      const entry = wait(queue, lane, 'x')
+      const entry = wait(queue, serverQueue, 'x')
       entry.onGranted = () => (order += 'x')
-      queue.leave(lane, 1)
+      queue.leave(serverQueue, 1)
       if (entry.outcome !== 'granted') queue.remove(entry)
     }
     expect(order.split('x').length - 1).toBeLessThanOrEqual(7)
@@ -234,8 +247,8 @@ describe('turns', () => {
 
   it('of the gateway are not saved up by whoever waited for a full server', () => {
     const queue = new FairQueue({ permits: 2, bound: 1000 })
-    const slow = queue.lane('slow', { permits: 1, bound: 500 })
-    const fast = queue.lane('fast', { permits: 10, bound: 500 })
+    const slow = queue.serverQueue('slow', { permits: 1, bound: 500 })
+    const fast = queue.serverQueue('fast', { permits: 10, bound: 500 })
     queue.enter(slow)
     queue.enter(fast)
     const patient = Array.from({ length: 20 }, () => wait(queue, slow, 'p'))
@@ -254,7 +267,7 @@ describe('turns', () => {
 describe('a permit that is held', () => {
   it('is free again when it is given back, and the one of the gateway at once', () => {
     const queue = new FairQueue({ permits: 1, bound: 100 })
-    const [one, other] = ['one', 'other'].map(name => queue.lane(name, { permits: 1, bound: 10 })) as [
+    const [one, other] = ['one', 'other'].map(name => queue.serverQueue(name, { permits: 1, bound: 10 })) as [
       ServerQueue,
       ServerQueue,
     ]
@@ -271,28 +284,28 @@ describe('a permit that is held', () => {
   })
 
   it('makes the turns of its client dearer, and those of no other', () => {
-    const { queue, lane } = single(4)
-    for (let permit = 0; permit < 4; permit++) queue.enter(lane)
-    for (let call = 0; call < 3; call++) queue.hold(lane, 'x', 1)
-    const entries = [...'xxxxxxyyyyyy'].map(client => wait(queue, lane, client))
-    expect(turns(queue, lane, entries, 1)).toBe('y')
+    const { queue, serverQueue } = single(4)
+    for (let permit = 0; permit < 4; permit++) queue.enter(serverQueue)
+    for (let call = 0; call < 3; call++) queue.hold(serverQueue, 'x', 1)
+    const entries = [...'xxxxxxyyyyyy'].map(client => wait(queue, serverQueue, client))
+    expect(turns(queue, serverQueue, entries, 1)).toBe('y')
     let order = ''
     for (const entry of entries) entry.onGranted = () => (order += entry.client)
     for (let turn = 0; turn < 6; turn++) {
-      queue.enter(lane)
-      queue.leave(lane, 1)
+      queue.enter(serverQueue)
+      queue.leave(serverQueue, 1)
     }
     expect(order.split('y').length - 1).toBeGreaterThanOrEqual(4)
-    for (let call = 0; call < 3; call++) queue.release(lane, 'x', 1)
-    expect(lane.taken).toBe(4)
+    for (let call = 0; call < 3; call++) queue.release(serverQueue, 'x', 1)
+    expect(serverQueue.taken).toBe(4)
   })
 })
 
 describe('a line that is full', () => {
   it('refuses whoever has most, and takes the quiet', () => {
-    const { queue, lane } = single(1, 4)
-    queue.enter(lane)
-    const flood = Array.from({ length: 5 }, () => wait(queue, lane, 'f'))
+    const { queue, serverQueue } = single(1, 4)
+    queue.enter(serverQueue)
+    const flood = Array.from({ length: 5 }, () => wait(queue, serverQueue, 'f'))
     expect(flood.map(({ outcome }) => outcome)).toEqual([
       undefined,
       undefined,
@@ -300,35 +313,35 @@ describe('a line that is full', () => {
       undefined,
       'server_full',
     ])
-    const quiet = wait(queue, lane, 'q')
+    const quiet = wait(queue, serverQueue, 'q')
     // The newest of the longest gave way.
     expect(quiet.outcome).toBeUndefined()
     expect(flood[3]?.outcome).toBe('server_full')
-    expect(lane.waiting).toBe(4)
-    expect(wait(queue, lane, 'q').outcome).toBeUndefined()
+    expect(serverQueue.waiting).toBe(4)
+    expect(wait(queue, serverQueue, 'q').outcome).toBeUndefined()
     expect(flood[2]?.outcome).toBe('server_full')
     // Both have two now: neither has to give way.
-    expect(wait(queue, lane, 'q').outcome).toBe('server_full')
-    expect(wait(queue, lane, 'f').outcome).toBe('server_full')
+    expect(wait(queue, serverQueue, 'q').outcome).toBe('server_full')
+    expect(wait(queue, serverQueue, 'f').outcome).toBe('server_full')
   })
 
   it('counts by weight', () => {
-    const { queue, lane } = single(1, 6)
-    queue.enter(lane)
-    const heavy = Array.from({ length: 4 }, () => wait(queue, lane, 'h', 4))
-    const light = Array.from({ length: 2 }, () => wait(queue, lane, 'l', 1))
-    expect(wait(queue, lane, 'h', 4).outcome).toBeUndefined()
+    const { queue, serverQueue } = single(1, 6)
+    queue.enter(serverQueue)
+    const heavy = Array.from({ length: 4 }, () => wait(queue, serverQueue, 'h', 4))
+    const light = Array.from({ length: 2 }, () => wait(queue, serverQueue, 'l', 1))
+    expect(wait(queue, serverQueue, 'h', 4).outcome).toBeUndefined()
     expect(light[1]?.outcome).toBe('server_full')
     expect(heavy.every(({ outcome }) => outcome === undefined)).toBe(true)
   })
 
   it('over all servers is that of the gateway', () => {
     const queue = new FairQueue({ permits: 100, bound: 5 })
-    const lanes = ['a', 'b'].map(name => queue.lane(name, { permits: 1, bound: 100 }))
-    const [one, other] = lanes as [ServerQueue, ServerQueue]
+    const serverQueues = ['a', 'b'].map(name => queue.serverQueue(name, { permits: 1, bound: 100 }))
+    const [one, other] = serverQueues as [ServerQueue, ServerQueue]
     queue.enter(one)
     queue.enter(other)
-    const flood = [one, one, one, other, other].map(lane => wait(queue, lane, 'f'))
+    const flood = [one, one, one, other, other].map(serverQueue => wait(queue, serverQueue, 'f'))
     expect(wait(queue, other, 'f').outcome).toBe('gateway_full')
     expect(wait(queue, other, 'q').outcome).toBeUndefined()
     expect(flood.map(({ outcome }) => outcome)).toEqual([
@@ -342,74 +355,74 @@ describe('a line that is full', () => {
   })
 
   it('of length 0 lets nobody wait', () => {
-    const { queue, lane } = single(1, 0)
-    queue.enter(lane)
-    expect(wait(queue, lane, 'a').outcome).toBe('server_full')
+    const { queue, serverQueue } = single(1, 0)
+    queue.enter(serverQueue)
+    expect(wait(queue, serverQueue, 'a').outcome).toBe('server_full')
   })
 })
 
 describe('who cannot be served in time', () => {
-  const observed = (): { queue: FairQueue; lane: ServerQueue } => {
+  const observed = (): { queue: FairQueue; serverQueue: ServerQueue } => {
     const made = single(2)
     for (let call = 0; call < 20; call++) {
-      made.queue.enter(made.lane)
-      made.queue.leave(made.lane, 100)
+      made.queue.enter(made.serverQueue)
+      made.queue.leave(made.serverQueue, 100)
     }
-    made.queue.enter(made.lane)
-    made.queue.enter(made.lane)
+    made.queue.enter(made.serverQueue)
+    made.queue.enter(made.serverQueue)
     return made
   }
 
   it('is refused at once', () => {
-    const { queue, lane } = observed()
+    const { queue, serverQueue } = observed()
     // Two permits for 100 ms each: the first in line waits 50 ms, the fourth 200.
-    expect(wait(queue, lane, 'a', 1, 60).outcome).toBeUndefined()
-    expect(wait(queue, lane, 'a', 1, 60).outcome).toBe('too_late')
-    for (let more = 0; more < 8; more++) wait(queue, lane, 'a')
+    expect(wait(queue, serverQueue, 'a', 1, 60).outcome).toBeUndefined()
+    expect(wait(queue, serverQueue, 'a', 1, 60).outcome).toBe('too_late')
+    for (let more = 0; more < 8; more++) wait(queue, serverQueue, 'a')
     // Another client's turn is the next but one, however many the first has.
-    expect(wait(queue, lane, 'b', 1, 110).outcome).toBeUndefined()
-    expect(wait(queue, lane, 'c', 1, 60).outcome).toBe('too_late')
-    expect(queue.retryAfterMs(lane)).toBeCloseTo((lane.waiting + 1) * 50, 0)
+    expect(wait(queue, serverQueue, 'b', 1, 110).outcome).toBeUndefined()
+    expect(wait(queue, serverQueue, 'c', 1, 60).outcome).toBe('too_late')
+    expect(queue.retryAfterMs(serverQueue)).toBeCloseTo((serverQueue.waiting + 1) * 50, 0)
   })
 
   it('is not refused on a guess', () => {
-    const { queue, lane } = single(1)
-    queue.enter(lane)
-    queue.leave(lane, 1e9)
-    queue.enter(lane)
-    expect(wait(queue, lane, 'a', 1, 1000).outcome).toBeUndefined()
+    const { queue, serverQueue } = single(1)
+    queue.enter(serverQueue)
+    queue.leave(serverQueue, 1e9)
+    queue.enter(serverQueue)
+    expect(wait(queue, serverQueue, 'a', 1, 1000).outcome).toBeUndefined()
   })
 })
 
 describe('leaving', () => {
   it('the line at any permit in it changes nothing for the others', () => {
-    const { queue, lane } = single(1)
-    queue.enter(lane)
-    const entries = [0, 1, 2, 3].map(() => wait(queue, lane, 'a'))
+    const { queue, serverQueue } = single(1)
+    queue.enter(serverQueue)
+    const entries = [0, 1, 2, 3].map(() => wait(queue, serverQueue, 'a'))
     queue.remove(entries[2] as Entry)
     queue.remove(entries[0] as Entry)
     queue.remove(entries[0] as Entry)
-    expect(lane.waiting).toBe(2)
-    queue.leave(lane, 1)
-    queue.leave(lane, 1)
+    expect(serverQueue.waiting).toBe(2)
+    queue.leave(serverQueue, 1)
+    queue.leave(serverQueue, 1)
     expect(entries.map(({ outcome }) => outcome)).toEqual([undefined, 'granted', undefined, 'granted'])
   })
 
   it('is forgotten: clients that come and go leave nothing behind', () => {
-    const { queue, lane } = single(1)
-    queue.enter(lane)
-    for (let client = 0; client < 10_000; client++) queue.remove(wait(queue, lane, `client ${client}`))
-    expect(lane.flows.size).toBeLessThan(100)
-    expect(lane.turns.size).toBeLessThan(100)
+    const { queue, serverQueue } = single(1)
+    queue.enter(serverQueue)
+    for (let client = 0; client < 10_000; client++) queue.remove(wait(queue, serverQueue, `client ${client}`))
+    expect(serverQueue.flows.size).toBeLessThan(100)
+    expect(serverQueue.turns.size).toBeLessThan(100)
   })
 
   it('for good refuses everyone', () => {
-    const { queue, lane } = single(1)
-    queue.enter(lane)
-    const entries = ['a', 'a', 'b'].map(client => wait(queue, lane, client))
+    const { queue, serverQueue } = single(1)
+    queue.enter(serverQueue)
+    const entries = ['a', 'a', 'b'].map(client => wait(queue, serverQueue, client))
     queue.close()
     expect(entries.map(({ outcome }) => outcome)).toEqual(['closed', 'closed', 'closed'])
-    expect(wait(queue, lane, 'c').outcome).toBe('closed')
+    expect(wait(queue, serverQueue, 'c').outcome).toBe('closed')
     expect(queue.waiting).toBe(0)
   })
 })
@@ -428,8 +441,8 @@ test.each(Array.from({ length: 40 }, (_, seed) => seed))('whatever happens, seed
   const permits = 1 + pick(6)
   const bound = pick(12)
   const queue = new FairQueue({ permits, bound })
-  const lanes = Array.from({ length: 1 + pick(4) }, (_, at) =>
-    queue.lane(`s${at}`, { permits: 1 + pick(4), bound: pick(8) }),
+  const serverQueues = Array.from({ length: 1 + pick(4) }, (_, at) =>
+    queue.serverQueue(`s${at}`, { permits: 1 + pick(4), bound: pick(8) }),
   )
   const waiting = new Set<Entry>()
   const holding: ServerQueue[] = []
@@ -444,15 +457,15 @@ test.each(Array.from({ length: 40 }, (_, seed) => seed))('whatever happens, seed
     }
   }
   for (let step = 0; step < 3000; step++) {
-    const lane = lanes[pick(lanes.length)] as ServerQueue
+    const serverQueue = serverQueues[pick(serverQueues.length)] as ServerQueue
     const action = pick(10)
     if (action < 5) {
-      if (queue.enter(lane)) {
+      if (queue.enter(serverQueue)) {
         acquired++
-        holding.push(lane)
+        holding.push(serverQueue)
       } else {
         const client = pick(5)
-        const entry = wait(queue, lane, `c${client}`, 1 + client, pick(3) === 0 ? 50 : FOREVER)
+        const entry = wait(queue, serverQueue, `c${client}`, 1 + client, pick(3) === 0 ? 50 : FOREVER)
         if (entry.outcome === undefined) waiting.add(entry)
       }
     } else if (action < 8) {
@@ -489,7 +502,7 @@ test.each(Array.from({ length: 40 }, (_, seed) => seed))('whatever happens, seed
     holds('taken <= permits', queue.taken <= permits)
     holds('waiting <= bound', queue.waiting <= bound)
     let counted = 0
-    for (const each of lanes) {
+    for (const each of serverQueues) {
       const held = holding.filter(other => other === each).length
       const mine = [...waiting].filter(({ at }) => at === each)
       const ordinary = mine.filter(({ flow }) => flow !== undefined).length

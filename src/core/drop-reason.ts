@@ -1,5 +1,5 @@
 /** Why an unfinished message of a server is dropped. */
-export interface GivenUp {
+export interface DropReason {
   readonly code: 'upstream_timeout' | 'overloaded'
   /** What the server did; follows its name in a message. */
   readonly what: string
@@ -14,7 +14,7 @@ export const LEAST_BYTES_PER_S = 256 * 1024
 const MIB = 1024 * 1024
 
 /** Too few bytes of a message arrived, so it gives up its room. */
-export const STOPPED: GivenUp = {
+export const STOPPED: DropReason = {
   code: 'upstream_timeout',
   what:
     `began a large message and stopped: less than ${STALLED.bytes / 1024} KiB of it came within ` +
@@ -23,7 +23,7 @@ export const STOPPED: GivenUp = {
 }
 
 /** A message arrived too slowly, so it gives up its room. */
-export function tooSlow(bytesPerSecond: number, roomBytes: number): GivenUp {
+export function tooSlow(bytesPerSecond: number, roomBytes: number): DropReason {
   const rate = `${Math.round(bytesPerSecond / 1024)} KiB/s`
   return {
     code: 'upstream_timeout',
@@ -35,7 +35,7 @@ export function tooSlow(bytesPerSecond: number, roomBytes: number): GivenUp {
 }
 
 /** Unfinished messages hold more than `maxBytes`, and this server holds the most. */
-export function tooMany(maxBytes: number): GivenUp {
+export function tooMany(maxBytes: number): DropReason {
   return {
     code: 'overloaded',
     what:
