@@ -365,7 +365,7 @@ it('keeps a replica whose weight has changed, and takes one at another address f
   ])
   expect(pool.replicas.list[0]).toBe(first)
   expect(first).toMatchObject({ weight: 5, priority: 2, zone: 'z', drained: false })
-  expect(pool.replicas.list.map(({ common }) => common.id)).toEqual(['common', 'common @2'])
+  expect(pool.replicas.list.map(({ common }) => common.id)).toEqual(['common', '@2 common'])
 })
 
 it('uses what is drained by name no more until that is over, and says so', async () => {
