@@ -1,5 +1,5 @@
 import { choice, tableOf, text, texts } from './kinds.ts'
-import { deciding, type Check, type Decision, type Option } from './option.ts'
+import { deciding, type Check, type Decides, type Option } from './option.ts'
 
 /** The endpoint of a server: a program or a URL. `config/resolve` resolves it. */
 
@@ -77,7 +77,7 @@ export const ENDPOINT = {
       { pattern: /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, expected: 'expected the name of an HTTP header' },
     ),
   ),
-} as const satisfies Readonly<Record<string, Option & { readonly decides: Decision }>>
+} as const satisfies Readonly<Record<string, Option & { readonly decides: Decides }>>
 
 /**
  * The keys that say where a server is. A server or replica has exactly one of them; two with the same `noun` mean the

@@ -90,7 +90,7 @@ export interface Option<W = unknown, R = unknown, N extends string | false = str
   /** Accepted only so that a client's own file can be used unchanged. */
   readonly ignored?: true
   /** What the value of a key of a server determines; `undefined` for a key that no free text is written in. */
-  readonly decides?: Decision | undefined
+  readonly decides?: Decides | undefined
   /** Has no effect in this version; `harmless` tests for values that need none. */
   readonly pending?: { readonly harmless?: (value: unknown) => boolean } | undefined
   /** Fills in the default and converts the unit. Total for validated values. */
@@ -103,10 +103,10 @@ export interface Option<W = unknown, R = unknown, N extends string | false = str
  * - `transport`: how the two others are read;
  * - `neither`: none of these.
  */
-export type Decision = 'program' | 'address' | 'transport' | 'neither'
+export type Decides = 'program' | 'address' | 'transport' | 'neither'
 
 /** The option, with what its value determines. The admin API protects programs and addresses by it. */
-export function deciding<const D extends Decision, O extends Option>(
+export function deciding<const D extends Decides, O extends Option>(
   decides: D,
   made: O,
 ): O & { readonly decides: D } {

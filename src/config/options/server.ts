@@ -16,7 +16,7 @@ import {
   text,
   texts,
 } from './kinds.ts'
-import { deciding, section, type Check, type Decision, type Option } from './option.ts'
+import { deciding, section, type Check, type Decides, type Option } from './option.ts'
 import { COST, QUOTA, QUOTA_OF_ALL_CLIENTS } from './quota.ts'
 import { REPLICA, RESILIENCE, TOOL_RESILIENCE } from './resilience.ts'
 
@@ -232,7 +232,7 @@ export const SERVER = section('mcpServers.*', {
 })
 
 /** The keys of a server or a replica that determine one thing. */
-export function keysThatDecide(decision: Decision): string[] {
+export function keysThatDecide(decision: Decides): string[] {
   const found = [SERVER, REPLICA_ENTRY].flatMap(({ options }) =>
     Object.entries<Option>(options).flatMap(([key, { decides }]) => (decides === decision ? [key] : [])),
   )
