@@ -243,6 +243,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'config/load/nesting',
     'config/load/other-formats',
     'config/load/source-text',
+    'config/options',
     'config/problem',
     'config/source/differences',
     'core',
@@ -604,7 +605,6 @@ describe('transports', () => {
   )
   const CONFIGURED: Readonly<Record<string, string>> = {
     'config/resolve/config': 'the type that a configuration names becomes the kind of an endpoint',
-    'config/validate/servers': 'the type that a configuration names has to match its other keys',
   }
   const TABLE = 'upstream/transport/transports'
   const comparing = [...sources]

@@ -175,7 +175,7 @@ describe('the lists of CONTRIBUTING.md', () => {
         'src/config/replica-types.ts',
         'src/config/options/endpoint.ts',
         'src/config/validate/servers.ts',
-        'src/admin/commands.ts',
+        'src/admin/masks.ts',
         'src/cli/check.ts',
         'src/upstream/transport/transports.ts',
       ]),
