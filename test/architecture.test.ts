@@ -359,11 +359,11 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
   },
   'upstream/pool/pool': {
     lines: 500,
-    reason: 'one table of slots: who may use which, how many there are, and what becomes of them',
+    reason: 'one table of slots: which calls may use which, how many there are, and what becomes of them',
   },
   'upstream/transport/http/streamable-http': {
     lines: 584,
-    reason: 'one transport: the handlers of its streams report to it and to nobody else',
+    reason: 'one transport: the handlers of its streams report to it alone',
   },
 }
 
