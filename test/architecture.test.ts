@@ -253,6 +253,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   cli: [
     'admin',
+    'auth/exposure',
     'auth/key-records',
     'cache/shared/clear',
     'cache/shared/reports',
