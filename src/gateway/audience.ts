@@ -47,8 +47,8 @@ export class Audience {
   }
 
   /**
-   * Each sees by another generation now, perhaps in a view of another name. It goes on with the subscriptions that it
-   * may have, and hears once of each kind of list that looks different. Never rejects.
+   * Each sees by another generation now, perhaps in a view of another name. It goes on with the subscriptions and
+   * tasks that it may have, and hears once of each kind of list that looks different. Never rejects.
    */
   async moved(all: readonly SeenView[], generation: Generation): Promise<void> {
     const compared = new Map<View | ToldView, Map<View, Promise<readonly ListKind[]>>>()
@@ -85,7 +85,11 @@ export class Audience {
     const after = await catalog.views.made(listener.view)
     if (!after || after === told?.view || !this.#isLast(seen) || !this.#isThere(listener)) return
     const isOwner = (server: string, uri: string): boolean => router.ownerOf(listener, uri) === server
-    this.#runtime.subscriptions.retain(listener, isOwner)
+    const { subscriptions, taskListeners, legacyTasks } = this.#runtime
+    const sees = (server: string): boolean => after.servers.has(server)
+    subscriptions.retain(listener, isOwner)
+    taskListeners.retain(listener, sees)
+    if (!('listsChanged' in listener)) legacyTasks.retain(listener, sees)
     const kinds = told ? await changed(told, after) : []
     if (kinds.length === 0 || !this.#isLast(seen) || !this.#isThere(listener)) return
     if ('listsChanged' in listener) listener.listsChanged(kinds)

@@ -154,7 +154,7 @@ export class Runtime {
 
     this.seal = new Seal(store)
     this.taskIds = new TaskIds(this.seal)
-    this.legacyTasks = new LegacyTasks(this.taskIds, this.deadlines)
+    this.legacyTasks = new LegacyTasks(this.taskIds, this.deadlines, sees)
     const { seal, deadlines } = this
     this.suspendedCalls = new SuspendedCalls({ ...options, seal, deadlines, limits: gateway.asks })
   }

@@ -16,6 +16,7 @@ import {
 } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Steps } from '../core/slices.ts'
+import { unseenServer } from '../core/unseen-server.ts'
 import { declaredTo } from '../protocol/capabilities.ts'
 import { sharedNotification } from '../protocol/message.ts'
 import type { Link } from '../upstream/link/link.ts'
@@ -90,13 +91,18 @@ export class NotificationRelay {
       default:
         // An unknown notification still belongs to the call on whose stream it came.
         if (among.length === 1) among[0]?.notify(method, params?.text)
-        else if (link.owner) link.owner.notify(method, params?.text)
+        else if (this.#seenByOwner(link)) link.owner?.notify(method, params?.text)
         else
           this.#options.logger.debug('A notification belongs to no single call; dropped.', {
             server: link.server.name,
             method,
           })
     }
+  }
+
+  /** Whether the link is of one session, which may still use the server. */
+  #seenByOwner({ owner, server }: Link): boolean {
+    return owner !== undefined && this.#options.sees(owner.view, server.name)
   }
 
   #updated(link: Link, params: Json): void {
@@ -108,8 +114,8 @@ export class NotificationRelay {
 
   /**
    * A question goes to the call on whose stream it came. If that is unknown, it goes to one of the calls that can be
-   * asked, provided that all calls it may be about are of one client; on a link of one session, to that session. The
-   * client is not asked what the configuration answers.
+   * asked, provided that all calls it may be about are of one client. On a link of one session it goes to that session,
+   * while this sees the server. The client is not asked what the configuration answers.
    */
   async onRequest(
     link: Link,
@@ -141,7 +147,8 @@ export class NotificationRelay {
     // None of them can be asked. A client that lacks the needed capability gets an error.
     const latest = calls.at(-1)
     if (latest && !link.owner) shown(latest)
-    if (link.owner)
+    if (link.owner) {
+      if (!this.#seenByOwner(link)) throw unseenServer(link.server.name)
       return await link.owner.ask(
         shown({
           features: link.capabilities,
@@ -149,6 +156,7 @@ export class NotificationRelay {
           protocolVersion: link.owner.protocolVersion,
         }),
       )
+    }
     // Roots belong to the client, whatever it calls.
     if (method === 'roots/list' && link.capabilities.includes('"roots"'))
       return await link.unasked.wait(async call => await askClient(call, shown(call)), cancellation)
@@ -180,7 +188,7 @@ export class NotificationRelay {
     }
     const { owner } = link
     if (owner) {
-      if (wants(owner.logLevel, level, false) && this.#options.sees(owner.view, server))
+      if (wants(owner.logLevel, level, false) && this.#seenByOwner(link))
         owner.notify('notifications/message', text)
       return
     }

@@ -8,7 +8,7 @@ import type { Pool } from '../upstream/pool/pool.ts'
 import type { LinkSlot } from '../upstream/pool/link-slot.ts'
 import { labelledRequests } from '../bridge/client-request.ts'
 import { withoutSubscriptionId } from './resource-updates.ts'
-import { TopicTable } from './topics.ts'
+import { TopicTable, type Topic } from './topics.ts'
 import type { Subscriber } from '../core/subscriber.ts'
 import type { UpstreamListen } from '../upstream/link/listen-stream.ts'
 
@@ -81,11 +81,13 @@ export class TaskListeners {
 
   /** Removes a subscriber. */
   leave(subscriber: Subscriber): void {
-    for (const listened of this.#listened.by(subscriber)) {
-      const { slot } = listened
-      const link = this.#listened.remove(listened, subscriber) && slot.current
-      if (link) void this.#options.listenOf(link)?.listenToTasks(() => this.#listened.namesOf(slot))
-    }
+    for (const listened of this.#listened.by(subscriber)) this.#remove(listened, subscriber)
+  }
+
+  /** Ends the subscriptions of a subscriber to tasks of servers that it does not see any more. */
+  retain(subscriber: Subscriber, sees: (server: string) => boolean): void {
+    for (const listened of this.#listened.by(subscriber))
+      if (!sees(listened.slot.server.name)) this.#remove(listened, subscriber)
   }
 
   /** Restores the subscriptions of a replaced link, because a link has been opened. */
@@ -118,6 +120,12 @@ export class TaskListeners {
       if (this.#options.sees(subscriber.view, link.server.name))
         subscriber.notify('notifications/tasks', withMembers(plain, { taskId: JSON.stringify(exposed) }))
     if (isFinal(status)) this.#listened.drop(listened)
+  }
+
+  #remove(listened: Topic<string>, subscriber: Subscriber): void {
+    const { slot } = listened
+    const link = this.#listened.remove(listened, subscriber) && slot.current
+    if (link) void this.#options.listenOf(link)?.listenToTasks(() => this.#listened.namesOf(slot))
   }
 
   async #subscribe(

@@ -16,6 +16,7 @@ import {
   type ServerOutcome,
 } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
+import { unseenServer } from '../core/unseen-server.ts'
 import type { Principal } from '../core/principal.ts'
 import { withMembers } from '../protocol/json-text.ts'
 import { isFinal, renameTask, renameTaskIn, TASK_STATUS } from '../protocol/related-task.ts'
@@ -45,6 +46,8 @@ export interface LegacyTaskOptions {
   /** The task as the server described it. */
   readonly task: Json<JsonObject>
   readonly deadlines: Deadlines
+  /** Whether clients of a view see a server, by the configuration in effect. */
+  readonly sees: (view: string, server: string) => boolean
   readonly onForget: (task: LegacyTask) => void
 }
 
@@ -76,6 +79,7 @@ export class LegacyTask implements Exchange, Deadline {
   exposed = ''
   readonly #slot: LinkSlot | undefined
   readonly #deadlines: Deadlines
+  readonly #sees: LegacyTaskOptions['sees']
   readonly #onForget: (task: LegacyTask) => void
   readonly #release: () => void
   /** Open `tasks/result` calls, oldest first. */
@@ -102,6 +106,7 @@ export class LegacyTask implements Exchange, Deadline {
     this.conversation = options.conversation
     this.#slot = slot
     this.#deadlines = options.deadlines
+    this.#sees = options.sees
     this.#onForget = options.onForget
     this.#status = task
     this.#known = new Promise(resolve => {
@@ -155,8 +160,9 @@ export class LegacyTask implements Exchange, Deadline {
     if (method === TASK_STATUS && params !== undefined) this.#heard(params)
     const tell = (): void => {
       // A change of status is for the session. Everything else belongs to the work that a client may be waiting for.
-      const receiver = method === TASK_STATUS ? this.conversation : (this.#latest ?? this.conversation)
-      receiver.notify(method, params && renameTaskIn(params, this.own, this.exposed))
+      const latest = method === TASK_STATUS ? undefined : this.#latest
+      if (this.#isSeenFor(latest))
+        (latest ?? this.conversation).notify(method, params && renameTaskIn(params, this.own, this.exposed))
     }
     if (!this.#early) tell()
     else if (this.#early.length < MAX_EARLY) this.#early.push(tell)
@@ -165,8 +171,10 @@ export class LegacyTask implements Exchange, Deadline {
   async ask(request: InputRequest): Promise<string> {
     await this.#known
     if (this.#forgotten) throw new GatewayError('cannot_ask', 'The task is gone.', { server: request.server })
+    const latest = this.#latest
+    if (!this.#isSeenFor(latest)) throw unseenServer(request.server)
     const params = request.params && renameTaskIn(request.params, this.own, this.exposed)
-    const answer = await (this.#latest ?? this.conversation).ask({ ...request, params, sent: undefined })
+    const answer = await (latest ?? this.conversation).ask({ ...request, params, sent: undefined })
     return renameTaskIn(answer, this.exposed, this.own)
   }
 
@@ -229,6 +237,21 @@ export class LegacyTask implements Exchange, Deadline {
       }
     }
     return withMembers(this.#status.text, { taskId: JSON.stringify(this.exposed), _meta: undefined })
+  }
+
+  /** Whether the client still sees the server, in the session of an open `tasks/result` or in that of the task. */
+  #isSeenFor(latest: Exchange | undefined): boolean {
+    return this.#sees((latest?.conversation ?? this.conversation).view, this.link.server.name)
+  }
+
+  /** Cancels the task at its server, and drops it, because no client will fetch its result. */
+  abandon(): void {
+    if (!this.ended) {
+      const { link } = this
+      const params = JSON.stringify({ taskId: this.own })
+      link.request('tasks/cancel', params, link.server.listTimeoutMs).catch(() => undefined)
+    }
+    this.forget()
   }
 
   /** Drops the task, because it cannot be reached any more. Idempotent. */

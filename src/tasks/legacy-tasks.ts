@@ -8,7 +8,7 @@ import { renameTask } from '../protocol/related-task.ts'
 import type { Link } from '../upstream/link/link.ts'
 import type { LinkCall } from '../upstream/link/link-contract.ts'
 import type { LinkSlot } from '../upstream/pool/link-slot.ts'
-import { LegacyTask } from './legacy-task.ts'
+import { LegacyTask, type LegacyTaskOptions } from './legacy-task.ts'
 import type { TaskIds } from './task-ids.ts'
 
 /** Maximum number of tasks, of all clients and of one. Ended tasks are dropped for new ones. */
@@ -25,14 +25,17 @@ const PAGE = 50
 export class LegacyTasks {
   readonly #ids: TaskIds
   readonly #deadlines: Deadlines
+  readonly #sees: LegacyTaskOptions['sees']
   /** By the id for clients, in the order of creation. */
   readonly #tasks = new Map<string, LegacyTask>()
   /** Tasks that are being created, or whose id has not been sent yet, by owner. */
   readonly #making = new Map<string, number>()
   #next = 1
 
-  constructor(ids: TaskIds, deadlines: Deadlines) {
+  /** `sees` as in `LegacyTaskOptions`. */
+  constructor(ids: TaskIds, deadlines: Deadlines, sees: LegacyTaskOptions['sees']) {
     this.#ids = ids
+    this.#sees = sees
     this.#deadlines = deadlines
   }
 
@@ -83,6 +86,7 @@ export class LegacyTasks {
           request,
           task,
           deadlines: this.#deadlines,
+          sees: this.#sees,
           onForget: ({ exposed }) => this.#tasks.delete(exposed),
         })
       },
@@ -98,10 +102,7 @@ export class LegacyTasks {
       return { ...outcome, text: renameTask(outcome, task.own, exposed) }
     } catch (error) {
       // No client can ever reach it.
-      link
-        .request('tasks/cancel', JSON.stringify({ taskId: task.own }), link.server.listTimeoutMs)
-        .catch(() => undefined)
-      task.forget()
+      task.abandon()
       throw error
     }
   }
@@ -149,6 +150,12 @@ export class LegacyTasks {
    */
   leave(conversation: Conversation): void {
     for (const task of this.#tasks.values()) if (task.link.owner === conversation) task.forget()
+  }
+
+  /** Ends the tasks of a session at servers that it does not see any more. */
+  retain(conversation: Conversation, sees: (server: string) => boolean): void {
+    for (const task of this.#tasks.values())
+      if (task.conversation === conversation && !sees(task.link.server.name)) task.abandon()
   }
 
   /** Whether a task of this session has a result that has not been fetched. */

@@ -32,7 +32,7 @@ export function keyFor(
   replica: Replica,
   lasting = false,
 ): SlotKey {
-  const { common, modern, suffix, spoken } = replica
+  const { common, modern, prefix, spoken } = replica
   if (isolation === 'shared') return replica.own
   const era = eraFor(caller, features, replica, lasting)
   if (era === 'modern' && spoken.modern === true) return modern
@@ -43,17 +43,18 @@ export function keyFor(
   const capabilities = features === '' ? common.capabilities : declaredTo(features, roots)
   const client = clientOf(principal)
   if (isolation === 'call')
-    return { id: `call ${client} ${features}${suffix}`, era, capabilities, owner: undefined, exclusive: true }
+    return { id: `${prefix}call ${features} ${client}`, era, capabilities, owner: undefined, exclusive: true }
   if (conversation && (features !== '' || isolation === 'session'))
     return {
-      id: `session ${conversation.id}${suffix}`,
+      id: `${prefix}session ${conversation.id}`,
       era,
       capabilities,
       owner: conversation,
       exclusive: false,
     }
   if (features === '' && client === '') return shared
-  const id = features === '' ? `${client}${suffix}` : `${client} ${features}${suffix}`
+  // The client comes last: its name may contain any text, and no other part follows that could be taken for it.
+  const id = features === '' ? `${prefix}${client}` : `${prefix}${features} ${client}`
   return { id, era, capabilities, owner: undefined, exclusive: false }
 }
 

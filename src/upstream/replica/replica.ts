@@ -33,7 +33,7 @@ export class Replica implements Candidate {
   /** Key of the modern link, which all clients share. */
   readonly modern: SlotKey
   /** Distinguishes the keys of its slots from those of other replicas. */
-  readonly suffix: string
+  readonly prefix: string
   #share: ReplicaShare
   #drained = false
   /** Whether it kept a session for its last legacy link, which decides about sharing. `undefined`: not known. */
@@ -62,11 +62,11 @@ export class Replica implements Candidate {
     this.traits = traitsOf(config.endpoint)
     this.#share = config
     this.health = new Health(server.health, monotonicNow, Math.random, cause => onTurn?.(this, cause))
-    this.suffix = number === 0 ? '' : ` @${number}`
+    this.prefix = number === 0 ? '' : `@${number} `
     const capabilities = declaredTo('', server.roots)
     const shared = { capabilities, owner: undefined, exclusive: false }
-    this.common = { id: `common${this.suffix}`, era: 'legacy', ...shared }
-    this.modern = { id: `modern${this.suffix}`, era: 'modern', ...shared }
+    this.common = { id: `${this.prefix}common`, era: 'legacy', ...shared }
+    this.modern = { id: `${this.prefix}modern`, era: 'modern', ...shared }
   }
 
   get weight(): number {

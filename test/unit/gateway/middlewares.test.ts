@@ -108,7 +108,7 @@ async function makeParts(): Promise<CallParts & { readonly close: () => Promise<
     maxRounds: 5,
     answerTimeoutMs: 60_000,
     taskIds,
-    legacyTasks: new LegacyTasks(taskIds, deadlines),
+    legacyTasks: new LegacyTasks(taskIds, deadlines, () => true),
     runsTasks: () => false,
     limiter: new ConcurrencyLimiter({
       servers: config.servers.filter(({ name }) => name !== 'other'),

@@ -70,7 +70,21 @@ it('gives a result again until its time is over', async () => {
   expect(isHit(await call(made))).toBe(false)
 })
 
-it('keeps nothing of tools that nobody has named, and does not touch their calls', async () => {
+it('forgets the counters of tools that the server no longer lists, and of removed servers', async () => {
+  const cached = S([tool('*', { cache: rule() })])
+  const made = start([cached])
+  for (const own of ['get', 'look']) await call(made, own)
+  made.snapshots.set('s', snapshotOf('s', ['{"name":"look"}', '{"name":"watch"}']))
+  await call(made, 'watch')
+  expect(made.cache.stats.list().map(({ tool: of, misses }) => [of, misses])).toEqual([
+    ['look', 1],
+    ['watch', 1],
+  ])
+  made.cache.reconfigure([], { maxBytes: 1000, maxBytesPerClient: 1000 }, undefined)
+  expect(made.cache.stats.list()).toEqual([])
+})
+
+it('stores nothing of tools without a rule, and does not touch their calls', async () => {
   const made = start([S([])])
   await call(made)
   expect(isHit(await call(made))).toBe(false)
@@ -203,7 +217,7 @@ it('forgets what a server said when a call may change it, by tags where these ar
   expect(isHit(await call(made, 'always'))).toBe(false)
 })
 
-it('keeps nothing while a call changes something, nor for a while when nobody knows what became of it', async () => {
+it('stores nothing while a call changes something, nor for a while when its outcome is unknown', async () => {
   const made = start([S([tool('get', { cache: rule() })])])
   const writing = made.call(exchangeOf('tools/call', { name: 'set' }), {
     server: 's',
@@ -311,7 +325,7 @@ const read = async (
   return valueOf(await answering)
 }
 
-it('keeps what a modern server lets one keep, for whom it says and as long as it says', async () => {
+it('stores results of a modern server by their own scope and time to live', async () => {
   const made = start([serverConfig({ name: 'm' })], [snapshotOf('m', [], 'modern')])
   await read(made, 'a://private')
   made.now += 400

@@ -17,7 +17,7 @@ let tasks: LegacyTasks
 beforeEach(() => {
   vi.useFakeTimers()
   deadlines = new Deadlines()
-  tasks = new LegacyTasks(new TaskIds(new Seal(createMemoryStore())), deadlines)
+  tasks = new LegacyTasks(new TaskIds(new Seal(createMemoryStore())), deadlines, () => true)
 })
 afterEach(() => {
   deadlines.close()
@@ -214,7 +214,7 @@ it('a task whose id cannot be handed out is cancelled', async () => {
   const broken = { get: () => Promise.reject(new Error('away')) } as unknown as ConstructorParameters<
     typeof Seal
   >[0]
-  tasks = new LegacyTasks(new TaskIds(new Seal(broken)), deadlines)
+  tasks = new LegacyTasks(new TaskIds(new Seal(broken)), deadlines, () => true)
   const linked = await linkOf()
   await expect(made(linked, conversationOf('s'))).rejects.toThrow('away')
   expect(linked.transport.of('tasks/cancel').map(({ params }) => params?.taskId)).toEqual(['job-1'])

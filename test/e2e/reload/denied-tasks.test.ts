@@ -1,0 +1,138 @@
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { Audience } from '../../../src/gateway/audience.ts'
+import { rawAt } from '../../../src/protocol/json-text.ts'
+import { startGateway } from '../../helpers/gateway.ts'
+import { reload } from '../../helpers/reload.ts'
+import {
+  scriptedHttp,
+  scriptedStdio,
+  toolText,
+  type ScriptedRequest,
+  type ScriptedServer,
+} from '../../helpers/scripted-servers.ts'
+import { LegacySession, requestText, StdioClient, withEnvelope } from '../../helpers/wire-clients.ts'
+
+/** Tasks of a server that a reload denies to their clients. */
+
+const DENIED = { gateway: { policy: { deny: ['a/*'] } } }
+const EXTENSION = 'io.modelcontextprotocol/tasks'
+
+const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
+
+const asked = (server: ScriptedServer, method: string): Promise<ScriptedRequest> =>
+  server.requests.take(request => request.method === method, method)
+
+const legacyTask = (more = ''): string =>
+  `{"taskId":"job","status":"working","createdAt":"2026-01-01T00:00:00Z","lastUpdatedAt":"2026-01-01T00:00:00Z","ttl":60000${more}}`
+const STATUS = `{"jsonrpc":"2.0","method":"notifications/tasks/status","params":${legacyTask(',"statusMessage":"secret"')}}`
+const QUESTION =
+  '{"jsonrpc":"2.0","id":77,"method":"elicitation/create","params":{"message":"Password?","requestedSchema":{"type":"object","properties":{}},"_meta":{"io.modelcontextprotocol/related-task":{"taskId":"job"}}}}'
+
+/** A legacy session with its stream, and the task that it has made at the server `a`. */
+async function legacyClient(origin: string, server: ScriptedServer) {
+  const session = await LegacySession.open(origin, { capabilities: '{"elicitation":{}}' })
+  const { events } = await session.listen()
+  const answer = session.request('"make"', 'tools/call', '{"name":"a__t","task":{"ttl":60000}}')
+  ;(await server.called('t')).answer(`"result":{"task":${legacyTask()}}`)
+  const id = JSON.parse(rawAt(await answer, 'result', 'task', 'taskId') ?? '') as string
+  return {
+    session,
+    id,
+    heard: () => events.all.map(({ data }) => data).filter(data => data.includes('"method"')),
+    [Symbol.asyncDispose]: () => session[Symbol.asyncDispose](),
+  }
+}
+
+async function legacyServer() {
+  const server = await scriptedHttp({ sessions: true })
+  server.results.set(
+    'initialize',
+    '{"protocolVersion":"2025-11-25","capabilities":{"tools":{},"tasks":{"list":{},"cancel":{},"requests":{"tools":{"call":{}}}}},"serverInfo":{"name":"scripted","version":"1"}}',
+  )
+  server.results.set('tools/list', `{"tools":[${toolText('t', ',"execution":{"taskSupport":"optional"}')}]}`)
+  return server
+}
+
+test('a legacy task of a server that a reload denies is cancelled, and the server neither reports nor asks', async () => {
+  await using server = await legacyServer()
+  await using running = await startGateway({ mcpServers: { a: server.entry } })
+  await running.gateway.warmUp()
+  await using client = await legacyClient(running.origin, server)
+  server.say(QUESTION)
+  await expect.poll(client.heard, { timeout: 10_000 }).toEqual([expect.stringContaining('Password?')])
+
+  await reload(running.gateway, { mcpServers: { a: server.entry }, ...DENIED })
+  expect((await asked(server, 'tasks/cancel')).params).toContain('"job"')
+  // The question that was open is withdrawn at the client, and answered at the server.
+  await server.messages.take(text => text.includes('"id":77') && text.includes('"error"'), 'the refusal')
+  await expect.poll(client.heard).toContainEqual(expect.stringContaining('notifications/cancelled'))
+  expect(await client.session.request('5', 'tasks/get', `{"taskId":"${client.id}"}`)).toContain('-32602')
+
+  const before = client.heard()
+  server.say(STATUS)
+  server.say(QUESTION)
+  await server.messages.take(text => text.includes('"id":77') && text.includes('"error"'), 'the refusal')
+  expect(client.heard()).toEqual(before)
+})
+
+test('from the swap on a denied server puts no question of a legacy task, also before its clients are compared', async () => {
+  await using server = await legacyServer()
+  await using running = await startGateway({ mcpServers: { a: server.entry } })
+  await running.gateway.warmUp()
+  await using client = await legacyClient(running.origin, server)
+  const held = vi.spyOn(Audience.prototype, 'moved').mockResolvedValue()
+  onTestFinished(() => held.mockRestore())
+  await reload(running.gateway, { mcpServers: { a: server.entry }, ...DENIED })
+  server.say(STATUS)
+  server.say(QUESTION)
+  const refusal = await server.messages.take(text => text.includes('"id":77'), 'the refusal')
+  expect(refusal).toContain(String.raw`The client may not use server \"a\" any more.`)
+  expect(client.heard()).toEqual([])
+})
+
+test('a subscription to a modern task of a server that a reload denies ends, and its result is not told', async () => {
+  await using server = await scriptedStdio()
+  server.results.set(
+    'server/discover',
+    `{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{},"extensions":{"${EXTENSION}":{}}},"ttlMs":0,"cacheScope":"private"}`,
+  )
+  server.results.delete('initialize')
+  server.results.set(
+    'tools/list',
+    `{"resultType":"complete","tools":[${toolText('t')}],"ttlMs":0,"cacheScope":"private"}`,
+  )
+  await using running = await startGateway({ mcpServers: { a: server.entry } })
+  await running.gateway.warmUp()
+  await using client = new StdioClient(running.gateway, true)
+  const knowing = (params: string): string =>
+    withEnvelope(params).replace(
+      '/clientCapabilities":{}',
+      `/clientCapabilities":{"extensions":{"${EXTENSION}":{}}}`,
+    )
+  const state = (status: string, more = ''): string =>
+    `"taskId":"job","status":"${status}","createdAt":"2026-01-01T00:00:00Z","lastUpdatedAt":"2026-01-01T00:00:00Z","ttlMs":60000,"pollIntervalMs":50${more}`
+  client.send(requestText('"make"', 'tools/call', knowing('{"name":"a__t"}')))
+  ;(await server.called('t')).answer(`"result":{"resultType":"task",${state('working')}}`)
+  const id = JSON.parse(rawAt(await client.answer('"make"'), 'result', 'taskId') ?? '') as string
+  client.send(requestText('"l"', 'subscriptions/listen', knowing(`{"notifications":{"taskIds":["${id}"]}}`)))
+  const stand = await asked(server, 'subscriptions/listen')
+  const meta = `"_meta":{"io.modelcontextprotocol/subscriptionId":${stand.id}}`
+  stand.say(
+    `{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{"notifications":{"taskIds":["job"]},${meta}}}`,
+  )
+  await client.notification('notifications/subscriptions/acknowledged')
+  const { taskListeners } = (running.gateway as unknown as { runtime: { taskListeners: { size: number } } })
+    .runtime
+  expect(taskListeners.size).toBe(1)
+
+  await reload(running.gateway, { mcpServers: { a: server.entry }, ...DENIED })
+  expect(taskListeners.size).toBe(0)
+  stand.say(
+    `{"jsonrpc":"2.0","method":"notifications/tasks","params":{${state('completed', ',"result":{"secret":1}')},${meta}}}`,
+  )
+  // It is told nothing by the time that this is answered.
+  await pause(200)
+  client.send(requestText('"get"', 'tasks/get', knowing(`{"taskId":"${id}"}`)))
+  expect(await client.answer('"get"')).toContain('-32602')
+  expect(JSON.stringify(client.lines.all)).not.toContain('secret')
+})
