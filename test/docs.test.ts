@@ -44,7 +44,7 @@ describe('pages', () => {
     expect(listed).toContain('docs/decisions')
   })
 
-  test('the README refers to the index, and names every page for those who run a gateway', () => {
+  test('the README refers to the index, to the contribution guide and to the security policy', () => {
     expect(linked('README.md')).toEqual(
       expect.arrayContaining(['docs/README.md', 'CONTRIBUTING.md', 'SECURITY.md']),
     )
@@ -109,7 +109,28 @@ describe('the language', () => {
   test('no page, comment, message or name speaks of persons by a pronoun', () => {
     expect(linesOf([...pages, ...sources], line => PERSONS.test(line))).toEqual([])
   })
+
+  test('no name and no comment of a test does so either', () => {
+    const tests = filesIn('test')
+      .filter(file => /\.[jt]s$/.test(file))
+      .map(file => `test/${file}`)
+    expect(tests.length).toBeGreaterThan(300)
+    const wrong = tests.flatMap(file =>
+      namesAndComments(read(file))
+        .filter(text => PERSONS.test(text))
+        .map(text => `${file}: ${text.slice(0, 200)}`),
+    )
+    expect(wrong).toEqual([])
+  })
 })
+
+/** Names of tests and suites, as far as they are literals in a call, and comments. */
+function namesAndComments(source: string): string[] {
+  const literal = `'(?:[^'\\\\\\n]|\\\\.)*'|"(?:[^"\\\\\\n]|\\\\.)*"|\`(?:[^\`\\\\]|\\\\.)*\``
+  const named = new RegExp(`(?:\\b(?:describe|it|test)(?:\\.\\w+)*|\\))\\(\\s*(${literal})\\s*,`, 'g')
+  const comments = source.match(/\/\*[^]*?\*\/|(?<=^|\s)\/\/.*/gm) ?? []
+  return [...[...source.matchAll(named)].map(([, name]) => name as string), ...comments]
+}
 
 describe('the lists of CONTRIBUTING.md', () => {
   /** The numbered files below a heading. */
@@ -154,7 +175,7 @@ describe('the lists of CONTRIBUTING.md', () => {
         'src/config/replica-types.ts',
         'src/config/options/endpoint.ts',
         'src/config/validate/servers.ts',
-        'src/admin/commands.ts',
+        'src/admin/masks.ts',
         'src/cli/check.ts',
         'src/upstream/transport/transports.ts',
       ]),

@@ -1,8 +1,9 @@
+import { keysThatDecide } from '../config/options/server.ts'
 import { isJsonObject } from '../core/json-object.ts'
 
 /** The addresses that the entry of a server sends its secrets to, as far as its text proves them. */
 
-const ADDRESS_KEYS = ['url', 'serverUrl']
+const ADDRESS_KEYS = keysThatDecide('address')
 
 /** Whether an entry names an address that is not provably one of the earlier entry. Replicas count as well. */
 export function isMoved(before: unknown, after: unknown): boolean {
@@ -13,7 +14,9 @@ export function isMoved(before: unknown, after: unknown): boolean {
 /** Addresses of an entry and its replicas, in a form that is equal only for equal destinations. */
 export function addressesOf(entry: unknown): string[] {
   if (!isJsonObject(entry)) return []
-  const own = ADDRESS_KEYS.flatMap(key => (entry[key] === undefined ? [] : [destinationOf(entry[key])]))
+  const parts = ADDRESS_KEYS.flatMap(key => (entry[key] === undefined ? [] : [destinationOf(entry[key])]))
+  // What determines an address together is one address.
+  const own = parts.length > 0 ? [JSON.stringify([...new Set(parts)])] : []
   const { replicas } = entry
   return Array.isArray(replicas) ? [...own, ...replicas.flatMap(addressesOf)] : own
 }

@@ -1,8 +1,10 @@
+import { keysThatDecide } from '../config/options/server.ts'
 import { isSame } from '../config/source/differences.ts'
 import { isJsonObject } from '../core/json-object.ts'
 
-/** Keys that determine which program is started, and how. */
-const PROGRAM_KEYS = ['command', 'args', 'env', 'envFile', 'cwd', 'headersHelper', 'sandboxEnabled']
+const PROGRAM_KEYS = keysThatDecide('program')
+/** What is compared of an entry that has such a key. */
+const COMPARED_KEYS = [...PROGRAM_KEYS, ...keysThatDecide('transport')]
 const SECTIONS = ['mcpServers', 'servers']
 
 /**
@@ -55,7 +57,7 @@ function startsProgram(entry: unknown): boolean {
 
 function programOf(entry: unknown): object {
   const object = asObject(entry)
-  return Object.fromEntries(['type', ...PROGRAM_KEYS].map(key => [key, object[key]]))
+  return Object.fromEntries(COMPARED_KEYS.map(key => [key, object[key]]))
 }
 
 function replicasOf(entry: unknown): readonly unknown[] {

@@ -1,3 +1,4 @@
+import { LOCATION_KEYS } from '../config/options/endpoint.ts'
 import { formatPath, maskArgs, maskText, type Path } from '../config/problem.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { isSecretName, redact } from '../observe/redact.ts'
@@ -82,7 +83,7 @@ export function unmasked(sent: unknown, current: unknown): Unmasked {
 }
 
 /** Keys that identify the items of a list. */
-const IDENTITY = ['name', 'id', 'url', 'serverUrl', 'command', 'issuer']
+const IDENTITY = ['name', 'id', 'issuer', ...LOCATION_KEYS]
 
 /** Index in the displayed list of the item that corresponds to `list[at]`; -1 when that is uncertain. */
 function partnerOf(list: readonly unknown[], at: number, shown: readonly unknown[]): number {

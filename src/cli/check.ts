@@ -1,11 +1,11 @@
 import { loadWithSource } from '../config/load/load.ts'
-import { LOCATION_KEYS } from '../config/options/endpoint.ts'
+import { locationsOf, type LocationKey } from '../config/options/endpoint.ts'
 import { GatewayError } from '../core/errors.ts'
 import { maskArgs, maskText, renderWarnings } from '../config/problem.ts'
 import { clientRows } from './check-clients.ts'
 import { alignColumns } from './columns.ts'
 
-interface RawEntry extends Partial<Readonly<Record<(typeof LOCATION_KEYS)[number], string>>> {
+interface RawEntry extends Partial<Readonly<Record<LocationKey, string>>> {
   readonly args?: readonly string[]
   readonly replicas?: readonly RawEntry[]
   readonly disabled?: boolean
@@ -53,14 +53,12 @@ export async function runCheck(file: string | undefined): Promise<void> {
 
 /** The entry as written: values of variables are not shown. */
 function describe(entry: RawEntry): string {
-  const { command, args = [], replicas } = entry
+  const { args = [], replicas } = entry
   if (replicas) return replicas.map(describe).join(', ')
-  if (command === undefined) {
-    const key = LOCATION_KEYS.find(name => entry[name] !== undefined)
-    return maskText((key && entry[key]) ?? '')
-  }
-  return [
-    maskText(command),
-    ...maskArgs(args).map(arg => (/^[^\s"']+$/.test(arg) ? arg : JSON.stringify(arg))),
-  ].join(' ')
+  const [key] = locationsOf(entry)
+  const location = maskText((key && entry[key]) ?? '')
+  if (key !== 'command') return location
+  return [location, ...maskArgs(args).map(arg => (/^[^\s"']+$/.test(arg) ? arg : JSON.stringify(arg)))].join(
+    ' ',
+  )
 }

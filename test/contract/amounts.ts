@@ -183,7 +183,7 @@ export function describeAmounts(name: string, open: (now: () => number) => Promi
       }
     })
 
-    it('grants all of an amount exactly once to many who ask at once', async () => {
+    it('grants all of an amount exactly once to many simultaneous requests', async () => {
       const [a, b] = await start()
       const answers = await Promise.all(
         Array.from({ length: 200 }, (_, at) => (at % 2 ? a : b).take(of({ limit: 150 }))),
@@ -223,7 +223,7 @@ export function describeAmounts(name: string, open: (now: () => number) => Promi
       expect(await a.hold(claim({ want: 3 }))).toEqual({ permits: 0, left: 0 })
     })
 
-    it('gives all permits exactly once to many who ask at once', async () => {
+    it('gives all permits exactly once to many simultaneous claims', async () => {
       const [a, b] = await start()
       const answers = await Promise.all(
         Array.from({ length: 40 }, (_, at) =>

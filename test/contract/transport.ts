@@ -295,7 +295,7 @@ export function describeTransport(name: string, subject: TransportSubject): void
       await assertNothingLeft(before)
     })
 
-    it('says that nobody knows when the connection breaks after sending', async () => {
+    it('reports an unknown delivery when the connection breaks after sending', async () => {
       const peer = await start()
       const id = peer.call('drop')
       // The half of an answer that arrived is no message, but a transport of lines cannot know.

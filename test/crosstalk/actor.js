@@ -266,7 +266,7 @@ export class Actor {
     const { ledger } = this.world
     const { id, method, params } = message
     if (method === undefined) {
-      ledger.doubled.push(`client ${this.index}: an answer nobody waits for: ${JSON.stringify(message)}`)
+      ledger.doubled.push(`client ${this.index}: an answer without a request: ${JSON.stringify(message)}`)
       return
     }
     if (id !== undefined) {

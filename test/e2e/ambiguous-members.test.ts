@@ -89,7 +89,7 @@ describe.each([false, true])('modern: %s', modern => {
     expect(made.reached()).toEqual([])
   })
 
-  test('_meta keeps what nobody reads, and loses nothing that a hop would read', async () => {
+  test('_meta keeps what no hop reads, and loses nothing that a hop would read', async () => {
     await using made = await world({})
     await using client = await caller(made, modern)
     const call = (meta: string): Promise<string> =>

@@ -111,7 +111,7 @@ test('without clients there is none, unless it is asked for', async () => {
 })
 
 describe.each([false, true])('with clients and keys, modern: %s', modern => {
-  test('what decided has its place, and nobody but the log learns of it', async () => {
+  test('the deciding rule is in the record, and only there', async () => {
     await using scratch = makeScratch()
     const file = join(scratch.path, 'audit.jsonl')
     await using server = await scriptedHttp()

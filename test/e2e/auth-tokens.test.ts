@@ -168,7 +168,7 @@ describe('refused is a token', () => {
     expect(refused.challenge).toContain('error="invalid_token"')
   })
 
-  test.each(['jwk', 'jku', 'x5u'])('that brings its own key (%s), and nobody fetches it', async where => {
+  test.each(['jwk', 'jku', 'x5u'])('that brings its own key (%s), which is not fetched', async where => {
     await using issuer = await startIssuer()
     await using evil = await startIssuer()
     await using gateway = await gatewayFor(issuer)
@@ -244,7 +244,7 @@ describe('what a token allows', () => {
     expect(refused.challenge).toMatch(/error="insufficient_scope".*scope="read write"/)
   })
 
-  test('is nothing for a subject that nobody knows', async () => {
+  test('is nothing for an unknown subject', async () => {
     await using issuer = await startIssuer()
     await using gateway = await gatewayFor(issuer, {
       jwt: { client: undefined },

@@ -276,7 +276,7 @@ describe('a session', () => {
     expect(own.status).toBe(400)
   })
 
-  test('of the deprecated transport is bound to who opened its stream, not to its address', async () => {
+  test('of the deprecated transport is bound to the client that opened its stream, not to its address', async () => {
     await using gateway = await gatewayFor()
     const stream = await http(`${gateway.origin}/sse`, { method: 'GET', headers: bearer(KEY) })
     const { data: path } = await stream.events.take()
@@ -302,7 +302,7 @@ describe('callers without credentials', () => {
     expect((await post(gateway.origin, bearer(KEY))).status).toBe(200)
   })
 
-  test('are everyone when there are no clients; only a key is refused, since it was made for other times', async () => {
+  test('are all accepted when there are no clients; only an unknown key is refused', async () => {
     await using gateway = await gatewayFor({ clients: {} })
     expect((await post(gateway.origin, {})).status).toBe(200)
     expect((await post(gateway.origin, { authorization: 'Basic Y2k6Y2k=' })).status).toBe(200)
@@ -346,7 +346,7 @@ describe('a trusted proxy', () => {
   const clients = { ...CLIENTS, ada: { users: ['ada'] }, people: {} }
   const proxy = { header: 'X-User', from: ['127.0.0.0/8'] }
 
-  test('says who it is', async () => {
+  test('names the client', async () => {
     await using gateway = await gatewayFor({ clients, auth: { proxy } })
     expect((await post(gateway.origin, { 'x-user': 'ada' })).status).toBe(200)
     expect((await refusalOf(await post(gateway.origin, { 'x-user': 'bob' }))).status).toBe(403)
@@ -395,7 +395,7 @@ describe('a trusted proxy', () => {
 })
 
 describe('an address that others reach', () => {
-  test('needs clients, or the word that everyone is meant', async () => {
+  test('needs clients, or --allow-anonymous', async () => {
     await expect(gatewayFor({ clients: {}, http: { host: '0.0.0.0' } })).rejects.toThrow(
       /Add "clients".*--allow-anonymous/,
     )

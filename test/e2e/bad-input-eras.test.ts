@@ -243,7 +243,7 @@ describe('the state of a call that waits for its client', () => {
 })
 
 describe('an answer', () => {
-  test('to a question nobody asked, or that somebody else was asked, changes nothing', async () => {
+  test('to an unknown question, or to one of another client, changes nothing', async () => {
     await using server = await scriptedHttp()
     await using gateway = await gatewayFor(server)
     await using asked = await LegacySession.open(gateway.origin, { capabilities: FEATURES })
@@ -330,7 +330,7 @@ describe('a server', () => {
     await stillServes(gateway, server)
   })
 
-  test('that asks a thousand times gets a bounded number through, and disturbs nobody', async () => {
+  test('that asks a thousand times gets a bounded number through, and disturbs no other call', async () => {
     await using server = await scriptedHttp()
     await using gateway = await gatewayFor(server)
     await using legacy = await LegacySession.open(gateway.origin, { capabilities: FEATURES })

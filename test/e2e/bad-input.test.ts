@@ -513,7 +513,7 @@ describe('a client that sends what it should not', () => {
     expect(await client.call('good__echo', { a: 1 })).toBe('{"a":1}')
   })
 
-  test('names and URIs nobody has are refused by the gateway itself', async () => {
+  test('unknown names and URIs are refused by the gateway itself', async () => {
     await using served = await startGateway({ mcpServers: { good } })
     const client = await openSession(served.origin)
     const cases = [

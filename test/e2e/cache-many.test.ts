@@ -75,7 +75,7 @@ it('makes one call of a thousand that are alike', async () => {
 })
 
 it.each([0, MANY - 1])(
-  'goes on for the one who stays when 999 leave (number %i)',
+  'goes on for the last call when 999 of 1000 are cancelled (number %i)',
   async stays => {
     await using server = await scriptedHttp()
     await using running = await start(server)
@@ -99,7 +99,7 @@ it.each([0, MANY - 1])(
   60_000,
 )
 
-it('cancels the call at the server with the last one out, and makes a new one for who comes then', async () => {
+it('cancels the call at the server with the last of its calls, and makes a new one for the next call', async () => {
   await using server = await scriptedHttp()
   await using running = await start(server)
   const agent = new Agent({ keepAlive: false })

@@ -415,7 +415,7 @@ it.concurrent('does not survive a restart in memory', async ({ scene, expect }) 
 })
 
 it.concurrent(
-  'is asked for anew when the definition of the tool has changed while nobody looked',
+  'is fetched anew when the definition of the tool has changed while the gateway was down',
   async ({ scene, expect }) => {
     const { scratch, server, configure, run } = scene
     const file = configure(`lmdb:${scratch.path}/state`)

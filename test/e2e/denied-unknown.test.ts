@@ -173,7 +173,7 @@ describe.each([false, true])('over HTTP, modern: %s', modern => {
     expect(made.server.messages.all.filter(text => asked.test(text))).toEqual([])
   })
 
-  test('and those who may see it get something else', async () => {
+  test('and a client that may see it gets another answer', async () => {
     await using made = await world()
     using wire = new Wire(made.running.origin, 'all', modern)
     if (!modern) await wire.open()
@@ -269,7 +269,7 @@ describe('an endpoint at which nothing may be seen', () => {
     }
   })
 
-  test('is not named to whoever asks from elsewhere whether the gateway is ready', async () => {
+  test('is not named in the readiness report to other machines', async () => {
     await using made = await world()
     const ready = async (client: string | undefined): Promise<unknown> => {
       const credentials = client === undefined ? {} : bearer(keyOf(client))

@@ -172,7 +172,7 @@ test('a server that is drained as a whole says so', async () => {
   await expect.poll(() => client.request('3', 'tools/call', CALL)).toContain('"a":1')
 })
 
-test('a drain that cannot reach anybody, or names nothing, says so', async () => {
+test('a drain that reaches no gateway, or names nothing, reports it', async () => {
   const folder = scratch()
   const entry = { mcpServers: { up: { replicas: [{ url: 'http://127.0.0.1:1/mcp', name: 'r0' }] } } }
   const file = folder.write('servers.json', { ...entry, gateway: { state: 'lmdb:./state' } })

@@ -188,7 +188,7 @@ describe.each(['http', 'stdio'] as const)('over %s', transport => {
     })
   })
 
-  test('who is shown the same as before hears of no change', async () => {
+  test('a client whose lists are the same as before gets no notification', async () => {
     const server = await twoEras(transport)
     const gateway = await gatewayTo(server)
     const session = await LegacySession.open(gateway.origin)

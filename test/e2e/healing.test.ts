@@ -146,16 +146,16 @@ describe.each(CLIENT_NAMES)('a %s client', clientName => {
     test('gets its next call answered by the new one, once, and goes on hearing of updates', async () => {
       const server = await address(before)
       const client = await CLIENTS[clientName](await gatewayTo({ url: server.url }))
-      expect(await client.call('who')).toBe(sdkOf(before))
+      expect(await client.call('sdk')).toBe(sdkOf(before))
       await client.subscribe()
       await client.call('touch')
       expect((await client.updated()).data).toContain(URI)
       await server.become(after)
-      expect(await client.call('who')).toBe(sdkOf(after))
+      expect(await client.call('sdk')).toBe(sdkOf(after))
       expect(server.calls().map(line => line.replace(/ \d+$/, ''))).toEqual([
-        `${sdkOf(before)} who`,
+        `${sdkOf(before)} sdk`,
         `${sdkOf(before)} touch`,
-        `${sdkOf(after)} who`,
+        `${sdkOf(after)} sdk`,
       ])
       // What changed meanwhile was not heard of, so it is told as changed.
       expect((await client.updated()).data).toContain(URI)
@@ -163,7 +163,7 @@ describe.each(CLIENT_NAMES)('a %s client', clientName => {
       expect((await client.updated()).data).toContain(URI)
     })
 
-    test('goes on hearing of updates although nobody calls', async () => {
+    test('continues to report updates although no call is made', async () => {
       const server = await address(before)
       const client = await CLIENTS[clientName](await gatewayTo({ url: server.url }))
       await client.subscribe()
@@ -183,9 +183,9 @@ describe.each(CLIENT_NAMES)('a %s client', clientName => {
   ])('calls across a server without sessions: %s, then %s', async (before, after) => {
     const server = await address(before)
     const client = await CLIENTS[clientName](await gatewayTo({ url: server.url }))
-    expect(await client.call('who')).toBe(sdkOf(before))
+    expect(await client.call('sdk')).toBe(sdkOf(before))
     await server.become(after)
-    expect(await client.call('who')).toBe(sdkOf(after))
+    expect(await client.call('sdk')).toBe(sdkOf(after))
     expect(server.calls()).toHaveLength(2)
   })
 
@@ -202,14 +202,14 @@ describe.each(CLIENT_NAMES)('a %s client', clientName => {
       const log = directory.write('calls', '')
       const args = [MAIN, '--stdio', '--as', `@${kind}`, '--log', log]
       const client = await CLIENTS[clientName](await gatewayTo({ command: process.execPath, args }))
-      expect(await client.call('who')).toBe(sdkOf(before))
+      expect(await client.call('sdk')).toBe(sdkOf(before))
       await client.subscribe()
       directory.write('kind', after)
       process.kill(Number(readFileSync(log, 'utf8').split(' ')[2]), 'SIGKILL')
       expect((await client.updated()).data).toContain(URI)
       await client.call('touch')
       expect((await client.updated()).data).toContain(URI)
-      expect(await client.call('who')).toBe(sdkOf(after))
+      expect(await client.call('sdk')).toBe(sdkOf(after))
     })
   })
 })
@@ -228,7 +228,7 @@ test('what a client wants to hear follows it to the link that it uses in the oth
     await callBy(session, 'touch')
     await heard()
     await server.become(as)
-    await callBy(session, 'who')
+    await callBy(session, 'sdk')
     await heard()
     await callBy(session, 'touch')
     await heard()
@@ -284,7 +284,7 @@ describe('an era that was remembered and is no longer true', () => {
       await server.become(as)
       await using gateway = await startGateway({ mcpServers: { s: { url: server.url } } }, { store })
       await using client = new ModernHttp(gateway.origin)
-      expect(await callBy(client, 'who')).toBe(sdkOf(as))
+      expect(await callBy(client, 'sdk')).toBe(sdkOf(as))
       await expect
         .poll(() => keptOf(store, 's'))
         .toContain(as.startsWith('v1') ? '"era":"legacy"' : '"era":"modern"')
@@ -302,7 +302,7 @@ describe('an era that was remembered and is no longer true', () => {
       const server = { command: process.execPath, args: [MAIN, '--stdio', '--as', `@${kind}`] }
       await using gateway = await startGateway({ mcpServers: { s: server } }, { store })
       await using client = new ModernHttp(gateway.origin)
-      expect(await callBy(client, 'who')).toBe(sdkOf(as))
+      expect(await callBy(client, 'sdk')).toBe(sdkOf(as))
       await expect.poll(() => keptOf(store, 's')).toContain(as === 'v1' ? '"era":"legacy"' : '"era":"modern"')
     }
   })

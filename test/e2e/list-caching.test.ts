@@ -49,7 +49,7 @@ async function started(server: RawServer): Promise<number> {
   return 2
 }
 
-test('a list that its server takes for old is fetched anew when somebody asks, behind their back and not too often', async () => {
+test('a list past its time to live is fetched anew in the background of a request, and not too often', async () => {
   const server = await modern()
   offer(server, 'old', '"ttlMs":50,"cacheScope":"public"')
   await using served = await startGateway({ mcpServers: { s: { url: server.url } } })
@@ -82,7 +82,7 @@ test('a server that gives its lists no time is not asked again and again', async
   expect(listings(server)).toBe(before)
 })
 
-test('modern clients hear how long they may keep a list and for whom, from the first start to the next', async () => {
+test('modern clients get the time to live and the scope of a list, from the first start to the next', async () => {
   const [a, b] = [await modern(), await modern()]
   offer(a, 'x', '"ttlMs":60000,"cacheScope":"public"')
   offer(b, 'y', '"ttlMs":30000,"cacheScope":"public"')
@@ -118,7 +118,7 @@ test('modern clients hear how long they may keep a list and for whom, from the f
   expect(await ask(served.origin, 'tools/list')).toMatchObject({ ttlMs: 60_000, cacheScope: 'private' })
 })
 
-test('where callers differ nobody else may keep what one of them saw', async () => {
+test('where callers see different lists, a list has the scope of one client', async () => {
   const server = await modern()
   offer(server, 'x', '"ttlMs":60000,"cacheScope":"public"')
   const legacy = await startRawServer()

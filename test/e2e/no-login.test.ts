@@ -106,7 +106,7 @@ test('where an issuer is configured, the gateway does not speak of logins itself
   expect(await metadata.json()).toMatchObject({ authorization_servers: ['https://login.example'] })
 })
 
-test('where nobody needs a key, no address speaks of one', async () => {
+test('where no key is needed, no address mentions one', async () => {
   await using gateway = await startGateway({ mcpServers: {} })
   const response = await fetch(`${gateway.origin}/register`, { method: 'POST' })
   expect(response.status).toBe(404)

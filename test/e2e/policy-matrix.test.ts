@@ -96,7 +96,7 @@ const CASES: Readonly<Record<string, Case>> = {
     shows: { sub: 'c' },
     sees: (_, server) => server === 'alpha',
   },
-  'nobody, who is a client': {
+  'the anonymous client': {
     entry: { deny: ['tool:*/*'] },
     shows: 'nothing',
     sees: kind => kind !== 'tool',
@@ -177,7 +177,7 @@ beforeAll(async () => {
     profiles: { selected: { tools: ['resource:*/*', 'tool:*/read', 'tool:*/danger'] } },
     gateway: {
       auth: {
-        anonymous: 'nobody, who is a client',
+        anonymous: 'the anonymous client',
         jwt: [
           {
             issuer: issuer.url,

@@ -150,7 +150,7 @@ test('a retry with answers is decided again, and cannot bring other arguments', 
 })
 
 describe.each([false, true])('what is denied, modern: %s', modern => {
-  test('changes without those hearing of it who do not see it', async () => {
+  test('changes without a notification to clients that do not see it', async () => {
     await using server = await scriptedHttp()
     server.results.set('tools/list', `{"tools":[${toolText('read')}]}`)
     await using running = await startGateway({
@@ -177,7 +177,7 @@ describe.each([false, true])('what is denied, modern: %s', modern => {
   })
 })
 
-test('an update of a part of what somebody subscribed to is told only to those who may read it', async () => {
+test('an update below a subscribed URI is reported only to clients that may read it', async () => {
   await using server = await scriptedHttp()
   server.results
     .set('resources/list', '{"resources":[{"uri":"x://folder","name":"f"}]}')

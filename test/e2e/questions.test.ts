@@ -281,7 +281,7 @@ describe('calls of a modern client that can be asked, at a legacy server over st
     for (const answer of await Promise.all(calling)) expect(answer).toContain('"content":[]')
   })
 
-  test('leave nobody to be asked once they are over', async () => {
+  test('cannot ask their client once they are over', async () => {
     await using server = await scriptedStdio()
     await using gateway = await gatewayFor(server)
     await using client = new Askable(gateway, 'one')

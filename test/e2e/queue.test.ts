@@ -60,7 +60,7 @@ describe('a server that is given one call at a time', () => {
     }
   })
 
-  test('refuses whom there is no room for, and says which limit it was', async () => {
+  test('refuses a call without room, and names the limit', async () => {
     await using server = await scriptedHttp()
     await using gateway = await gatewayFor({ a: [server, { maxConcurrentCalls: 1, queue: 1 }] })
     await using client = await StdioClient.legacy(gateway.gateway)
@@ -103,7 +103,7 @@ describe('a server that is given one call at a time', () => {
     expect(client.lines.all.filter(line => line.includes('"id":2,'))).toEqual([])
   })
 
-  test('does not keep anyone waiting longer than "queueTimeout"', async () => {
+  test('keeps no call waiting longer than "queueTimeout"', async () => {
     await using server = await scriptedHttp()
     await using gateway = await gatewayFor({ a: [server, { maxConcurrentCalls: 1, queueTimeout: '100ms' }] })
     await using client = await StdioClient.legacy(gateway.gateway)
@@ -205,7 +205,7 @@ describe('a server that is given one call at a time', () => {
   })
 })
 
-test('a free server is reached past those who wait for a full one', async () => {
+test('a free server is reached past calls that wait for a full one', async () => {
   await using full = await scriptedHttp()
   await using free = await scriptedHttp()
   await using gateway = await gatewayFor(

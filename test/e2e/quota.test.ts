@@ -279,7 +279,7 @@ it('refuses a tool call over HTTP with a result that says why', async () => {
 })
 
 describe('manifold://usage', () => {
-  it('is listed and read by those who are limited, and unknown to others', async () => {
+  it('is listed and read by clients with limits, and unknown to others', async () => {
     const { text, call } = await start({
       clients: {
         ci: {

@@ -105,7 +105,7 @@ describe('ids', () => {
     expect(server.requests.left).toEqual([])
   })
 
-  test('of nobody: an answer that nobody waits for is dropped', async () => {
+  test('of an unknown request: an answer without a request is dropped', async () => {
     await using server = await scriptedStdio()
     await using gateway = await gatewayFor(server)
     await using client = await StdioClient.legacy(gateway.gateway)
@@ -208,7 +208,7 @@ describe('progress', () => {
     for (const session of sessions) await session[Symbol.asyncDispose]()
   })
 
-  test('after the end is dropped, and so is that of nobody', async () => {
+  test('after the end of its call is dropped, and so is that of an unknown token', async () => {
     await using server = await scriptedStdio()
     await using gateway = await gatewayFor(server)
     await using client = await StdioClient.legacy(gateway.gateway)
@@ -228,7 +228,7 @@ describe('progress', () => {
   })
 
   test.each(['', ',"_meta":{}', ',"_meta":{"progressToken":null}', ',"_meta":{"progressToken":{"x":1}}'])(
-    'that nobody asked for: the server gets no token (%s)',
+    'that the client did not ask for: the server gets no token (%s)',
     async meta => {
       await using server = await scriptedStdio()
       await using gateway = await gatewayFor(server)
@@ -275,7 +275,7 @@ describe('cancellation', () => {
     expect(await again).toContain('"result"')
   })
 
-  test('takes only the call of the one who cancels', async () => {
+  test('ends only the call of the client that cancels', async () => {
     await using server = await scriptedStdio()
     await using gateway = await gatewayFor(server)
     await using one = await LegacySession.open(gateway.origin)
@@ -425,7 +425,7 @@ describe('log records', () => {
     expect(await notificationsIn(await response)).toEqual([record('info')])
   })
 
-  test('that may belong to calls of several clients go to nobody', async () => {
+  test('that may belong to calls of several clients go to no client', async () => {
     await using server = await scriptedStdio()
     await using gateway = await gatewayFor(server)
     await using one = await LegacySession.open(gateway.origin)
@@ -460,7 +460,7 @@ describe('log records', () => {
     expect((await streams[1]?.events.take())?.data).toBe(record('info', ',"x":2'))
   })
 
-  test('of a server go to nobody who does not see it', async () => {
+  test('of a server go to no client that does not see it', async () => {
     await using a = await scriptedStdio()
     await using b = await scriptedStdio()
     await using gateway = await gatewayFor(a, b)
@@ -650,7 +650,7 @@ const subscribable = async (): Promise<ScriptedServer> => {
 }
 
 describe('subscriptions', () => {
-  test('of several clients are one upstream, and updates go to those who subscribed', async () => {
+  test('of several clients are one upstream, and updates go to the subscribed ones', async () => {
     await using server = await subscribable()
     await using gateway = await gatewayFor(server)
     await using one = await LegacySession.open(gateway.origin)
@@ -776,7 +776,7 @@ describe('completion', () => {
     '{"ref":{"type":"ref/prompt"}}',
     '{"ref":{"type":"ref/prompt","name":"p"}}',
     '{"ref":{"type":"ref/other","name":"a__p"}}',
-  ])('of what nobody has is refused: %s', async params => {
+  ])('of an unknown item is refused: %s', async params => {
     await using server = await scriptedStdio()
     await using gateway = await gatewayFor(server)
     await using client = await StdioClient.legacy(gateway.gateway)
@@ -839,7 +839,7 @@ describe('resources', () => {
     expect(rawAt(second.answer, 'result', 'contents')).toContain('[{"uri":"b+x:/item/5","text":"x:/item/5"}')
   })
 
-  test('that a result names are read at the server that named them, by those who saw it', async () => {
+  test('that a result names are read at the server of the result, by clients that received it', async () => {
     await using a = await withResources()
     await using b = await withResources()
     b.results.set('tools/list', `{"tools":[${toolText('t')}]}`)

@@ -155,7 +155,7 @@ describe('a modern server', () => {
       'clientCapabilities":{"elicitation":{"form":{}},"roots":{}}',
     )
 
-  test('is answered at once, whoever the client is', async () => {
+  test('is answered at once, for a client of either era', async () => {
     await using server = await start()
     await using gateway = await gatewayFor(server)
     await using legacy = await LegacySession.open(gateway.origin)

@@ -698,7 +698,7 @@ describe('a modern request', () => {
     expect(accepted.status).toBe(202)
   })
 
-  test('for a name that nobody has is answered, not refused', async () => {
+  test('for an unknown name is answered, not refused', async () => {
     await using gateway = await gatewayFor()
     await using client = new ModernHttp(gateway.origin)
     expect(await refusal(await client.post('1', 'tools/call', withEnvelope('{"name":"none"}')))).toEqual([

@@ -245,7 +245,7 @@ describe('a task', () => {
 })
 
 describe('whose a task is', () => {
-  test('nobody else can look at it, and an id that was not handed out is unknown', async () => {
+  test('no other client can look at it, and an id that was not given out is unknown', async () => {
     await using server = runningTasks(await scriptedStdio())
     await using gateway = await gatewayFor({ a: server })
     await using client = await LegacySession.open(gateway.origin)
@@ -299,7 +299,7 @@ describe('whose a task is', () => {
     expect([first.events.left, second.events.left]).toEqual([[], []])
   })
 
-  test('what is logged about a task that nobody has is not guessed at', async () => {
+  test('a log record of an unknown task goes to no client', async () => {
     await using server = runningTasks(await scriptedStdio())
     await using gateway = await gatewayFor({ a: server })
     await using one = await LegacySession.open(gateway.origin)

@@ -92,7 +92,7 @@ describe('a client that listens to tasks', () => {
     expect(rawAt(told, 'params', 'inputRequests')).toBe(questions('[a] '))
   })
 
-  test('hears of those that are its own, by the ids it knows, and nobody else does', async () => {
+  test('alone gets reports of its own tasks, by the ids it knows', async () => {
     await using server = modern(await scriptedStdio())
     await using gateway = await gatewayFor({ a: server })
     await using client = clientOf(gateway)

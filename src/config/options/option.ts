@@ -89,10 +89,28 @@ export interface Option<W = unknown, R = unknown, N extends string | false = str
   readonly restart?: string | undefined
   /** Accepted only so that a client's own file can be used unchanged. */
   readonly ignored?: true
+  /** What the value of a key of a server determines; `undefined` for a key that no free text is written in. */
+  readonly decides?: Decides | undefined
   /** Has no effect in this version; `harmless` tests for values that need none. */
   readonly pending?: { readonly harmless?: (value: unknown) => boolean } | undefined
   /** Fills in the default and converts the unit. Total for validated values. */
   resolve(written: W | undefined): R
+}
+
+/**
+ * - `program`: which program is started, and how;
+ * - `address`: where the secrets of the server are sent;
+ * - `transport`: how the two others are read;
+ * - `neither`: none of these.
+ */
+export type Decides = 'program' | 'address' | 'transport' | 'neither'
+
+/** The option, with what its value determines. The admin API protects programs and addresses by it. */
+export function deciding<const D extends Decides, O extends Option>(
+  decides: D,
+  made: O,
+): O & { readonly decides: D } {
+  return { ...made, decides }
 }
 
 export type Options = Readonly<Record<string, Option>>

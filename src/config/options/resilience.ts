@@ -1,5 +1,5 @@
 import { duration, flag, group, integer, option, percentage, size, text } from './kinds.ts'
-import { section, type Check } from './option.ts'
+import { deciding, section, type Check } from './option.ts'
 
 /** Options for replicas and their failures (docs/resilience.md). */
 
@@ -22,10 +22,16 @@ export const REPLICA = {
     min: 0,
     max: 9,
   }),
-  zone: text('Zone of the replica; those of `gateway.zone` are preferred within a priority.'),
-  service: text(
-    'Service and protocol, such as "_mcp._tcp": the SRV records of that name at the host of `url` say which replicas there are.',
-    { pattern: /^_[A-Za-z0-9-]+\._(?:tcp|udp)$/, expected: 'expected a service such as "_mcp._tcp"' },
+  zone: deciding(
+    'neither',
+    text('Zone of the replica; those of `gateway.zone` are preferred within a priority.'),
+  ),
+  service: deciding(
+    'address',
+    text(
+      'Service and protocol, such as "_mcp._tcp": the SRV records of that name at the host of `url` say which replicas there are.',
+      { pattern: /^_[A-Za-z0-9-]+\._(?:tcp|udp)$/, expected: 'expected a service such as "_mcp._tcp"' },
+    ),
   ),
 }
 
@@ -145,16 +151,19 @@ const fallbackCheck: Check<FallbackEntry> = {
   expected: 'expected the name of a server, or an object with server, tool and args',
 }
 
-const FALLBACK = option(
-  'string \\| `{server, tool, args}`',
-  'Server that gets a call when no replica can take it; `tool` is the name there, unless it is the same, and `args` gives for each of its arguments the argument of the call.',
-  fallbackCheck,
-  {},
-  written => {
-    if (written === undefined) return undefined
-    const { server, tool, args = {} } = typeof written === 'string' ? { server: written } : written
-    return { server, tool, args }
-  },
+const FALLBACK = deciding(
+  'neither',
+  option(
+    'string \\| `{server, tool, args}`',
+    'Server that gets a call when no replica can take it; `tool` is the name there, unless it is the same, and `args` gives for each of its arguments the argument of the call.',
+    fallbackCheck,
+    {},
+    written => {
+      if (written === undefined) return undefined
+      const { server, tool, args = {} } = typeof written === 'string' ? { server: written } : written
+      return { server, tool, args }
+    },
+  ),
 )
 
 /** Options of a whole server. */

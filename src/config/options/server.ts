@@ -16,7 +16,7 @@ import {
   text,
   texts,
 } from './kinds.ts'
-import { section, type Check } from './option.ts'
+import { deciding, section, type Check, type Decides, type Option } from './option.ts'
 import { COST, QUOTA, QUOTA_OF_ALL_CLIENTS } from './quota.ts'
 import { REPLICA, RESILIENCE, TOOL_RESILIENCE } from './resilience.ts'
 
@@ -47,7 +47,7 @@ export const TOOL = section('mcpServers.*.tools.*', {
   concurrency: { ...QUOTA.concurrency, meaning: 'Most calls of all clients together at once.' },
 })
 
-const REPLICA_ENTRY = section('mcpServers.*.replicas.*', { ...ENDPOINT, ...REPLICA })
+export const REPLICA_ENTRY = section('mcpServers.*.replicas.*', { ...ENDPOINT, ...REPLICA })
 
 const rootExpected = 'expected a path or a file:// URI, or an object with uri and name'
 const rootPath: Check<string> = { kind: 'text', expected: rootExpected, passes: isFileRoot }
@@ -170,10 +170,13 @@ export const SERVER = section('mcpServers.*', {
     'Settings of single tools by their own names; `*` and `?` are wildcards and the first match counts.',
     TOOL,
   ),
-  disabledTools: texts('Names of tools that are neither listed nor callable, as some clients write it.', {
-    as: false,
-  }),
-  excludeTools: texts('Another name for `disabledTools`.', { as: false }),
+  disabledTools: deciding(
+    'neither',
+    texts('Names of tools that are neither listed nor callable, as some clients write it.', {
+      as: false,
+    }),
+  ),
+  excludeTools: deciding('neither', texts('Another name for `disabledTools`.', { as: false })),
   isolation: choice(
     'Which callers share a conversation, and with it the state that the server keeps: "auto": as its era and its clients need it; "shared": all clients; "client": all sessions and calls of a client, but sessions that the server may ask have their own; "session": each session; "call": no two calls at the same time.',
     ['auto', 'shared', 'client', 'session', 'call'],
@@ -206,15 +209,32 @@ export const SERVER = section('mcpServers.*', {
   }),
   ...QUOTA_OF_ALL_CLIENTS,
   // An option that is required for security is rejected until it is implemented; the others only add convenience.
-  oauth: option('object', 'Settings of a login at the server.', oauth, { as: false, pending: {} }),
-  headersHelper: text('Program that prints headers as JSON, as Claude Code has it.', {
-    as: false,
-    pending: {},
-  }),
-  sandboxEnabled: flag('Runs `command` in a sandbox, as VS Code has it.', {
-    as: false,
-    default: false,
-    pending: { harmless: value => value === false },
-  }),
+  oauth: deciding(
+    'address',
+    option('object', 'Settings of a login at the server.', oauth, { as: false, pending: {} }),
+  ),
+  headersHelper: deciding(
+    'program',
+    text('Program that prints headers as JSON, as Claude Code has it.', {
+      as: false,
+      pending: {},
+    }),
+  ),
+  sandboxEnabled: deciding(
+    'program',
+    flag('Runs `command` in a sandbox, as VS Code has it.', {
+      as: false,
+      default: false,
+      pending: { harmless: value => value === false },
+    }),
+  ),
   ...ignoredKeys(IGNORED_SERVER_KEYS),
 })
+
+/** The keys of a server or a replica that determine one thing. */
+export function keysThatDecide(decision: Decides): string[] {
+  const found = [SERVER, REPLICA_ENTRY].flatMap(({ options }) =>
+    Object.entries<Option>(options).flatMap(([key, { decides }]) => (decides === decision ? [key] : [])),
+  )
+  return [...new Set(found)]
+}

@@ -1,13 +1,11 @@
 import { isJsonObject } from '../../core/json-object.ts'
-import { LOCATION_KEYS } from '../options/endpoint.ts'
+import { LOCATION_KEYS, TYPES } from '../options/endpoint.ts'
 import type { Prefixed } from '../../policy/pattern.ts'
 import type { Problem } from '../problem.ts'
 import { toolPrefixOf } from './self-reference.ts'
 
 /** The sections of a file that contain servers by name. */
 export const SERVER_SECTIONS = ['mcpServers', 'servers'] as const
-
-const TRANSPORT = /^(?:stdio|sse|http|streamable-?http)$/i
 
 /** Information about a file besides its valid parts. */
 export interface RulesContext {
@@ -21,7 +19,7 @@ export interface RulesContext {
 export function looksLikeServer(value: unknown): boolean {
   if (!isJsonObject(value)) return false
   const { type } = value
-  const isTransport = type === undefined || (typeof type === 'string' && TRANSPORT.test(type))
+  const isTransport = type === undefined || (typeof type === 'string' && TYPES.has(type.toLowerCase()))
   return isTransport && LOCATION_KEYS.some(key => typeof value[key] === 'string')
 }
 

@@ -1,6 +1,12 @@
 import { isLoopback } from '../../core/loopback.ts'
 import { isIP } from 'node:net'
-import { LOCATION_KEYS, LOCATIONS } from '../options/endpoint.ts'
+import {
+  LOCATION_KEYS,
+  LOCATIONS,
+  locationOfType,
+  locationsOf,
+  type LocationKey,
+} from '../options/endpoint.ts'
 import { MAX_PREFIX } from '../options/server.ts'
 import { formatPath } from '../problem.ts'
 import { checkCaches } from './cache.ts'
@@ -44,8 +50,7 @@ function checkServer(server: ServerEntry, path: Path): Problem[] {
   const { replicas } = server
   if (!replicas) return checkEndpoint(server, path)
   const problems: Problem[] = []
-  for (const key of LOCATION_KEYS) {
-    if (server[key] === undefined) continue
+  for (const key of locationsOf(server)) {
     const fix = 'Make it the first of the replicas, or remove the replicas.'
     problems.push({ path: [...path, key], about: 'key', cause: 'cannot stand beside replicas', fix })
   }
@@ -60,7 +65,7 @@ const USES = LOCATION_KEYS.flatMap(key =>
   LOCATIONS[key].use === undefined ? [] : [`"${key}" for ${LOCATIONS[key].use}`],
 )
 
-function nounsOf(keys: readonly (keyof typeof LOCATIONS)[]): string[] {
+function nounsOf(keys: readonly LocationKey[]): string[] {
   return [...new Set(keys.map(key => LOCATIONS[key].noun))]
 }
 
@@ -69,28 +74,27 @@ function checkEndpoint(
   path: Path,
   inherited?: ServerEntry['type'],
 ): Problem[] {
-  const { command, url, serverUrl, headers } = endpoint
+  const { url, serverUrl, headers } = endpoint
   const type = endpoint.type ?? inherited
   const addresses = [url, serverUrl].filter(address => address !== undefined)
   const problem = (cause: string, fix: string, key?: string): Problem[] => [
     { path: key === undefined ? path : [...path, key], about: 'key', cause, fix },
   ]
-  const nouns = nounsOf(LOCATION_KEYS.filter(key => endpoint[key] !== undefined))
+  const [location] = locationsOf(endpoint)
+  const nouns = nounsOf(locationsOf(endpoint))
   if (nouns.length > 1) return problem(`has both ${nouns.join(' and ')}`, 'Remove one of them.')
   if (addresses.length > 1 && url !== serverUrl) {
     return problem('has both url and serverUrl', 'Remove one of them.')
   }
-  if (nouns.length === 0)
+  if (location === undefined)
     return problem(`has neither ${nounsOf(LOCATION_KEYS).join(' nor ')}`, `Add ${USES.join(', or ')}.`)
-  if (type !== undefined && (type === 'stdio') !== (command !== undefined)) {
-    const fix =
-      type === 'stdio' ? 'Add "command", or make the type "http".' : 'Add "url", or make the type "stdio".'
+  const wanted = type && locationOfType(type)
+  if (wanted && LOCATIONS[wanted].noun !== LOCATIONS[location].noun)
     return problem(
-      `says "${type}", but there is ${command === undefined ? 'no command' : 'no url'}`,
-      fix,
+      `says "${type}", but there is no ${wanted}`,
+      `Add "${wanted}", or make the type "${LOCATIONS[location].types[0]}".`,
       'type',
     )
-  }
   const key = url === undefined ? 'serverUrl' : 'url'
   const address = addresses[0]
   return [

@@ -71,7 +71,7 @@ describe('a gateway in a server of node:http', () => {
     })
   })
 
-  test("answers what is nobody's with 404 where no other handler follows", async () => {
+  test('answers an unknown path with 404 where no other handler follows', async () => {
     await using embedded = await embed()
     await using server = await host(embedded.gateway.handler())
     const response = await fetch(`${server.origin}/orders`)

@@ -377,7 +377,7 @@ describe('quotas', () => {
   })
 })
 
-test('a client certificate that belongs to nobody any more, or to another client, ends its session', async () => {
+test('a client certificate that belongs to no client any more, or to another one, ends its session', async () => {
   const authority = makeAuthority(SCRATCH, 'authority')
   const server = authority.sign('gateway')
   const shown = authority.sign('ci.example')

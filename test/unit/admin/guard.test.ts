@@ -25,7 +25,7 @@ test('a caller that asks too often is told when to come again', () => {
   expect(statuses.at(-1)).toBe(429)
 })
 
-test('whoever guesses is slowed down, and does not keep the right credential out', () => {
+test('wrong credentials are slowed down, and do not keep the right one out', () => {
   const guard = new AdminGuard({ hosts: new Set(), token: TOKEN })
   const statuses = Array.from({ length: 1000 }, (_, at) => statusOf(guard, `Bearer ${TOKEN}${at}`))
   expect(statuses.filter(status => status === 401).length).toBeLessThan(20)

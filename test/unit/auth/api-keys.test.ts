@@ -53,7 +53,7 @@ test('a key is 32 random bytes, of which the store has only the digest', async (
     expect(`${place} ${await store.get(place)}`).not.toContain(key.slice(4))
 })
 
-test('what stands in the store and is no key identifies nobody', async () => {
+test('a record of the store that is no key identifies no client', async () => {
   for (const text of [
     '',
     'null',
@@ -68,8 +68,8 @@ test('what stands in the store and is no key identifies nobody', async () => {
   }
 })
 
-describe('looking for a key that nobody has seen', () => {
-  test('happens once for all who ask, and then it is known', async () => {
+describe('looking for a key that was never used here', () => {
+  test('happens once for all simultaneous requests, and then the key is known', async () => {
     const digest = await make()
     expect(keys.known(digest)).toBeUndefined()
     const [first, second] = await Promise.all([keys.lookUp(digest), keys.lookUp(digest)])
@@ -88,7 +88,7 @@ describe('looking for a key that nobody has seen', () => {
     expect((await keys.lookUp(digest))?.principal.name).toBe('ci')
   })
 
-  test('is bounded: who guesses is put off, and known keys go on', async () => {
+  test('is bounded: unknown keys are put off, and known keys go on', async () => {
     const digest = await make()
     const credential = await keys.lookUp(digest)
     const outcomes = await Promise.allSettled(
@@ -108,7 +108,7 @@ describe('looking for a key that nobody has seen', () => {
 })
 
 describe('reading again', () => {
-  test('finds keys that nobody has shown yet, and ends those that are gone', async () => {
+  test('finds keys that were never used, and ends those that are gone', async () => {
     const [stays, goes] = [await make(), await make()]
     await keys.reread()
     const [kept, ended] = [keys.known(stays), keys.known(goes)]

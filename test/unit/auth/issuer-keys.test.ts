@@ -84,7 +84,7 @@ test('old keys go on while new ones cannot be fetched, for a day', async () => {
   expect(await world.find('one')).toBe('found')
 })
 
-test('keys are fetched anew now and then, behind the back of those who ask', async () => {
+test('keys are fetched anew periodically, in the background of requests', async () => {
   const world = await setUp()
   expect(await world.find('one')).toBe('found')
   world.documents['https://login.example/keys'] = { keys: [] }
@@ -119,7 +119,7 @@ describe('the metadata of the issuer', () => {
   test.each([
     ['another issuer', { ...metadata, issuer: `${ISSUER}/` }],
     ['no keys', { issuer: ISSUER }],
-    ['keys over a connection that anyone can change', { ...metadata, jwks_uri: 'http://login.example/keys' }],
+    ['keys over a connection without TLS', { ...metadata, jwks_uri: 'http://login.example/keys' }],
     ['keys in a file', { ...metadata, jwks_uri: 'file:///etc/keys' }],
     ['nothing', null],
   ])('that names %s is not believed', async (_, document) => {

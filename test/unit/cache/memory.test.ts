@@ -11,7 +11,7 @@ function kept(key: string, owner: string, chars = 100): CacheEntry {
 
 const ONE = kept('k', 'a').bytes
 
-it('loses the longest unused of whoever fills it, and nothing of others', () => {
+it('drops the least recently used entries of the client that fills its share, and none of others', () => {
   const memory = new MemoryCache({ maxBytes: ONE * 100, maxBytesPerClient: ONE * 3 })
   memory.set(kept('q', 'quiet'))
   for (const key of ['1', '2', '3']) memory.set(kept(key, 'loud'))
@@ -21,7 +21,7 @@ it('loses the longest unused of whoever fills it, and nothing of others', () => 
   expect([memory.bytesOf('loud'), memory.bytesOf('quiet'), memory.bytes]).toEqual([ONE * 3, ONE, ONE * 4])
 })
 
-it('takes from whoever has most when all of it is full', () => {
+it('drops entries of the client with the most when all of it is full', () => {
   const memory = new MemoryCache({ maxBytes: ONE * 6, maxBytesPerClient: ONE * 5 })
   memory.set(kept('q', 'quiet'))
   for (const key of 'abcdefghijklmnop') memory.set(kept(key, 'loud'))
@@ -39,7 +39,7 @@ it('does not keep what is larger than one client may have, nor what it was to re
   expect([memory.bytes, memory.size]).toEqual([0, 0])
 })
 
-it('counts a result for whoever had it fetched last, and what it comes to take more', () => {
+it('counts a result for the client that last had it fetched, at its later size', () => {
   const memory = new MemoryCache({ maxBytes: ONE * 1000, maxBytesPerClient: ONE * 500 })
   memory.set(kept('k', 'a'))
   memory.set(kept('k', 'b'))

@@ -433,7 +433,7 @@ class Model {
 const models: Model[] = []
 afterEach(() => models.splice(0).forEach(({ world }) => world.deadlines.close()))
 
-it(`gives nobody what is another's, too old, failed or overtaken (${STEPS} steps, seed ${SEED})`, async () => {
+it(`never serves a result of another client, an outdated, failed or overtaken one (${STEPS} steps, seed ${SEED})`, async () => {
   const model = new Model(SEED)
   models.push(model)
   const { cache } = model.world

@@ -102,7 +102,7 @@ it.each([
   expect(from.asked).toHaveLength(pages)
 })
 
-it('takes how long a list may be kept, and for whom, from all of its pages', async () => {
+it('takes the time to live and the scope of a list from all of its pages', async () => {
   const pages: Record<string, string> = {
     'tools/list': '{"tools":[],"ttlMs":5000,"cacheScope":"public","nextCursor":"2"}',
     'tools/list 2': '{"tools":[],"ttlMs":3000,"cacheScope":"private"}',

@@ -240,7 +240,7 @@ describe('stored snapshots', () => {
   })
 })
 
-describe('how long a list may be kept, and for whom', () => {
+describe('time to live and scope of a list', () => {
   const minute = { ttlMs: 60_000, scope: 'public' } as const
   const second = { ttlMs: 1000, scope: 'public' } as const
   const of = (name: string, caching: ServerSnapshot['caching']): EndpointMember =>

@@ -203,7 +203,7 @@ describe('serve without clients', () => {
     expect(served.said).toContain('serves this machine only')
   })
 
-  test('goes to no other address, unless everyone is meant', async () => {
+  test('listens on no other address without --allow-anonymous', async () => {
     const config = scratch.write('open.json', open)
     const args = ['serve', '--config', config, '--host', '0.0.0.0']
     const { code, stderr } = await runProgram(args, { cwd })

@@ -45,7 +45,7 @@ async function useSome(state: string): Promise<void> {
 }
 
 describe('usage', () => {
-  it('shows what is used and left, of everyone or of one client', async () => {
+  it('shows what is used and left, of all clients or of one', async () => {
     const state = `lmdb:${scratch.path}/state`
     await useSome(state)
     scratch.write('servers.json', file(state))

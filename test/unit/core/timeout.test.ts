@@ -30,7 +30,7 @@ test('work that is late is replaced by what is said then, or by its error', asyn
 
 test('work that fails after its time is no unhandled rejection', async () => {
   let fail = (): void => undefined
-  const work = new Promise<never>((_, reject) => (fail = () => reject(new Error('nobody waits'))))
+  const work = new Promise<never>((_, reject) => (fail = () => reject(new Error('never awaited'))))
   const late = withTimeout(work, 1000, () => 'late')
   await vi.advanceTimersByTimeAsync(1000)
   fail()

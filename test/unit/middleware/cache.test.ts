@@ -70,7 +70,7 @@ it('gives a result again until its time is over', async () => {
   expect(isHit(await call(made))).toBe(false)
 })
 
-it('keeps nothing of tools that nobody has named, and does not touch their calls', async () => {
+it('stores nothing of tools without a rule, and does not touch their calls', async () => {
   const made = start([S([])])
   await call(made)
   expect(isHit(await call(made))).toBe(false)
@@ -203,7 +203,7 @@ it('forgets what a server said when a call may change it, by tags where these ar
   expect(isHit(await call(made, 'always'))).toBe(false)
 })
 
-it('keeps nothing while a call changes something, nor for a while when nobody knows what became of it', async () => {
+it('stores nothing while a call changes something, nor for a while when its outcome is unknown', async () => {
   const made = start([S([tool('get', { cache: rule() })])])
   const writing = made.call(exchangeOf('tools/call', { name: 'set' }), {
     server: 's',
@@ -311,7 +311,7 @@ const read = async (
   return valueOf(await answering)
 }
 
-it('keeps what a modern server lets one keep, for whom it says and as long as it says', async () => {
+it('stores results of a modern server by their own scope and time to live', async () => {
   const made = start([serverConfig({ name: 'm' })], [snapshotOf('m', [], 'modern')])
   await read(made, 'a://private')
   made.now += 400

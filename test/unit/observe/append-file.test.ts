@@ -39,7 +39,7 @@ function listening(): { logger: Logger; said: string[] } {
 }
 
 describe('lines', () => {
-  it('are in the file when it is closed, in their order, readable by nobody else', async () => {
+  it('are in the file when it is closed, in their order, readable by the owner only', async () => {
     await using scratch = makeScratch()
     const file = join(scratch.path, 'deep', 'er', 'audit.jsonl')
     const lines = new AppendFile(options(file))
@@ -112,7 +112,7 @@ describe('a file that is large', () => {
     )
   })
 
-  it('is put aside although somebody died while doing so', async () => {
+  it('is rotated although a process died while rotating it', async () => {
     await using scratch = makeScratch()
     const file = scratch.write('a', `${'x'.repeat(1999)}\n`)
     const lock = scratch.write('a.lock', '')
@@ -135,17 +135,19 @@ describe('a file that is large', () => {
     const file = join(scratch.path, 'audit.jsonl')
     const writers = ['a', 'b', 'c']
     await Promise.all(
-      writers.map(who => promisify(execFile)(process.execPath, [WRITER, file, who, '2000', '50000', '1000'])),
+      writers.map(writer =>
+        promisify(execFile)(process.execPath, [WRITER, file, writer, '2000', '50000', '1000']),
+      ),
     )
     const names = readdirSync(scratch.path)
     const seen = names
       .flatMap(name => linesOf(join(scratch.path, name)))
-      .map(line => JSON.parse(line) as { who: string; number: number })
+      .map(line => JSON.parse(line) as { writer: string; number: number })
     expect(names.length).toBeGreaterThan(5)
     expect(names.filter(name => name.endsWith('.lock'))).toEqual([])
     expect(seen).toHaveLength(6000)
-    for (const who of writers)
-      expect(new Set(seen.filter(line => line.who === who).map(({ number }) => number)).size).toBe(2000)
+    for (const writer of writers)
+      expect(new Set(seen.filter(line => line.writer === writer).map(({ number }) => number)).size).toBe(2000)
   })
 })
 

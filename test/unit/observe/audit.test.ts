@@ -43,7 +43,7 @@ function callOf(args: string, meta = '{}'): ReturnType<typeof exchangeOf> {
 }
 
 describe('a line', () => {
-  it('says who did what, what it cost, and how it ended', () => {
+  it('names the caller, the call, its cost and its outcome', () => {
     const args = '{"n": 12345678901234567890}'
     const exchange = callOf(args)
     Object.assign(exchange.trace, {
@@ -149,7 +149,7 @@ describe('arguments', () => {
     expect(lineOf(callOf(args), { full: true })['args']).toMatch(/^[\da-f]{16}$/)
   })
 
-  it('of a name that nobody knows, or a URI, are redacted as well', () => {
+  it('of an unknown name, or a URI, are redacted as well', () => {
     const exchange = exchangeOf('resources/read', { uri: 'db://user:s3cr3t@host/x?api_key=s3cr3t' })
     const error = new GatewayError('resource_not_found', 'no')
     const denied = JSON.stringify(lineOf(exchange, { error }))

@@ -22,7 +22,7 @@ const tool = { kind: 'tool', server: 's', name: 't', title: '', annotations: {} 
 const other = { ...tool, name: 'other' }
 
 describe('the policy of', () => {
-  it('everyone without clients is what the gateway says, and allows the rest', async () => {
+  it('every caller without configured clients is that of the gateway, and allows the rest', async () => {
     const policies = await policiesOf({ gateway: { state: 'memory', policy: { deny: ['*/t'] } } })
     for (const principal of [LOCAL, ANONYMOUS]) {
       expect(policies.of(principal).decide(tool)).toMatchObject({
@@ -34,7 +34,7 @@ describe('the policy of', () => {
     expect((await policiesOf({})).of(LOCAL).unrestricted).toBe(true)
   })
 
-  it('someone known of whom no client and no role says anything allows nothing', async () => {
+  it('an authenticated caller without a client and without a role allows nothing', async () => {
     const policies = await policiesOf({ roles: { reader: { allow: ['s/t'] } } })
     expect(policies.of(user('a')).decide(tool).verdict).toBe('deny')
     expect(policies.of(user('a', ['reader'])).decide(tool)).toMatchObject({
@@ -74,7 +74,7 @@ describe('principals', () => {
     })
   })
 
-  it('have their own where a condition asks who they are, even after it was dropped', async () => {
+  it('have their own policy where a condition reads their name, even after it was dropped from memory', async () => {
     const rules = [{ effect: 'allow', when: 'principal.name == "ann"' }]
     const policies = await policiesOf({ roles: { r: { rules } } })
     const [ann, bob] = [policies.of(user('ann', ['r'])), policies.of(user('bob', ['r']))]

@@ -38,7 +38,7 @@ describe('within one era', () => {
 })
 
 describe('from a legacy server to a modern client', () => {
-  test('says that it is complete and who answered', () => {
+  test('says that it is complete, and names the server', () => {
     expect(toModern(`{ "content":[ ], "x":${ODD}\n}`)).toBe(
       `{"resultType":"complete","_meta":{${SERVER_INFO}}, "content":[ ], "x":${ODD}\n}`,
     )

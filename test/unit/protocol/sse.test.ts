@@ -133,7 +133,7 @@ describe('an event that is too long', () => {
     expect(heardOf([...chunks, bytes('\n')], 100)).toEqual({ events: [], retries: [], overflows: 1 })
   })
 
-  test('in a field that nobody reads', () => {
+  test('in a field that is not read', () => {
     expect(heardOf([bytes(': '), bytes('x'.repeat(60)), bytes('x'.repeat(60))], 100).overflows).toBe(1)
   })
 })

@@ -61,7 +61,7 @@ it('lets so many in and refuses the next at once, when all are here', async () =
   expect(asked.length).toBe(before)
 })
 
-it('lets many who come at once share few questions', async () => {
+it('lets many simultaneous calls share few requests to the store', async () => {
   const { permits, asked } = setUp()
   const one = permits('p', 100)
   const refusals = await Promise.all(Array.from({ length: 80 }, () => one.enter()))

@@ -102,7 +102,7 @@ it('asks the store far less often than it is asked', async () => {
   expect(asked.length).toBeLessThan(100)
 })
 
-it('lets those who wait share one question', async () => {
+it('lets waiting calls share one request to the store', async () => {
   const { lease, asked } = setUp()
   const one = lease(100)
   const answers = await Promise.all(Array.from({ length: 40 }, () => one.take(1)))
@@ -274,7 +274,7 @@ it('counts anew after the store has lost what was used, where calls shall pass',
   expect(await use(one, 20)).toBe(10)
 })
 
-it('never admits more than a rate in any span of its period, whoever asks and however time goes by', async () => {
+it('never admits more than a rate in any span of its period, for any callers and any clock', async () => {
   for (let seed = 1; seed <= 6; seed++) {
     const { lease, clock, pass, settle } = setUp()
     const random = rng(seed)

@@ -109,7 +109,7 @@ it('removes amounts when their last renewal has expired, and not before', async 
   await store.close()
 })
 
-it('shares a commit among those who come together, and answers each', async () => {
+it('shares a commit among simultaneous writes, and answers each', async () => {
   const store = openLmdbStore(folder())
   const take = (key: string): Promise<{ granted: number }> =>
     store.take({ key, limit: 3, window: { slidingMs: 60_000 }, want: 1, atLeast: 1, spend: 0 })

@@ -65,7 +65,7 @@ it('makes one call of a thousand that are alike, and keeps its answer', async ()
   expect(made.cache.stats.list()).toMatchObject([{ hits: 1 }])
 })
 
-it('goes on for the one who stays when 999 leave, whoever came first', async () => {
+it('goes on for the last call when 999 of 1000 are cancelled, whichever came first', async () => {
   for (const stays of [0, 500, 999]) {
     const made = start()
     const calls = Array.from({ length: 1000 }, () => get())
@@ -79,7 +79,7 @@ it('goes on for the one who stays when 999 leave, whoever came first', async () 
   }
 })
 
-it('is cancelled at the server by the last one out, with nobody on it any more', async () => {
+it('is cancelled at the server when the last of its calls is cancelled', async () => {
   const made = start()
   const calls = Array.from({ length: 1000 }, () => get())
   const answers = calls.map(call => made.call(call, ROUTE))
@@ -107,7 +107,7 @@ it('does not share among clients unless results are shared, and never what diffe
   expect(shared.reached).toHaveLength(1)
 })
 
-it('puts nobody who comes after a change on a call from before it', async () => {
+it('joins no call from after a change to one from before it', async () => {
   const made = start()
   const before = made.call(get(), ROUTE)
   const writing = made.call(exchangeOf('tools/call', { name: 'set' }, { principal: BOB }), WRITE)
@@ -124,7 +124,7 @@ it('puts nobody who comes after a change on a call from before it', async () => 
   expect(valueOf(await made.call(get(), ROUTE))).toMatchObject({ content: [{ text: 'done' }] })
 })
 
-it('tells everyone who asked for it of the progress, by their own tokens', async () => {
+it('reports progress to every call with a progress token, by its own token', async () => {
   const made = start()
   const first = get({}, { progressToken: '"one"' })
   const second = get({}, { progressToken: '2' })
@@ -145,7 +145,7 @@ it('tells everyone who asked for it of the progress, by their own tokens', async
   await Promise.all(answers)
 })
 
-it('puts who wants to hear of the progress on no call of which the server tells none', () => {
+it('joins no call with a progress token to a request without one', () => {
   const made = start()
   void made.call(get(), ROUTE)
   void made.call(get({ a: 1 }, { progressToken: '1' }), ROUTE)
@@ -169,7 +169,7 @@ it('ends the sharing with a question: the others make their own calls, and nothi
   expect(valueOf(await made.call(get(), ROUTE))).toMatchObject({ at: 2 })
 })
 
-it('keeps nothing of what one was asked for who then made a call of their own', async () => {
+it('stores no result of a call that asked its client', async () => {
   const made = start({ scope: 'shared' })
   const asked = (): Call => get({ a: 1 }, { ask: () => Promise.resolve('"mine"') })
   const answers = [asked(), asked()].map(call => made.call(call, ROUTE))
@@ -183,7 +183,7 @@ it('keeps nothing of what one was asked for who then made a call of their own', 
   expect(made.cache.stats.list()).toMatchObject([{ stores: 0, hits: 0 }])
 })
 
-it('asks nobody when the one who could be asked has left', async () => {
+it('asks no client when the one that could be asked has left', async () => {
   const made = start()
   const leader = get()
   const led = made.call(leader, ROUTE)
@@ -215,7 +215,7 @@ const failed = (
   code: 'upstream_closed' | 'cannot_ask' | 'quota_exhausted' | 'upstream_timeout',
 ): GatewayError => new GatewayError(code, code, { delivery: 'unknown' })
 
-it('lets everyone hear that the server has failed, at once', async () => {
+it('reports a failure of the server to all calls at once', async () => {
   const made = start()
   const answers = [get(), get()].map(call => made.call(call, ROUTE))
   only(made).reject(failed('upstream_closed'))
@@ -255,7 +255,7 @@ it.each<['cannot_ask' | 'quota_exhausted', boolean]>([
   if (!sameFails) expect(await same).toBe(DONE)
 })
 
-it('lets nobody fail by what became of the call of one who has left', async () => {
+it('fails no call by the failure of a request whose own call was cancelled', async () => {
   const made = start()
   const leader = get()
   const led = made.call(leader, ROUTE)
@@ -268,7 +268,7 @@ it('lets nobody fail by what became of the call of one who has left', async () =
   expect(await other).toBe(DONE)
 })
 
-it('gives who came late the time it has left when the call of the first takes too long', async () => {
+it('gives a later call its remaining time when the request of the first times out', async () => {
   const made = start({}, { timeoutMs: 300 })
   const led = made.call(get(), ROUTE)
   await new Promise(resolve => setTimeout(resolve, 200))

@@ -56,7 +56,7 @@ function turns(queue: FairQueue, serverQueue: ServerQueue, entries: readonly Ent
 }
 
 describe('permits', () => {
-  it('are taken while there are some, and given to who waits when they come back', () => {
+  it('are taken while there are some, and go to a waiting call when they are returned', () => {
     const { queue, serverQueue } = single(2)
     expect([queue.enter(serverQueue), queue.enter(serverQueue), queue.enter(serverQueue)]).toEqual([
       true,
@@ -105,7 +105,7 @@ describe('permits', () => {
     expect(atFull.outcome).toBe('granted')
   })
 
-  it('that somebody gave up for a while come back to it first, in their order', () => {
+  it('that calls gave up for a while come back to these calls first, in order', () => {
     const { queue, serverQueue } = single(1)
     queue.enter(serverQueue)
     queue.leaveForNow(serverQueue, 1)
@@ -245,7 +245,7 @@ describe('turns', () => {
     expect(order.split('x').length - 1).toBeLessThanOrEqual(7)
   })
 
-  it('of the gateway are not saved up by whoever waited for a full server', () => {
+  it('of the gateway are not saved up by a client that waited for a full server', () => {
     const queue = new FairQueue({ permits: 2, bound: 1000 })
     const slow = queue.serverQueue('slow', { permits: 1, bound: 500 })
     const fast = queue.serverQueue('fast', { permits: 10, bound: 500 })
@@ -302,7 +302,7 @@ describe('a permit that is held', () => {
 })
 
 describe('a line that is full', () => {
-  it('refuses whoever has most, and takes the quiet', () => {
+  it('refuses the client with the most waiting calls, and takes calls of the others', () => {
     const { queue, serverQueue } = single(1, 4)
     queue.enter(serverQueue)
     const flood = Array.from({ length: 5 }, () => wait(queue, serverQueue, 'f'))
@@ -354,14 +354,14 @@ describe('a line that is full', () => {
     expect(queue.waiting).toBe(5)
   })
 
-  it('of length 0 lets nobody wait', () => {
+  it('of length 0 lets no call wait', () => {
     const { queue, serverQueue } = single(1, 0)
     queue.enter(serverQueue)
     expect(wait(queue, serverQueue, 'a').outcome).toBe('server_full')
   })
 })
 
-describe('who cannot be served in time', () => {
+describe('a call that cannot be served in time', () => {
   const observed = (): { queue: FairQueue; serverQueue: ServerQueue } => {
     const made = single(2)
     for (let call = 0; call < 20; call++) {
@@ -416,7 +416,7 @@ describe('leaving', () => {
     expect(serverQueue.turns.size).toBeLessThan(100)
   })
 
-  it('for good refuses everyone', () => {
+  it('for good refuses every waiting call', () => {
     const { queue, serverQueue } = single(1)
     queue.enter(serverQueue)
     const entries = ['a', 'a', 'b'].map(client => wait(queue, serverQueue, client))
@@ -513,7 +513,7 @@ test.each(Array.from({ length: 40 }, (_, seed) => seed))('whatever happens, seed
       holds('waiting <= bound, of a server', each.waiting <= each.bound)
       holds('returning', each.returning.size === mine.length - ordinary)
       const room = each.taken < each.permits && queue.taken < permits
-      holds('nobody waits who could have a permit', !room || mine.length === 0)
+      holds('no call waits that could have a permit', !room || mine.length === 0)
     }
     holds('waiting, of all servers', queue.waiting === counted)
     if (wrong.length > 0) expect.fail(`step ${step}: ${wrong.join(', ')}`)

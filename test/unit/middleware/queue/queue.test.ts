@@ -188,7 +188,7 @@ it('refuses a question that fails as it would without a queue', async () => {
   await asked.outcome
 })
 
-it('lets nobody wait for a place that a cancelled call was about to get', async () => {
+it('lets no call wait for a permit that a cancelled call was about to get', async () => {
   const holds = run()
   const [cancelled, next] = [run(), run()]
   expect(places.waiting).toBe(2)

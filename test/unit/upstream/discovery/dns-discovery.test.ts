@@ -80,7 +80,7 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-test('nobody waits where nothing has to be looked up', () => {
+test('addresses without a name to look up are there at once', () => {
   const urls = ['http://127.0.0.1/mcp', 'http://[::1]:8080/mcp', 'http://localhost/mcp']
   const stdio: ReplicaConfig = {
     ...entry(),
@@ -222,7 +222,7 @@ test('a changed weight does not take a name for a single replica meanwhile', asy
   expect(told.at(-1)?.[0]?.zone).toBe('y')
 })
 
-test('what is found out after the end is told to nobody', async () => {
+test('a look-up that ends after the close is not reported', async () => {
   const { addresses, known, told } = world([entry()])
   known.set('up.example', ['10.0.0.1', '10.0.0.2'])
   const { pending } = addresses

@@ -166,7 +166,7 @@ describe('over stdio', () => {
     { what: 'that it is modern', known: { modern: true }, asks: ['initialize', 'server/discover'] },
     { what: 'that it has no other', known: MODERN_ONLY, asks: ['server/discover'] },
   ])(
-    'a modern server serves whom the legacy era is wished for, where $what is known',
+    'a modern server serves clients that prefer the legacy era, where $what is known',
     async ({ known, asks }) => {
       const { era, shown, asked } = await shake(new FakeTransport(MODERN), 'legacy', known)
       expect({ era, shown, asked }).toEqual({
@@ -218,7 +218,7 @@ describe('over stdio', () => {
     expect(error?.message).toContain(says)
   })
 
-  it('a server of revisions that nobody speaks is told apart from an old one', async () => {
+  it('a server of unknown revisions is distinguished from an old one', async () => {
     const error = { code: -32022, message: 'Unsupported', data: { supported: ['2031-01-01'] } }
     const shaken = await shake(new FakeTransport({ 'server/discover': () => ({ error }) }))
     expect(shaken.error).toMatchObject({ code: 'upstream_protocol', server: 'fake' })
@@ -305,7 +305,7 @@ describe('over HTTP', () => {
   })
 })
 
-it('over deprecated HTTP+SSE nobody asks for the modern era', async () => {
+it('over deprecated HTTP+SSE the modern era is not probed', async () => {
   const { asked } = await shake(new FakeTransport(LEGACY, 'sse'))
   expect(asked).toEqual(['initialize', 'notifications/initialized'])
 })

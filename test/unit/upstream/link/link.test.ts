@@ -94,7 +94,7 @@ describe('calls', () => {
     expect(link.inFlight).toBe(0)
   })
 
-  it('ignore answers to nobody, twice given, or with an id of another type', async () => {
+  it('ignore answers without a request, repeated answers, and ids of another type', async () => {
     const { link, transport } = await linkOf()
     const call = link.call(toolCall(), CALL)
     transport.say({ jsonrpc: '2.0', id: 99, result: {} })
@@ -223,7 +223,7 @@ describe('deadlines', () => {
     expect(deadlines.size).toBe(0)
   })
 
-  it('are none for who did not ask for progress', async () => {
+  it('are not extended by progress for a call without a progress token', async () => {
     const { link, transport, heard } = await linkOf()
     const exchange = toolCall()
     const call = failureOf(link.call(exchange, CALL))
@@ -405,7 +405,7 @@ describe('what a server says unasked', () => {
     expect(transport.of('tools/call')).toHaveLength(3)
   })
 
-  it('is asked for in the most verbose level that anybody wants', async () => {
+  it('is asked for in the most verbose level that any receiver wants', async () => {
     const { link, transport } = await linkOf({ capabilities: { logging: {} } })
     for (const level of ['warning', 'debug', 'error', 'debug'] as const) link.wantLogLevel(level)
     expect(transport.of('logging/setLevel').map(({ params }) => params)).toEqual([
@@ -483,7 +483,7 @@ describe('a call that timed out', () => {
   const answered = { result: {} }
 
   it.each(['legacy', 'modern'] as const)(
-    'on a %s link over stdio makes it ask whether anybody is there; nobody is, so the process is ended',
+    'on a %s link over stdio makes the link ping the server, and a server that stays silent is ended',
     async era => {
       const { link, transport, lost } = await linkOf({ era })
       const call = failureOf(link.call(toolCall(), { ...CALL, timeoutMs: 1000 }))

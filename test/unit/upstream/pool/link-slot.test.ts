@@ -106,7 +106,7 @@ async function failureOf(pick: unknown): Promise<GatewayError> {
 }
 
 describe('a start', () => {
-  it('is shared by everyone who needs the link, and happens once', async () => {
+  it('is shared by all calls that need the link, and happens once', async () => {
     const slot = slotOf()
     expect(slot.state.kind).toBe('idle')
     const [one, two] = await Promise.all([slot.pick(), slot.pick()])

@@ -170,7 +170,7 @@ it('shares one link among the calls of a client that can be asked', async () => 
   expect([links.size, pool.size]).toEqual([1, 1])
 })
 
-it('shares one link among calls that nobody can be asked about', async () => {
+it('shares one link among calls whose clients cannot be asked', async () => {
   const pool = poolOf()
   const links = new Set<unknown>()
   const note = (link: unknown): Promise<void> => {
@@ -310,7 +310,7 @@ it('lets a call take the place of a link that is opened only to list the server'
   await opening
 })
 
-it('does not count whom it cannot tell apart', async () => {
+it('does not count links for each client where clients have no identity', async () => {
   const pool = poolOf({ isolation: 'call' })
   const running = []
   for (let n = 0; n < 5; n++) running.push(await holding(pool, asking()))

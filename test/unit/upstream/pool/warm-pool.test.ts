@@ -148,7 +148,7 @@ it('belongs to a session as soon as that has it, and says nothing before', async
   expect(used[1]?.closed).toBeGreaterThan(0)
 })
 
-it('serves nobody whose client can be asked: that was not declared when it was greeted', async () => {
+it('serves no client that can be asked, because its handshake did not declare that', async () => {
   const pool = poolOf()
   await linkFor(pool, 'ann')
   await settle()
@@ -210,7 +210,7 @@ it('that dies is replaced, less and less often when that goes on', async () => {
   expect(alive()).toHaveLength(2)
 })
 
-it('that cannot be started is tried again with back-off, and disturbs nobody', async () => {
+it('that cannot be started is tried again with back-off, and disturbs no call', async () => {
   const pool = poolOf()
   next.push(new FakeTransport(), broken(), broken())
   const link = await linkFor(pool, 'ann')
@@ -234,7 +234,7 @@ it('that grows too large is ended, and another one waits in its place', async ()
   expect(used).toHaveLength(3)
 })
 
-it('is ended when nobody uses the server any more, and waits again with the next use', async () => {
+it('is ended when the server is unused, and is there again with the next use', async () => {
   const pool = poolOf({ idleMs: 10_000 })
   await linkFor(pool, 'ann')
   await settle()

@@ -124,7 +124,7 @@ describe.skipIf(process.platform === 'win32')('createReaper', () => {
     await reaper.close()
   })
 
-  it('gives all groups to a new shell when someone ended the old one', async () => {
+  it('gives all groups to a new shell when the old one was ended', async () => {
     const sleeper = startSleeper()
     const reaper = createReaper()
     reaper.register(sleeper.pid)
