@@ -253,6 +253,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   cli: [
     'admin',
+    'auth/exposure',
     'auth/key-records',
     'cache/shared/clear',
     'cache/shared/reports',
@@ -300,6 +301,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'type:gateway/http-fronts',
     'type:gateway/status',
     'type:gateway/reload-report',
+    'observe/event-queue',
     'type:state/store',
   ],
   version: [],

@@ -95,6 +95,7 @@ export class Cache {
   reconfigure(servers: readonly ServerConfig[], bounds: MemoryCacheOptions, tier: Tier | undefined): void {
     const names = new Set(servers.map(({ name }) => name))
     for (const name of this.policies.names) if (!names.has(name)) this.clear(name)
+    this.stats.keepServers(names)
     this.#tier = tier
     this.#memory.resize(bounds)
     this.policies = new CachePolicies(servers, this.#options.snapshot, this.stats, this.policies)

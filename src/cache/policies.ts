@@ -5,7 +5,7 @@ import { isJsonObject } from '../core/json-object.ts'
 import { wildcard } from '../policy/pattern.ts'
 import { Invalidations, type Invalidation } from './invalidation.ts'
 import { argPaths, sha256, type ArgPath } from './key.ts'
-import type { CacheStats, Counters } from './stats.ts'
+import { READS, type CacheStats, type Counters } from './stats.ts'
 import { toolTag } from './tags.ts'
 
 /** Version of the format in tiers. Results of another version are not found. */
@@ -126,6 +126,7 @@ export class CachePolicies {
     if (snapshot !== policies.snapshot) {
       policies.snapshot = snapshot
       policies.tools = new Map()
+      if (snapshot) this.#stats.keepTools(server, new Set(snapshot.lists.tools.map(({ key }) => key)))
       // Only results of the modern era have a time to live.
       const reads = snapshot?.era === 'modern' && 'resources' in snapshot.capabilities
       policies.reads = reads ? this.#readsPolicy(policies) : undefined
@@ -176,7 +177,7 @@ export class CachePolicies {
       prefix: sha256(JSON.stringify([LAYOUT, config.name, config.fingerprint, 'resource', tags])),
       tags,
       ignored: [],
-      counters: this.#stats.of(config.name, 'resources/read'),
+      counters: this.#stats.of(config.name, READS),
     }
   }
 }

@@ -60,7 +60,8 @@ export class Views {
   /** At most 32 kinds. `undefined` stands for all clients. */
   readonly #kinds = new Set<ClientKind | undefined>([undefined])
   readonly #names = new ViewNames()
-  readonly #pages = new LRUCache<string, Buffer>({
+  /** One for all generations of a gateway: a view that is taken over goes on to use it. */
+  #pages = new LRUCache<string, Buffer>({
     maxSize: MAX_PAGE_BYTES,
     sizeCalculation: page => Math.max(1, page.length),
   })
@@ -140,6 +141,7 @@ export class Views {
   }
 
   *#adopting(former: Views, samePolicies: boolean): Steps<void> {
+    this.#pages = former.#pages
     for (const kind of former.#kinds) this.#kinds.add(kind)
     const isKept = new Map<string, boolean>()
     for (const [name, view] of former.#endpoints) {

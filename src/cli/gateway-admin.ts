@@ -1,5 +1,6 @@
-import { describeError, GatewayError } from '../core/errors.ts'
+import { GatewayError } from '../core/errors.ts'
 import { VERSION } from '../version.ts'
+import { nextStartProblem } from './next-start.ts'
 import { notThere } from './not-there.ts'
 import type {
   AdminService,
@@ -62,11 +63,12 @@ export class GatewayAdmin implements AdminService {
   }
 
   async check(text: string): Promise<CheckAnswer> {
-    const { overrides = {}, threads } = this.#options
+    const { config, overrides = {}, threads } = this.#options
     const content = text.replace(/^\uFEFF/, '')
     const { reading } = await threads.read({ file: this.file ?? '', overrides, text: content }).reading
     if (reading.config === undefined) return { problem: reading.problem, broken: [] }
-    const problem = await certificateProblem(reading.config)
+    const listens = overrides.serves === true
+    const problem = await nextStartProblem({ next: reading.config, started: config, listens })
     if (problem !== undefined) return { problem, broken: [] }
     const broken = reading.config.servers.flatMap(({ name, problem }) =>
       problem === undefined ? [] : [{ name, problem }],
@@ -134,14 +136,6 @@ export class GatewayAdmin implements AdminService {
       return
     throw notThere(quoted => `Server "${server}" has no replica ${quoted}`, replica, names)
   }
-}
-
-/** Why the certificates of a configuration cannot be used, also where they would count at the next start only. */
-async function certificateProblem({ gateway }: Config): Promise<string | undefined> {
-  const { tls } = gateway.http
-  if (!tls) return undefined
-  const { readCertificates } = await import('../front/http/listener.ts')
-  return await readCertificates(tls).then(() => undefined, describeError)
 }
 
 /** The servers that get new links, with the keys that cause it. */

@@ -39,7 +39,7 @@ export class ClientRequests {
    */
   ask(request: InputRequest, send: (text: string) => boolean): Promise<string> {
     if (this.#closed) return Promise.reject(refusal(request, 'asks, but the client left'))
-    if (!this.#hasRoom(request)) return Promise.reject(tooMany(request, this.#limits().maxPerSession))
+    if (!this.#hasRoom(request)) return Promise.reject(this.#tooMany(request))
     const id = this.#next++
     const sent = { method: request.method, server: request.server }
     const answer = this.#wait(id, sent, send)
@@ -105,6 +105,17 @@ export class ClientRequests {
     return true
   }
 
+  #tooMany({ server, round }: InputRequest): GatewayError {
+    const what =
+      round && round.size > 1 ? `asks ${round.size} questions at once` : 'is asking too much at once'
+    const allowed = `"gateway.asks.maxPerSession" allows ${this.#limits().maxPerSession} open questions for each session`
+    return new GatewayError(
+      'cannot_ask',
+      `Server "${server}" ${what}: ${allowed}, and ${this.#open.size} wait for an answer.`,
+      { server },
+    )
+  }
+
   #take(id: number): OpenAsk | undefined {
     const ask = this.#open.get(id)
     if (ask) clearTimeout(ask.timer)
@@ -115,13 +126,4 @@ export class ClientRequests {
 
 function refusal({ method, server }: Sent, what: string): GatewayError {
   return new GatewayError('cannot_ask', `Server "${server}" ${what} (${method}).`, { server })
-}
-
-function tooMany({ server, round }: InputRequest, maxPerSession: number): GatewayError {
-  const what = round && round.size > 1 ? `asks ${round.size} questions at once` : 'is asking too much at once'
-  return new GatewayError(
-    'cannot_ask',
-    `Server "${server}" ${what}; "gateway.asks.maxPerSession" allows ${maxPerSession} open questions for each session.`,
-    { server },
-  )
 }

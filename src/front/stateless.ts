@@ -197,6 +197,7 @@ export function listen(
   }
   let { principal, view } = call
   let stopHearing = (): void => undefined
+  let patience: NodeJS.Timeout | undefined
   const stream: ListenStream & HeldListenStream = {
     holder: principal.id,
     busy: true,
@@ -241,6 +242,7 @@ export function listen(
     for (const text of waiting) send(text)
   }
   const leave = (): void => {
+    clearTimeout(patience)
     service.listens.closed(stream)
     stopHearing()
     service.unsubscribe(stream)
@@ -266,7 +268,7 @@ export function listen(
     service.listens.admitted(stream)
     if (uris.length === 0 && taskIds.length === 0) return acknowledge(NOTHING)
     // A server that does not answer must not keep other notifications from the client.
-    const patience = setTimeout(() => acknowledge(NOTHING), acknowledgeTimeoutMs)
+    patience = setTimeout(() => acknowledge(NOTHING), acknowledgeTimeoutMs)
     const none = (): string[] => []
     void Promise.all([
       uris.length > 0 ? service.subscribe(call, uris, stream).catch(none) : [],

@@ -209,8 +209,7 @@ export class RunningGateway extends ClientService implements Reloadable {
     const reloaded = { outcome: 'applied', plan: this.#planned(plan, built) } as const
     const told = this.#swap(built)
     const durationMs = performance.now() - since
-    const { servers, notReloadable } = reportOf(reloaded)
-    this.events.tell({ type: 'reload.applied', servers, notReloadable, durationMs })
+    this.events.reloadApplied(reportOf(reloaded), durationMs)
     await told
     return reloaded
   }

@@ -83,6 +83,7 @@ export class HttpFronts {
       },
       discard: () => {
         for (const authenticator of made.values()) authenticator.close()
+        this.#auth?.issuerKeys.keep(this.#config.gateway.auth.jwt)
       },
     }
   }

@@ -4,12 +4,13 @@ import type { GatewayEvent } from '../core/events.ts'
 import type { Logger } from '../core/logger.ts'
 
 export interface EventQueueOptions {
-  readonly logger: Logger
+  /** Gets the first failure of `take`; `console` satisfies it. */
+  readonly logger: Pick<Logger, 'error'>
   /** Receives events, oldest first. The next batch is delivered when it has resolved. */
   readonly take: (events: readonly GatewayEvent[]) => void | Promise<void>
-  /** Maximum number of waiting events. */
+  /** Maximum number of waiting events. Default: 10,000. */
   readonly maxEvents?: number
-  /** Maximum estimated memory of waiting events, in bytes. */
+  /** Maximum estimated memory of waiting events, in bytes. Default: 8 MiB. */
   readonly maxBytes?: number
 }
 
@@ -39,7 +40,7 @@ export class EventQueue {
   #complained = false
   #closed = false
   #taking: Promise<void> | undefined
-  /** To be passed to `EventBus.on`. */
+  /** To be passed to `on` of the gateway. */
   readonly listener: (event: GatewayEvent) => void
 
   constructor(options: EventQueueOptions) {

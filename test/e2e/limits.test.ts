@@ -1,4 +1,5 @@
-import { expect, test } from 'vitest'
+import { Agent } from 'node:http'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { rawAt } from '../../src/protocol/json-text.ts'
 import { callAs, keyOf, withKeys, type Caller } from '../helpers/callers.ts'
 import { startGateway } from '../helpers/gateway.ts'
@@ -68,7 +69,9 @@ test('gateway.asks.maxPerSession: of one session', async () => {
   ask(requests[0], 'one')
   await (await (postings[0] as Promise<WireResponse>)).events.take()
   ask(requests[1], 'two')
-  expect(rawAt(await answered(server, 'two'), 'error', 'message')).toContain('asking too much at once')
+  const refused = rawAt(await answered(server, 'two'), 'error', 'message')
+  expect(refused).toContain('asking too much at once')
+  expect(refused).toContain('allows 1 open questions for each session, and 1 wait for an answer')
   for (const request of requests) request.answer(EMPTY)
   for (const posting of postings) await (await posting).body
 })
@@ -241,6 +244,27 @@ test('gateway.listen.acknowledgeTimeout: not longer than that for a server that 
   const open = await client.post('1', 'subscriptions/listen', withEnvelope(filter))
   const { data } = await open.events.take()
   expect(rawAt(data, 'params', 'notifications')).toBe('{"toolsListChanged":true}')
+})
+
+test('gateway.listen.acknowledgeTimeout: a stream that ended before its acknowledgement leaves no timer', async () => {
+  await using server = await scriptedHttp()
+  server.results.set('resources/list', '{"resources":[{"uri":"x:a","name":"a"}]}')
+  await using gateway = await gatewayFor(server, {}, { listen: { acknowledgeTimeout: '54321ms' } })
+  const agent = new Agent()
+  await using client = new ModernHttp(gateway.origin, '/mcp', { agent })
+  const timeouts = vi.spyOn(globalThis, 'setTimeout')
+  const cleared = vi.spyOn(globalThis, 'clearTimeout')
+  onTestFinished(() => void vi.restoreAllMocks())
+  const filter = '{"notifications":{"resourceSubscriptions":["x:a"]}}'
+  const opening = client.post('1', 'subscriptions/listen', withEnvelope(filter)).catch(() => undefined)
+  await server.messages.take(text => text.includes('resources/subscribe'), 'the subscription')
+  const at = timeouts.mock.calls.findIndex(([, ms]) => ms === 54_321)
+  const timer = timeouts.mock.results[at]?.value as NodeJS.Timeout
+  expect(timer).toBeDefined()
+  // The client leaves, and the server still says nothing.
+  agent.destroy()
+  await opening
+  await vi.waitFor(() => expect(cleared.mock.calls.some(([given]) => given === timer)).toBe(true), 5000)
 })
 
 test('gateway.http.maxEvents: what a session can resume from', async () => {

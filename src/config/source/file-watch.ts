@@ -42,7 +42,10 @@ export class FileWatch {
   /** Since when a check is delayed. */
   #since: number | undefined
   #looking: NodeJS.Timeout | undefined
-  #isFallback = false
+  /** When a directory could not be watched last, by `performance.now()`; `undefined`: all of them are watched. */
+  #failedAt: number | undefined
+  /** Whether the log says that not all files are watched. */
+  #isTold = false
   #busy: Promise<void> = Promise.resolve()
   #closed = false
 
@@ -89,17 +92,20 @@ export class FileWatch {
       watcher.close()
       this.#watched.delete(directory)
     }
+    let cause: string | undefined
     for (const [directory, identity] of found) {
       const names = wanted.get(directory)
       const known = this.#watched.get(directory)
       if (known) known.names = names
-      else if (this.#watched.size >= MAX_WATCHERS) this.#lookInstead('too many directories')
-      else this.#watch(directory, identity, names)
+      else if (this.#watched.size >= MAX_WATCHERS) cause ??= 'too many directories'
+      else cause = this.#watch(directory, identity, names) ?? cause
     }
-    this.#look(this.#isFallback ? FALLBACK_LOOK_MS : LOOK_MS)
+    if (cause !== undefined) this.#lookInstead(cause)
+    else this.#lookRarely()
   }
 
-  #watch(directory: string, identity: string, names: ReadonlySet<string> | undefined): void {
+  /** Returns the reason why a directory cannot be watched. */
+  #watch(directory: string, identity: string, names: ReadonlySet<string> | undefined): string | undefined {
     try {
       const watcher = watch(directory, { persistent: false }, (_, name) => {
         const relevant = this.#watched.get(directory)?.names
@@ -109,24 +115,43 @@ export class FileWatch {
       watcher.on('error', error => {
         watcher.close()
         this.#watched.delete(directory)
-        this.#lookInstead(describeError(error))
+        if (this.#closed) return
+        // A directory that was replaced is watched again at once. One that goes on to fail is looked at.
+        if (this.#failedAt !== undefined) return this.#lookInstead(describeError(error))
+        this.#failed()
         this.#soon()
       })
       this.#watched.set(directory, { watcher, identity, names })
+      return undefined
     } catch (error) {
-      this.#lookInstead(describeError(error))
+      return describeError(error)
     }
   }
 
   /** Falls back to polling: directories vanish, and the number of watchers is limited. */
   #lookInstead(cause: string): void {
-    if (this.#closed || this.#isFallback) return
-    this.#isFallback = true
+    this.#failed()
+    if (this.#isTold) return
+    this.#isTold = true
     this.#logger.info(
       `The files of the configuration cannot all be watched; they are looked at every ${FALLBACK_LOOK_MS / 1000} s.`,
       { cause },
     )
+  }
+
+  #failed(): void {
+    this.#failedAt = performance.now()
     this.#look(FALLBACK_LOOK_MS)
+  }
+
+  /** All directories are watched; a failure some seconds ago no longer counts. */
+  #lookRarely(): void {
+    if (this.#failedAt !== undefined && performance.now() - this.#failedAt < FALLBACK_LOOK_MS) return
+    this.#failedAt = undefined
+    this.#look(LOOK_MS)
+    if (!this.#isTold) return
+    this.#isTold = false
+    this.#logger.info('The files of the configuration are all watched again.')
   }
 
   #look(everyMs: number): void {

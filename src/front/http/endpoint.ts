@@ -271,14 +271,13 @@ export class HttpFront implements Front {
 
   async #deprecated(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
     const { service, logger } = this.#options
-    const config = this.#config
     const endpoint = path === '/messages' ? this.#sse?.endpointOf(request) : decodeURIComponent(path.slice(5))
     let access = await this.#access(request, endpoint ?? '')
     if (!this.#sse) {
       const { SseFront } = await import('./sse.ts')
       const messagesPath = `${this.#options.mount?.prefix ?? ''}/messages`
       const bounds = { messagesPath, headers: this.#headers, bodies: this.#bodies, backlogs: this.#backlogs }
-      this.#sse ??= new SseFront(service, config, bounds, logger)
+      this.#sse ??= new SseFront(service, this.#config, bounds, logger)
     }
     const post = path === '/messages'
     // The session that a request names has the view of the configuration in effect.

@@ -89,6 +89,15 @@ export class ReplicaMembership {
     this.#addresses.update(configs)
   }
 
+  /** Follows the other settings of the server: its replicas, and what is the same on all of their links. */
+  reconfigured({ replicas: isOther, links }: { readonly replicas: boolean; readonly links: boolean }): void {
+    const { replicas } = this.#options
+    const before = replicas.list
+    if (isOther) this.update(replicas.server.replicas)
+    // A replica that is new has the other settings already.
+    if (links) this.renew(before)
+  }
+
   /** Whether the server is removed. */
   get retired(): boolean {
     return this.#retired
@@ -101,12 +110,13 @@ export class ReplicaMembership {
     await this.#drains.none()
   }
 
-  /** Replaces every replica, with new links. Calls in flight finish on the old ones. */
-  renew(): void {
+  /** Replaces these replicas, with new links; by default all. Calls in flight finish on the old ones. */
+  renew(which: readonly Replica[] = this.#options.replicas.list): void {
     const { replicas, logger, onChanged } = this.#options
     if (this.#closed) return
+    const gone = replicas.renew(which)
+    if (gone.length === 0) return
     logger.info('The server gets new links; the old ones are drained.')
-    const gone = replicas.renew()
     onChanged()
     for (const replica of gone) this.#drain(replica, true)
   }

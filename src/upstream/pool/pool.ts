@@ -344,9 +344,8 @@ export class Pool {
     const differs = this.#live.update(server)
     this.membership.configure(gateway)
     this.replicas.reconfigured(gateway.zone)
-    if (differs.replicas) this.membership.update(server.replicas)
+    this.membership.reconfigured(differs)
     this.#checks.reconfigured()
-    if (differs.links) this.membership.renew()
     this.#warmPool.resize(differs.starts)
     for (const slot of this.#slots.values()) {
       slot.reconfigured(differs.starts)

@@ -138,12 +138,13 @@ export class ReplicaSet {
   }
 
   /**
-   * Replaces each replica with a new one, with the same endpoint and share. Returns the old ones, which take no new
-   * calls.
+   * Replaces each of these replicas that is in the list with a new one, with the same endpoint and share. Returns the
+   * old ones, which take no new calls.
    */
-  renew(): readonly Replica[] {
-    const gone = this.#list
-    this.#list = gone.map(old => {
+  renew(replicas: readonly Replica[]): readonly Replica[] {
+    const gone = this.#list.filter(replica => replicas.includes(replica))
+    this.#list = this.#list.map(old => {
+      if (!gone.includes(old)) return old
       const { name, endpoint, weight, priority, zone, spoken } = old
       const fresh = this.#made({ name, endpoint, weight, priority, zone, service: undefined }, this.#next++)
       fresh.assume(spoken)

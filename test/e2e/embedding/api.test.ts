@@ -2,13 +2,15 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { fileURLToPath } from 'node:url'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import {
   createGateway,
+  EventQueue,
   GatewayError,
   loadConfig,
   type ConfigObject,
   type Gateway,
+  type GatewayEvent,
   type HostLogger,
 } from '../../../src/index.ts'
 import { createMemoryStore } from '../../../src/state/memory.ts'
@@ -138,6 +140,25 @@ describe('a gateway', () => {
     await served
     expect(heard.filter(line => line.startsWith('tools/call'))).toEqual(['tools/call s ok'])
     expect([...types]).toEqual(expect.arrayContaining(['session.opened', 'session.closed', 'shutdown.began']))
+  })
+
+  test('has its events in batches, and the number of those that a slow listener missed', async () => {
+    const gateway = await createGateway({ mcpServers: {} })
+    const taken: (GatewayEvent['type'] | number)[] = []
+    const queue = new EventQueue({
+      logger: console,
+      take: events => {
+        for (const event of events) taken.push(event.type === 'events.lost' ? event.count : event.type)
+      },
+      maxEvents: 1,
+    })
+    gateway.on('reload.applied', queue.listener)
+    await gateway.reload({ mcpServers: {}, gateway: { log: 'debug' } })
+    await vi.waitFor(() => expect(taken).toEqual(['reload.applied']), 5000)
+    for (let time = 0; time < 3; time++) queue.listener({ type: 'shutdown.began', time })
+    await gateway.close()
+    await queue.close()
+    expect(taken.slice(1)).toEqual(['shutdown.began', 2])
   })
 
   test('refuses everything but its status once it is closed', async () => {

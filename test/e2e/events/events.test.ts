@@ -50,7 +50,7 @@ test.each([false, true])('a call is told of from its beginning to its end (moder
       method: 'tools/call',
       name: 't',
       error: undefined,
-      trace: ended?.trace,
+      trace: { route: { server: 'a', own: 't', exposed: 'a__t' }, replica: ended?.trace.replica },
     },
   ])
   expect(heard.of('link.opened')).toMatchObject([
@@ -61,8 +61,8 @@ test.each([false, true])('a call is told of from its beginning to its end (moder
   await caller?.[Symbol.asyncDispose]()
   await gateway.gateway.stop()
   expect(heard.of('shutdown.began')).toHaveLength(1)
-  expect(heard.of('session.closed').map(({ conversation }) => conversation)).toEqual(
-    sessions.map(({ conversation }) => conversation),
+  expect(heard.of('session.closed').map(({ session }) => session)).toEqual(
+    sessions.map(({ session }) => session),
   )
 })
 

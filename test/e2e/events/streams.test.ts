@@ -40,8 +40,8 @@ test('the stream of HTTP+SSE is opened and closed within its session', async () 
     'stream.closed',
     'session.closed',
   ])
-  const [{ conversation } = { conversation: undefined }] = heard.of('session.opened')
-  const facts = { era: 'legacy', front: 'sse', session: conversation?.id.slice(0, 8) }
+  const [opened] = heard.of('session.opened')
+  const facts = { era: 'legacy', front: 'sse', session: opened?.session }
   expect(heard.of('stream.opened')).toMatchObject([facts])
 })
 

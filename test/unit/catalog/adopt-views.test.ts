@@ -1,5 +1,6 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { WHOLE } from '../../../src/catalog/view-names.ts'
+import type { View } from '../../../src/catalog/view.ts'
 import { Views } from '../../../src/catalog/views.ts'
 import { configFrom } from '../../../src/config/load/load.ts'
 import { SILENT } from '../../../src/core/logger.ts'
@@ -9,19 +10,14 @@ import { snapshotOf } from '../../helpers/snapshot.ts'
 
 /** Which views of a former configuration serve on in another one. */
 
-const SNAPSHOTS = new Map(
-  ['a', 'b'].map(name => [
-    name,
-    snapshotOf(name, {
-      lists: {
-        tools: ['x', 'y', 'z'].map(key => ({
-          key,
-          text: `{"name":"${key}","inputSchema":{"type":"object"}}`,
-        })),
-      },
-    }),
-  ]),
-)
+const snapshotWith = (name: string, keys: readonly string[], more = '') =>
+  snapshotOf(name, {
+    lists: {
+      tools: keys.map(key => ({ key, text: `{"name":"${key}","inputSchema":{"type":"object"}${more}}` })),
+    },
+  })
+
+const SNAPSHOTS = new Map(['a', 'b'].map(name => [name, snapshotWith(name, ['x', 'y', 'z'])]))
 
 const FILE = {
   mcpServers: { a: { command: 'a' }, b: { command: 'b' } },
@@ -117,5 +113,23 @@ describe('views that are taken over', () => {
     expect(view?.tool('a__x')).toBeDefined()
     expect(before.views.view(before.own(WHOLE))?.tool('a__x')).toBeUndefined()
     expect(before.views.view(before.own(WHOLE))?.tool('a__y')).toBeDefined()
+  })
+
+  it('share one bound for cached lists with the views of the new configuration', async () => {
+    // More than half of the bound.
+    SNAPSHOTS.set('large', snapshotWith('large', ['x'], `,"description":"${'d'.repeat(40 * 1024 * 1024)}"`))
+    onTestFinished(() => void SNAPSHOTS.delete('large'))
+    const mcpServers = { ...FILE.mcpServers, large: { command: 'large' } }
+    const before = await viewsOf({ ...FILE, mcpServers, profiles: { r: { servers: ['large'] } } })
+    const kept = before.views.view(before.own('r')) as View
+    await before.views.list(kept, 'tools', '2025-11-25', undefined)
+    const profiles = { r: { servers: ['large'] }, s: { servers: ['large'] } }
+    const after = await viewsOf({ ...FILE, mcpServers, profiles })
+    await after.views.adopt(before.views, true)
+    expect(after.views.view(after.own('r'))).toBe(kept)
+    const isKept = () => kept.kept('tools', '2025-11-25', undefined) !== undefined
+    expect(isKept()).toBe(true)
+    await after.views.list(after.views.view(after.own('s')) as View, 'tools', '2025-11-25', undefined)
+    expect(isKept()).toBe(false)
   })
 })

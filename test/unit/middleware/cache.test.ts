@@ -70,6 +70,20 @@ it('gives a result again until its time is over', async () => {
   expect(isHit(await call(made))).toBe(false)
 })
 
+it('forgets the counters of tools that the server no longer lists, and of removed servers', async () => {
+  const cached = S([tool('*', { cache: rule() })])
+  const made = start([cached])
+  for (const own of ['get', 'look']) await call(made, own)
+  made.snapshots.set('s', snapshotOf('s', ['{"name":"look"}', '{"name":"watch"}']))
+  await call(made, 'watch')
+  expect(made.cache.stats.list().map(({ tool: of, misses }) => [of, misses])).toEqual([
+    ['look', 1],
+    ['watch', 1],
+  ])
+  made.cache.reconfigure([], { maxBytes: 1000, maxBytesPerClient: 1000 }, undefined)
+  expect(made.cache.stats.list()).toEqual([])
+})
+
 it('stores nothing of tools without a rule, and does not touch their calls', async () => {
   const made = start([S([])])
   await call(made)

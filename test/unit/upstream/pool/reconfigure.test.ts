@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { ServerConfig } from '../../../../src/config/types.ts'
 import { Deadlines } from '../../../../src/core/deadlines.ts'
+import { EventBus } from '../../../../src/core/event-bus.ts'
 import { SILENT } from '../../../../src/core/logger.ts'
 import type { LinkLease } from '../../../../src/upstream/pool/lease.ts'
 import { LinksPerClient } from '../../../../src/upstream/pool/links-per-client.ts'
@@ -29,7 +30,7 @@ const GATEWAY = { dns: { refreshMs: 0, servers: [] }, drainTimeoutMs: 60_000, zo
 let deadlines: Deadlines
 let pool: Pool
 
-function poolOf(changes: Partial<ServerConfig> = {}): Pool {
+function poolOf(changes: Partial<ServerConfig> = {}, events?: EventBus): Pool {
   pool = new Pool({
     server: serverConfig(changes),
     deadlines,
@@ -38,6 +39,7 @@ function poolOf(changes: Partial<ServerConfig> = {}): Pool {
     clientLinks: new LinksPerClient(3),
     ...GATEWAY,
     listener: poolListener(() => pool),
+    events,
   })
   return pool
 }
@@ -105,6 +107,18 @@ describe('a pool that is reconfigured', () => {
       false,
     ])
     expect(pool.links).toEqual([next.link])
+  })
+
+  it('drains the old replica alone where both its address and settings of its links differ', async () => {
+    const events = new EventBus(SILENT)
+    const drained: unknown[] = []
+    events.on('replica.drained', event => drained.push(event))
+    poolOf({}, events)
+    const [before] = pool.replicas.list
+    pool.reconfigure(serverConfig({ ...command('other'), maxMessageBytes: 7 }), GATEWAY)
+    expect(drained).toHaveLength(1)
+    expect(pool.replicas.list).toHaveLength(1)
+    expect(pool.replicas.list).not.toContain(before)
   })
 
   it('ends a call on an old link that outlasts the drain timeout of now, with that cause', async () => {
