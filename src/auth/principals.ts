@@ -1,4 +1,4 @@
-import { clientPrincipal, type Principal } from '../core/principal.ts'
+import { clientPrincipal, principalOf, type Principal } from '../core/principal.ts'
 import { growingLru } from '../core/growing-lru.ts'
 
 /** Bounds the cache. An evicted subject only gets a new object. */
@@ -36,7 +36,8 @@ export class Principals {
     const key = JSON.stringify([principal.id, principal.client, principal.roles])
     const known = this.#others.get(key)
     if (known) return known
-    this.#others.set(key, principal)
-    return principal
+    const own = principalOf(principal)
+    this.#others.set(key, own)
+    return own
   }
 }

@@ -39,6 +39,6 @@ export function tellStored(events: EventSink, { server, tool }: Of, text: string
 
 export function tellInvalidated(events: EventSink, server: string, what: Invalidation): void {
   if (!events.heard['cache.invalidated']) return
-  const tags = what === 'server' ? undefined : what
+  const tags = what === 'server' ? undefined : Object.freeze([...what])
   events.emit({ type: 'cache.invalidated', time: CLOCK.wall(), server, tags })
 }

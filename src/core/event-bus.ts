@@ -104,6 +104,8 @@ export class EventBus implements EventSink {
   }
 
   emit(event: GatewayEvent): void {
+    // What one listener would write, the next would read.
+    Object.freeze(event)
     for (const registered of this.#of(event.type)) {
       if (registered.removed) continue
       try {

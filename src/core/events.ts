@@ -1,11 +1,12 @@
-import type { CallTrace } from './call-trace.ts'
 import type { GatewayError } from './errors.ts'
-import type { CallRequest, Conversation, ClientTransport } from './exchange.ts'
+import type { CallRequest, ClientTransport } from './exchange.ts'
 import type { Principal } from './principal.ts'
 import type { ListKind } from './route.ts'
+import type { TraceFacts } from './trace-view.ts'
 
 /**
- * Events of a gateway, for listeners (docs/events.md). Events are facts: a listener cannot change the result of a call.
+ * Events of a gateway, for listeners (docs/events.md). Events are facts: a listener cannot change the result of a call
+ * through them. An `error` is the one that the client gets, and a listener does not write to it.
  * Texts from clients and servers are included verbatim, so a listener that stores them must redact them.
  */
 
@@ -39,7 +40,7 @@ export interface RequestFacts {
   /** Whether the request reaches the router: false when it only opens a session or a stream, or was refused earlier. */
   readonly routed: boolean
   /** Route, rule, replica, cache use and the duration of each stage. Complete once the request has ended. */
-  readonly trace: CallTrace
+  readonly trace: TraceFacts
   /** When the request arrived, as `performance.now()`. */
   readonly startedAt: number
 }
@@ -108,18 +109,7 @@ export interface AttemptEnded extends Happened<'attempt.ended'> {
   /** `undefined` when the server has answered. */
   readonly error: GatewayError | undefined
   /** The trace of the client's request, which other attempts may share. */
-  readonly trace: CallTrace
-}
-
-/** A legacy session was opened. */
-export interface SessionOpened extends Happened<'session.opened'> {
-  /** Both events of a session carry the same object. */
-  readonly conversation: Conversation
-}
-
-/** A legacy session has ended. */
-export interface SessionClosed extends Happened<'session.closed'> {
-  readonly conversation: Conversation
+  readonly trace: TraceFacts
 }
 
 interface StreamFacts {
@@ -131,6 +121,20 @@ interface StreamFacts {
   /** The first characters of the session id. The whole id is a secret. */
   readonly session: string | undefined
 }
+
+interface SessionFacts extends StreamFacts {
+  /** Opaque name of the view of its client: equal names have equal contents. */
+  readonly view: string
+  /** Self-reported name and version of the client; `''` when absent. */
+  readonly client: string
+  readonly protocolVersion: string | undefined
+}
+
+/** A legacy session was opened. */
+export interface SessionOpened extends Happened<'session.opened'>, SessionFacts {}
+
+/** A legacy session has ended. */
+export interface SessionClosed extends Happened<'session.closed'>, SessionFacts {}
 
 /**
  * A stream for messages that answer no request is open: a listen stream of a modern client, the GET stream of a

@@ -18,23 +18,28 @@ export interface Principal {
   readonly roles: readonly string[]
 }
 
+/** A principal that cannot be written to: listeners of events see it. */
+export function principalOf(principal: Principal): Principal {
+  return Object.freeze({ ...principal, roles: Object.freeze([...principal.roles]) })
+}
+
 /** Every caller of an endpoint that requires no credentials. */
-export const ANONYMOUS: Principal = {
+export const ANONYMOUS = principalOf({
   kind: 'anonymous',
   id: 'anonymous',
   name: 'anonymous',
   client: undefined,
   roles: [],
-}
+})
 
 /** The one user of a gateway that runs as a child of that user's client. */
-export const LOCAL: Principal = {
+export const LOCAL = principalOf({
   kind: 'local',
   id: 'client:local',
   name: 'local',
   client: undefined,
   roles: [],
-}
+})
 
 /** Whether callers of this kind cannot be distinguished. */
 export function isUnidentified({ kind }: Principal): boolean {
@@ -43,5 +48,5 @@ export function isUnidentified({ kind }: Principal): boolean {
 
 /** A configured client that has presented its credentials. */
 export function clientPrincipal(name: string): Principal {
-  return { kind: 'client', id: `client:${name}`, name, client: name, roles: [] }
+  return principalOf({ kind: 'client', id: `client:${name}`, name, client: name, roles: [] })
 }

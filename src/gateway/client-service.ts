@@ -1,4 +1,4 @@
-import type { Audience } from './audience.ts'
+import type { Audience, SeenView } from './audience.ts'
 import { GatewayEvents } from './gateway-events.ts'
 import type { Generation } from './generation.ts'
 import type { Runtime } from './runtime.ts'
@@ -29,19 +29,42 @@ export abstract class ClientService implements Service {
    */
   readonly on: EventBus['on']
   protected readonly events: GatewayEvents
-  epoch = 0
   protected abstract readonly runtime: Runtime
   protected abstract readonly audience: Audience
   /** The generation that is in effect. */
   protected abstract current: Generation
   /** While all clients get their views at once, none is told by itself. */
-  protected swapping = false
+  #swapping = false
+  #epoch = 0
 
   constructor(listen: ListenConfig, logger: Logger) {
     this.events = new GatewayEvents(logger)
     this.streams = new ClientStreams(this.events)
     this.listens = new ListenStreams(listen, logger, this.streams)
     this.on = this.events.on.bind(this.events) as EventBus['on']
+  }
+
+  get epoch(): number {
+    return this.#epoch
+  }
+
+  /**
+   * Puts another generation into effect, in one turn. `takeOver` gives the clients their views by it. Once it is in
+   * effect nothing refuses it.
+   * @returns what each client was told of before
+   */
+  protected swap(generation: Generation, takeOver: () => void): readonly SeenView[] {
+    const seen = this.audience.seenIn(this.current)
+    this.current.catalog.views.supersede()
+    this.current = generation
+    this.#epoch++
+    this.#swapping = true
+    try {
+      takeOver()
+    } finally {
+      this.#swapping = false
+    }
+    return seen
   }
 
   get asks(): AsksConfig {
@@ -93,7 +116,7 @@ export abstract class ClientService implements Service {
   }
 
   moved(conversation: Conversation, before: string): void {
-    if (this.swapping) return
+    if (this.#swapping) return
     const seen = this.audience.seenBy(conversation, before, this.current)
     void this.audience.moved([seen], this.current)
   }

@@ -9,6 +9,7 @@ import type { ListKind } from '../core/route.ts'
 import { Audit } from '../observe/audit.ts'
 import { checkAppendable } from '../observe/check-appendable.ts'
 import { DebugTrace } from '../observe/debug-trace.ts'
+import type { ReloadReport } from './reload-report.ts'
 
 /** A write over the admin API. */
 export type AdminNote = Omit<AdminActed, 'type' | 'time'>
@@ -16,7 +17,20 @@ export type AdminNote = Omit<AdminActed, 'type' | 'time'>
 /** Tells that the lists of a view have changed for its clients. */
 export function tellListChanged(events: EventSink, view: string, kinds: readonly ListKind[]): void {
   if (events.heard['list.changed'])
-    events.emit({ type: 'list.changed', time: CLOCK.wall(), endpoint: endpointOf(view), view, kinds })
+    events.emit({
+      type: 'list.changed',
+      time: CLOCK.wall(),
+      endpoint: endpointOf(view),
+      view,
+      kinds: Object.freeze([...kinds]),
+    })
+}
+
+/** A session, as it is now. The first characters of its id are told, since the whole is a secret. */
+function factsOf({ id, principal, view, client = '', front, protocolVersion }: Conversation) {
+  const endpoint = endpointOf(view)
+  const session = id.slice(0, 8)
+  return { principal, endpoint, era: 'legacy', front, session, view, client, protocolVersion } as const
 }
 
 /** Of an event: everything but its time. */
@@ -74,15 +88,21 @@ export class GatewayEvents extends EventBus {
   }
 
   sessionOpened(conversation: Conversation): void {
-    this.tell({ type: 'session.opened', conversation })
+    if (this.heard['session.opened']) this.tell({ type: 'session.opened', ...factsOf(conversation) })
   }
 
   sessionClosed(conversation: Conversation): void {
-    this.tell({ type: 'session.closed', conversation })
+    if (this.heard['session.closed']) this.tell({ type: 'session.closed', ...factsOf(conversation) })
   }
 
   accessRefused(status: number, reason: string, address: string | undefined): void {
     this.tell({ type: 'access.refused', status, reason, address })
+  }
+
+  /** `report` is of its own: listeners see it frozen. */
+  reloadApplied({ servers, notReloadable }: ReloadReport, durationMs: number): void {
+    for (const list of [servers, notReloadable, ...Object.values(servers)]) Object.freeze(list)
+    this.tell({ type: 'reload.applied', servers, notReloadable, durationMs })
   }
 
   adminActed(write: AdminNote): void {

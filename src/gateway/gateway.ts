@@ -207,11 +207,10 @@ export class RunningGateway extends ClientService implements Reloadable {
       return { outcome: 'closing' }
     }
     const reloaded = { outcome: 'applied', plan: this.#planned(plan, built) } as const
-    const told = this.#swap(built)
+    const tellClients = this.#putIntoEffect(built)
     const durationMs = performance.now() - since
-    const { servers, notReloadable } = reportOf(reloaded)
-    this.events.tell({ type: 'reload.applied', servers, notReloadable, durationMs })
-    await told
+    this.events.reloadApplied(reportOf(reloaded), durationMs)
+    await tellClients()
     return reloaded
   }
 
@@ -244,25 +243,23 @@ export class RunningGateway extends ClientService implements Reloadable {
     }
   }
 
-  /** From the assignment on the configuration is in effect, and nothing refuses it any more. */
-  async #swap({ generation, generation: { config }, fronts }: Built): Promise<void> {
-    const seen = this.audience.seenIn(this.current)
-    this.current.catalog.views.supersede()
-    this.swapping = true
-    this.current = generation
-    this.epoch++
-    takeOver(this.#logger, {
-      'the log': () => this.#logger.setLevel?.(config.gateway.log),
-      'the audit log': () => this.events.follow(config.gateway.audit, this.#logger),
-      'listen streams': () => void (this.listens.limits = config.gateway.listen),
-      'what runs': () => this.runtime.reconfigure(config),
-      HTTP: () => fronts.use(),
-      'sessions and streams': () => this.#fronts.reconfigured(config),
-      'suspended calls': () => this.runtime.suspendedCalls.retain(client => mayReturn(generation, client)),
-    })
-    this.swapping = false
-    await this.audience.moved(seen, generation)
-    await showLatest(generation, this.#logger)
+  /** Puts what was built into effect. @returns what tells the clients of it, which never rejects */
+  #putIntoEffect({ generation, generation: { config }, fronts }: Built): () => Promise<void> {
+    const seen = this.swap(generation, () =>
+      takeOver(this.#logger, {
+        'the log': () => this.#logger.setLevel?.(config.gateway.log),
+        'the audit log': () => this.events.follow(config.gateway.audit, this.#logger),
+        'listen streams': () => void (this.listens.limits = config.gateway.listen),
+        'what runs': () => this.runtime.reconfigure(config),
+        HTTP: () => fronts.use(),
+        'sessions and streams': () => this.#fronts.reconfigured(config),
+        'suspended calls': () => this.runtime.suspendedCalls.retain(client => mayReturn(generation, client)),
+      }),
+    )
+    return async () => {
+      await this.audience.moved(seen, generation)
+      await showLatest(generation, this.#logger)
+    }
   }
 
   /** What operators do to it while it runs. */

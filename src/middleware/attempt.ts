@@ -3,6 +3,7 @@ import type { ErrorCode, GatewayError } from '../core/errors.ts'
 import type { EventSink } from '../core/event-bus.ts'
 import type { Exchange } from '../core/exchange.ts'
 import type { Route } from '../core/route.ts'
+import { TraceView } from '../core/trace-view.ts'
 import type { LinkLease } from '../upstream/pool/lease.ts'
 import type { Replica } from '../upstream/replica/replica.ts'
 
@@ -131,7 +132,7 @@ function tell(
     startedAt,
     durationMs: now - startedAt,
     error,
-    trace: exchange.trace,
+    trace: new TraceView(exchange.trace),
   })
 }
 

@@ -6,8 +6,8 @@ import type { AccessRefused, AdminActed, RequestEnded } from '../core/events.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import { RequestView } from '../core/request-view.ts'
+import { TraceView, type RouteFacts } from '../core/trace-view.ts'
 import type { Principal } from '../core/principal.ts'
-import type { Route } from '../core/route.ts'
 import { rawAt } from '../protocol/json-text.ts'
 import { AppendFile } from './append-file.ts'
 import { isSecretName, redact } from './redact.ts'
@@ -115,7 +115,8 @@ function shortLine({ principal, request, error }: RequestEnded): string {
 
 /** The line, without its line break. */
 export function auditLine(ended: RequestEnded, full: boolean): string {
-  const { error, trace } = ended
+  const { error } = ended
+  const trace = TraceView.behind(ended.trace)
   const request = RequestView.behind(ended.request)
   const { params } = request
   const event = !error ? 'allow' : DENIALS.has(error.code) ? 'deny' : 'error'
@@ -187,10 +188,11 @@ interface Common {
 }
 
 /** Cached as one string each. The routes of listed tools and prompts are the same objects from call to call. */
-const commons = new WeakMap<Principal, WeakMap<Route, Common>>()
+const commons = new WeakMap<Principal, WeakMap<RouteFacts, Common>>()
 
-function commonOf(ended: RequestEnded, rule: string | undefined, route: Route): string {
-  const { principal, view, modern, request, trace } = ended
+function commonOf(ended: RequestEnded, rule: string | undefined, route: RouteFacts): string {
+  const { principal, view, modern, request } = ended
+  const { replica } = TraceView.behind(ended.trace)
   let ofPrincipal = commons.get(principal)
   if (!ofPrincipal) commons.set(principal, (ofPrincipal = new WeakMap()))
   const known = ofPrincipal.get(route)
@@ -199,21 +201,20 @@ function commonOf(ended: RequestEnded, rule: string | undefined, route: Route): 
     known.modern === modern &&
     known.method === request.method &&
     known.rule === rule &&
-    known.replica === trace.replica
+    known.replica === replica
   )
     return known.text
   const text = flat(whatOf(ended, rule))
-  const { replica } = trace
   ofPrincipal.set(route, { view, modern, method: request.method, rule, replica, text })
   return text
 }
 
 /** Caller, method, target and rule of a request. */
 function whatOf(ended: RequestEnded, rule: string | undefined): string {
-  const { principal, era, endpoint, trace } = ended
+  const { principal, era, endpoint } = ended
   const { id, client, roles } = principal
   const { method, params } = RequestView.behind(ended.request)
-  const { route, replica } = trace
+  const { route, replica } = TraceView.behind(ended.trace)
   let text = `"principal":${quoted(id)}`
   if (client !== undefined) text += `,"client":${quoted(client)}`
   if (roles.length > 0) text += `,"roles":${JSON.stringify(roles)}`
@@ -227,12 +228,12 @@ function whatOf(ended: RequestEnded, rule: string | undefined): string {
   return replica === undefined ? text : `${text},"replica":${quoted(replica)}`
 }
 
-function listedPart({ server, own, exposed }: Route): string {
+function listedPart({ server, own, exposed }: RouteFacts): string {
   return `,"server":${quoted(server)},"name":${quoted(own)},"exposed":${quoted(exposed)}`
 }
 
 /** URIs may come from clients with any content, and task ids carry no information, so neither is cached. */
-function locatedPart({ server, own, exposed }: Route): string {
+function locatedPart({ server, own, exposed }: RouteFacts): string {
   const uri = (text: string): string => JSON.stringify(redact(cut(text)))
   return `,"server":${quoted(server)},"name":${uri(own)},"exposed":${uri(exposed)}`
 }

@@ -1,8 +1,7 @@
 import { RequestView } from '../core/request-view.ts'
-import { endpointOf } from '../core/endpoint.ts'
 import type { EventBus } from '../core/event-bus.ts'
-import type { RequestBegan, RequestEnded } from '../core/events.ts'
-import type { Conversation, JsonObject } from '../core/exchange.ts'
+import type { RequestBegan, RequestEnded, SessionClosed, SessionOpened } from '../core/events.ts'
+import type { JsonObject } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import type { Logger } from '../core/logger.ts'
 import { UNSEEN } from '../core/seen-text.ts'
@@ -27,8 +26,8 @@ export class DebugTrace {
   /** Logs the events of `events` until the returned function is called. */
   listen(events: Pick<EventBus, 'on'>): () => void {
     const ends = [
-      events.on('session.opened', ({ conversation }) => this.#opened(conversation)),
-      events.on('session.closed', ({ conversation }) => this.#closed(conversation)),
+      events.on('session.opened', event => this.#opened(event)),
+      events.on('session.closed', event => this.#closed(event)),
       events.on('request.began', event => this.#began(event)),
       events.on('request.ended', event => this.#ended(event)),
     ]
@@ -36,20 +35,20 @@ export class DebugTrace {
   }
 
   /** A legacy session was opened. */
-  #opened({ id, client, front, principal, protocolVersion: revision, view }: Conversation): void {
+  #opened({ session, client, front, principal, protocolVersion: revision, endpoint }: SessionOpened): void {
     this.#logger.debug('A session was opened.', {
-      session: id.slice(0, 8),
+      session,
       client,
       principal: principal.name,
       era: 'legacy',
       revision,
       front,
-      endpoint: endpointOf(view),
+      endpoint,
     })
   }
 
-  #closed({ id, client }: Conversation): void {
-    this.#logger.debug('A session was closed.', { session: id.slice(0, 8), client })
+  #closed({ session, client }: SessionClosed): void {
+    this.#logger.debug('A session was closed.', { session, client })
   }
 
   /** Modern clients have no session: each client is logged once. */

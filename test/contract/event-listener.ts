@@ -2,8 +2,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { EVENT_TYPES, EventBus } from '../../src/core/event-bus.ts'
 import { GatewayError } from '../../src/core/errors.ts'
 import type { EventOf, EventType, GatewayEvent } from '../../src/core/events.ts'
-import type { Conversation, JsonObject, Outcome } from '../../src/core/exchange.ts'
+import type { JsonObject, Outcome } from '../../src/core/exchange.ts'
 import { SILENT, type LogFields } from '../../src/core/logger.ts'
+import { TraceView } from '../../src/core/trace-view.ts'
 import { Began, Ended, Refused } from '../../src/middleware/request/request-events.ts'
 import { exchangeOf } from '../helpers/fake-transport.ts'
 
@@ -58,15 +59,6 @@ export function samples(): readonly GatewayEvent[] {
     cause: new Error(`Authorization: Bearer ${SECRET}`),
   })
   const principal = callOf(true).principal
-  const conversation: Conversation = {
-    id: `abcdefgh-${SECRET}`,
-    principal,
-    view: '',
-    protocolVersion: '2025-11-25',
-    logLevel: undefined,
-    notify: () => undefined,
-    ask: () => Promise.reject(new Error('nobody')),
-  }
   const stream = {
     time: 5,
     principal,
@@ -74,6 +66,14 @@ export function samples(): readonly GatewayEvent[] {
     era: 'modern',
     front: undefined,
     session: undefined,
+  } as const
+  const session = {
+    ...stream,
+    era: 'legacy',
+    session: 'abcdefgh',
+    view: '',
+    client: '',
+    protocolVersion: '2025-11-25',
   } as const
   const link = { time: 5, server: 'a', replica: 'a 1' }
   const others: { readonly [T in EventType]: readonly EventOf<T>[] } = {
@@ -98,11 +98,11 @@ export function samples(): readonly GatewayEvent[] {
         startedAt: 1,
         durationMs: 2,
         error,
-        trace: callOf(true).trace,
+        trace: new TraceView(callOf(true).trace),
       },
     ],
-    'session.opened': [{ type: 'session.opened', time: 5, conversation }],
-    'session.closed': [{ type: 'session.closed', time: 5, conversation }],
+    'session.opened': [{ type: 'session.opened', ...session }],
+    'session.closed': [{ type: 'session.closed', ...session }],
     'stream.opened': [{ type: 'stream.opened', ...stream }],
     'stream.closed': [{ type: 'stream.closed', ...stream, durationMs: 1 }],
     'link.opened': [{ ...link, type: 'link.opened', era: 'modern', reopened: false }],

@@ -147,6 +147,8 @@ export function serverConfig(changes: Partial<ServerConfig> = {}): ServerConfig 
     maxQuestions: 64,
     roots: undefined,
     uriSchemes: [],
+    disabledTools: [],
+    excludeTools: [],
     tools: [],
     cache: undefined,
     hintsRule: {

@@ -150,9 +150,14 @@ export function resolveSection<O extends Options>({ options }: Section<O>, writt
   const resolved: Record<string, unknown> = {}
   for (const key of Object.keys(options)) {
     const option = options[key] as Option
-    if (option.as === false) continue
-    const name = option.as.startsWith('*') ? `${key}${option.as.slice(1)}` : option.as
-    resolved[name] = option.resolve(written[key])
+    const name = memberOf(key, option)
+    if (name !== undefined) resolved[name] = option.resolve(written[key])
   }
   return resolved as Resolved<O>
+}
+
+/** Name of the resolved value of an option; `undefined` when `config/resolve` resolves it. */
+export function memberOf(key: string, { as }: Pick<Option, 'as'>): string | undefined {
+  if (as === false) return undefined
+  return as.startsWith('*') ? `${key}${as.slice(1)}` : as
 }

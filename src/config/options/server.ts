@@ -172,11 +172,9 @@ export const SERVER = section('mcpServers.*', {
   ),
   disabledTools: deciding(
     'neither',
-    texts('Names of tools that are neither listed nor callable, as some clients write it.', {
-      as: false,
-    }),
+    texts('Names of tools that are neither listed nor callable, as some clients write it.'),
   ),
-  excludeTools: deciding('neither', texts('Another name for `disabledTools`.', { as: false })),
+  excludeTools: deciding('neither', texts('Another name for `disabledTools`.')),
   isolation: choice(
     'Which callers share a conversation, and with it the state that the server keeps: "auto": as its era and its clients need it; "shared": all clients; "client": all sessions and calls of a client, but sessions that the server may ask have their own; "session": each session; "call": no two calls at the same time.',
     ['auto', 'shared', 'client', 'session', 'call'],

@@ -1,9 +1,15 @@
 import { atOnce, type Steps } from '../../core/slices.ts'
-import { formatPath } from '../problem.ts'
-import { different, isSame, type ValueDifference } from './differences.ts'
+import { isSame } from './differences.ts'
+import {
+  clientDetails,
+  gatewayDetails,
+  profileDetails,
+  roleDetails,
+  serverSettings,
+} from './entry-details.ts'
 import { LINK_SETTINGS } from '../link-settings.ts'
+import { replicaDetails } from './replica-details.ts'
 import type { Config, ServerConfig } from '../types.ts'
-import type { ReplicaConfig } from '../replica-types.ts'
 
 /** The differences between two configurations, described without secrets. */
 export interface ChangeDescription {
@@ -40,11 +46,8 @@ interface Details {
 
 const NONE: Details = { details: [], renewing: [] }
 
-/** Members of a resolved server that are derived from others. */
-const DERIVED = new Set(['name', 'fingerprint', 'replicas', 'problem', 'hintsRule'])
-
-/** Resolved members whose key in the file has another name. */
-const KEYS: Readonly<Record<string, string>> = { 'gateway.rules': 'gateway.policy' }
+/** The keys of `LINK_SETTINGS`. */
+const LINK_KEYS: ReadonlySet<string> = new Set(LINK_SETTINGS.map(name => name.replace(/Bytes$/, '')))
 
 /**
  * Describes the effect of a change on a running gateway. Values are shown when they are numbers, flags or words of a
@@ -58,9 +61,9 @@ export function describeChange(before: Config, after: Config): ChangeDescription
 export function* describing(before: Config, after: Config): Steps<ChangeDescription> {
   const changes = [
     ...(yield* named('server', before.servers, after.servers, serverDetails)),
-    ...(yield* named('client', before.clients, after.clients, plainDetails)),
-    ...(yield* named('role', before.roles, after.roles, plainDetails)),
-    ...(yield* named('profile', before.profiles, after.profiles, plainDetails)),
+    ...(yield* named('client', before.clients, after.clients, plain(clientDetails))),
+    ...(yield* named('role', before.roles, after.roles, plain(roleDetails))),
+    ...(yield* named('profile', before.profiles, after.profiles, plain(profileDetails))),
     ...gatewayChanges(before, after),
   ]
   const sentences = changes.map(sentenceOf)
@@ -122,102 +125,26 @@ function serverDetails(before: ServerConfig, after: ServerConfig): Details {
     return { ...NONE, details: [detail] }
   }
   const replicas = replicaDetails(before.replicas, after.replicas)
-  const own = different(before, after, DERIVED)
-  const renewing = own.filter(({ path }) => (LINK_SETTINGS as readonly unknown[]).includes(path[0]))
+  const own = serverSettings(before, after)
+  const isRenewing = (detail: string): boolean => LINK_KEYS.has(/^\w+/.exec(detail)?.[0] ?? '')
   return {
-    details: [...replicas.details, ...words(own)],
-    renewing: [...replicas.renewing, ...words(renewing)],
+    details: [...replicas.details, ...own],
+    renewing: [...replicas.renewing, ...own.filter(isRenewing)],
   }
 }
 
-function replicaDetails(before: readonly ReplicaConfig[], after: readonly ReplicaConfig[]): Details {
-  const [one, other] = [before[0], after[0]]
-  if (before.length === 1 && after.length === 1 && one && other) {
-    const { endpoint: was, name: _was, ...rest } = one
-    const { endpoint: is, name: _is, ...now } = other
-    const moved = different(was, is)
-    // Another transport has other keys.
-    const isOther = moved.some(({ path }) => path[0] === 'kind')
-    const renewing = isOther ? ['type'] : words(moved)
-    return { details: [...renewing, ...words(different(rest, now))], renewing }
-  }
-  const changes = atOnce(
-    named('server', before, after, (was, is) => ({
-      details: [],
-      renewing: words(different(was.endpoint, is.endpoint)),
-    })),
-  )
-  const wordsOf = ({ name, change }: EntryChange): string =>
-    change === 'changed' ? `replica ${quoted(name)}` : `replica ${quoted(name)} ${change}`
-  return {
-    details: changes.map(wordsOf),
-    renewing: changes.filter(({ renewing }) => renewing.length > 0).map(wordsOf),
-  }
-}
-
-function plainDetails(before: object, after: object): Details {
-  return { ...NONE, details: words(different(before, after)) }
+function plain<T>(detailsOf: (before: T, after: T) => readonly string[]): (before: T, after: T) => Details {
+  return (before, after) => ({ ...NONE, details: detailsOf(before, after) })
 }
 
 function gatewayChanges(before: Config, after: Config): EntryChange[] {
-  const details = words(different({ gateway: before.gateway }, { gateway: after.gateway }))
-  return details.map(detail => ({
+  return gatewayDetails(before.gateway, after.gateway).map(detail => ({
     kind: 'gateway',
     name: undefined,
     change: 'changed',
     ...NONE,
     details: [detail],
   }))
-}
-
-/** Differences as details, one for each key of the file. */
-function words(differences: readonly ValueDifference[]): string[] {
-  return [...new Set(differences.map(detailOf))]
-}
-
-function detailOf({ path, before, after }: ValueDifference): string {
-  const last = String(path.at(-1) ?? '')
-  const shown = formatPath([...path.slice(0, -1), last.replace(/(?<=[a-z])(?:Ms|Bytes)$/, '')])
-  const key = KEYS[shown] ?? shown
-  if (last === 'contentDigest') return `${formatPath(path.slice(0, -1))}: the content of its files`
-  const [from, to] = [valueOf(last, before), valueOf(last, after)]
-  return from === undefined || to === undefined ? key : `${key}: ${from} → ${to}`
-}
-
-/** Keys whose values are words of a closed list, or names that are public. */
-const SHOWN = new Set([
-  'log',
-  'isolation',
-  'transport',
-  'scope',
-  'default',
-  'prefix',
-  'host',
-  'timeZone',
-  'zone',
-])
-const DURATIONS = [
-  ['d', 86_400e3],
-  ['h', 3_600e3],
-  ['m', 60e3],
-  ['s', 1e3],
-] as const
-const SIZES = [
-  ['GiB', 1024 ** 3],
-  ['MiB', 1024 ** 2],
-  ['KiB', 1024],
-] as const
-
-/** A value that is safe to show, with its unit; else `undefined`. */
-function valueOf(key: string, value: unknown): string | undefined {
-  if (value === undefined) return 'not set'
-  if (typeof value === 'boolean') return String(value)
-  if (typeof value === 'string') return SHOWN.has(key) ? JSON.stringify(value.slice(0, MAX_NAME)) : undefined
-  if (typeof value !== 'number') return undefined
-  const units = key.endsWith('Ms') ? DURATIONS : key.endsWith('Bytes') ? SIZES : []
-  const unit = units.find(([, size]) => value !== 0 && value % size === 0)
-  if (unit) return `${value / unit[1]}${unit[0]}`
-  return `${value}${value === 0 ? '' : key.endsWith('Ms') ? 'ms' : key.endsWith('Bytes') ? 'B' : ''}`
 }
 
 function sentenceOf({ kind, name, change, details, renewing }: EntryChange): string {

@@ -21,6 +21,7 @@ import {
 import { isJsonObject } from '../../core/json-object.ts'
 import type { Principal } from '../../core/principal.ts'
 import { RequestView } from '../../core/request-view.ts'
+import { TraceView, type TraceFacts } from '../../core/trace-view.ts'
 import { META } from '../../protocol/revisions.ts'
 
 /** Properties shared by all requests of a chain. */
@@ -43,12 +44,13 @@ class Facts implements RequestFacts {
   readonly modern: boolean
   readonly protocolVersion: string | undefined
   readonly view: string
-  readonly trace: CallTrace
   readonly startedAt: number
   readonly #conversation: Conversation | undefined
   readonly #context: RequestContext
   readonly #request: CallRequest
+  readonly #trace: CallTrace
   #view: RequestView | undefined
+  #traceView: TraceView | undefined
 
   constructor(of: ClientRequest, startedAt: number, now: number, context: RequestContext) {
     this.time = Math.floor(CLOCK.wallAt(now))
@@ -57,7 +59,7 @@ class Facts implements RequestFacts {
     this.protocolVersion = of.protocolVersion
     this.view = of.view
     this.#request = of.request
-    this.trace = of.trace
+    this.#trace = of.trace
     this.startedAt = startedAt
     this.#conversation = of.conversation
     this.#context = context
@@ -69,6 +71,10 @@ class Facts implements RequestFacts {
 
   get request(): CallRequest {
     return (this.#view ??= new RequestView(this.#request))
+  }
+
+  get trace(): TraceFacts {
+    return (this.#traceView ??= new TraceView(this.#trace))
   }
 
   get era(): 'legacy' | 'modern' {
@@ -94,7 +100,7 @@ class Facts implements RequestFacts {
   }
 
   get rule(): string | undefined {
-    return this.trace.rule ?? this.#context.ruleOn({ view: this.view, request: this.#request })
+    return this.#trace.rule ?? this.#context.ruleOn({ view: this.view, request: this.#request })
   }
 }
 

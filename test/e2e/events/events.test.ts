@@ -5,7 +5,7 @@ import { EventQueue } from '../../../src/observe/event-queue.ts'
 import { deferred } from '../../helpers/deferred.ts'
 import { callAs, keyOf, withKeys } from '../../helpers/callers.ts'
 import { startGateway } from '../../helpers/gateway.ts'
-import { Heard } from '../../helpers/heard.ts'
+import { RecordedEvents } from '../../helpers/recorded-events.ts'
 import { scriptedHttp } from '../../helpers/scripted-servers.ts'
 import { JSON_HEADERS, http } from '../../helpers/wire-clients.ts'
 
@@ -20,7 +20,7 @@ test.each([false, true])('a call is told of from its beginning to its end (moder
     mcpServers: { a: server.entry },
     clients: withKeys({ ci: {} }),
   })
-  const heard = new Heard(gateway.gateway)
+  const heard = new RecordedEvents(gateway.gateway)
   await gateway.gateway.warmUp()
   const caller = await callAs(gateway.origin, keyOf('ci'), { modern })
   const calling = caller?.request('tools/call', CALL)
@@ -50,7 +50,7 @@ test.each([false, true])('a call is told of from its beginning to its end (moder
       method: 'tools/call',
       name: 't',
       error: undefined,
-      trace: ended?.trace,
+      trace: { route: { server: 'a', own: 't', exposed: 'a__t' }, replica: ended?.trace.replica },
     },
   ])
   expect(heard.of('link.opened')).toMatchObject([
@@ -61,8 +61,8 @@ test.each([false, true])('a call is told of from its beginning to its end (moder
   await caller?.[Symbol.asyncDispose]()
   await gateway.gateway.stop()
   expect(heard.of('shutdown.began')).toHaveLength(1)
-  expect(heard.of('session.closed').map(({ conversation }) => conversation)).toEqual(
-    sessions.map(({ conversation }) => conversation),
+  expect(heard.of('session.closed').map(({ session }) => session)).toEqual(
+    sessions.map(({ session }) => session),
   )
 })
 
@@ -100,7 +100,7 @@ test('refusals are told of: of the gateway, of a limit, and of a request without
     mcpServers: { a: server.entry },
     clients: withKeys({ ci: { budget: { calls: '1/day' } } }),
   })
-  const heard = new Heard(gateway.gateway)
+  const heard = new RecordedEvents(gateway.gateway)
   await gateway.gateway.warmUp()
   await using caller = await callAs(gateway.origin, keyOf('ci'), { modern: true })
   const first = caller?.request('tools/call', CALL)
@@ -124,7 +124,7 @@ test('the cache tells what it keeps, gives out and forgets', async () => {
   await using gateway = await startGateway({
     mcpServers: { a: { ...server.entry, tools: { t: { cache: { ttl: '1m' } } } } },
   })
-  const heard = new Heard(gateway.gateway)
+  const heard = new RecordedEvents(gateway.gateway)
   await gateway.gateway.warmUp()
   await using caller = await callAs(gateway.origin, undefined, { modern: true })
   const first = caller?.request('tools/call', CALL)
@@ -144,7 +144,7 @@ test('a replica that is out of reach is told of, and one that is drained', async
   await using gateway = await startGateway({
     mcpServers: { a: { type: 'http', replicas: [{ url: 'http://127.0.0.1:9/mcp' }] } },
   })
-  const heard = new Heard(gateway.gateway)
+  const heard = new RecordedEvents(gateway.gateway)
   await gateway.gateway.warmUp()
   const [failed] = heard.of('link.failed')
   expect(failed).toMatchObject({ server: 'a', error: { code: 'upstream_unreachable' } })

@@ -6,7 +6,7 @@ import { readConfig, type ReadRequest } from '../../../src/config/source/reading
 import { Reloader } from '../../../src/config/source/reloader.ts'
 import { SILENT } from '../../../src/core/logger.ts'
 import { startGateway } from '../../helpers/gateway.ts'
-import { Heard } from '../../helpers/heard.ts'
+import { RecordedEvents } from '../../helpers/recorded-events.ts'
 import { reload } from '../../helpers/reload.ts'
 import { makeScratch } from '../../helpers/scratch.ts'
 
@@ -23,7 +23,7 @@ test(
     const file = scratch.write('servers.json', FILE)
     const { config } = await loadWithSource({ file, env: {} })
     await using running = await startGateway(FILE)
-    const heard = new Heard(running.gateway)
+    const heard = new RecordedEvents(running.gateway)
     const load = (request: ReadRequest) => ({ reading: readConfig(request), stop: () => undefined })
     const source = new FileSource({ file, logger: SILENT, load })
     const reloader = new Reloader({ source, target: running.gateway, config, logger: SILENT })
@@ -48,7 +48,7 @@ test(
 
 test('of reloads that overlap, only the one that takes effect is told of', async () => {
   await using running = await startGateway(FILE)
-  const heard = new Heard(running.gateway)
+  const heard = new RecordedEvents(running.gateway)
   const reports = await Promise.all(
     [10, 11, 12].map(port => reload(running.gateway, { mcpServers: { a: URL_OF(port) } })),
   )
@@ -59,7 +59,7 @@ test('of reloads that overlap, only the one that takes effect is told of', async
 
 test('an embedded gateway tells of a configuration that it cannot load', async () => {
   const gateway = await createGateway(FILE)
-  const heard = new Heard(gateway)
+  const heard = new RecordedEvents(gateway)
   await expect(gateway.reload({ mcpServers: 7 } as never)).rejects.toThrow()
   expect(heard.of('reload.refused')).toMatchObject([{ error: { code: 'config' } }])
   await gateway.close()

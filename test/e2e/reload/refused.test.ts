@@ -4,6 +4,7 @@ import { expect, onTestFinished, test, vi } from 'vitest'
 import { Views } from '../../../src/catalog/views.ts'
 import { configFrom } from '../../../src/config/load/load.ts'
 import type { Config } from '../../../src/config/types.ts'
+import { Audience } from '../../../src/gateway/audience.ts'
 import { startGateway } from '../../helpers/gateway.ts'
 import { reload } from '../../helpers/reload.ts'
 import { makeScratch } from '../../helpers/scratch.ts'
@@ -103,4 +104,22 @@ test('what fails once a configuration is in effect refuses no reload and brings 
   const third = await reload(gateway, { mcpServers: { b: up } })
   expect(third).toMatchObject({ applied: true })
   expect(gateway.status()).toMatchObject([{ name: 'b' }])
+})
+
+test('what fails right before a configuration takes effect refuses it, and the next reload is applied', async () => {
+  await using running = await startGateway({ mcpServers: { a: up } })
+  const { gateway } = running
+  const told: string[] = []
+  gateway.on('*', ({ type }) => void (type.startsWith('reload.') && told.push(type)))
+  const { epoch } = gateway
+  vi.spyOn(Audience.prototype, 'seenIn').mockImplementationOnce(() => {
+    throw new Error('a defect')
+  })
+  onTestFinished(() => void vi.restoreAllMocks())
+  await expect(reload(gateway, { mcpServers: { b: up } })).rejects.toThrow('a defect')
+  expect(gateway.epoch).toBe(epoch)
+  expect(gateway.status()).toMatchObject([{ name: 'a' }])
+  expect(await reload(gateway, { mcpServers: { b: up } })).toMatchObject({ applied: true })
+  expect(gateway.epoch).toBe(epoch + 1)
+  expect(told).toEqual(['reload.refused', 'reload.applied'])
 })

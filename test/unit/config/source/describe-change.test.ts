@@ -69,12 +69,12 @@ test.each<[string, object, string[]]>([
   [
     'replicas',
     { mcpServers: { ...FILE.mcpServers, b: { replicas: [{ command: 'b' }, { url: 'https://b.example' }] } } },
-    ['Server "b" is changed: replica "1", replica "b.example" added. It gets new links.'],
+    ['Server "b" is changed: replicas["1"].env.API_TOKEN, replicas["b.example"] added. It gets new links.'],
   ],
   [
     'clients, roles and profiles',
     { clients: { ci: { deny: ['a/y'] } }, roles: { r: {} }, profiles: { p: {} } },
-    ['Client "ci" is changed: rules.', 'Role "r" is added.', 'Profile "p" is added.'],
+    ['Client "ci" is changed: deny.', 'Role "r" is added.', 'Profile "p" is added.'],
   ],
   [
     'the gateway',
@@ -90,7 +90,7 @@ test.each<[string, object, string[]]>([
       'gateway.log: "info" → "debug".',
       'gateway.http.port: 1 → 2.',
       'gateway.state is changed.',
-      'gateway.policy is changed.',
+      'gateway.policy.deny is changed.',
     ],
   ],
 ])('of changes of %s', async (_, changes, expected) => {
@@ -98,6 +98,34 @@ test.each<[string, object, string[]]>([
   expect(lines).toEqual(expected)
   expect(isEmpty).toBe(expected.length === 0)
   expect(lines.join()).not.toContain('sekrit')
+})
+
+test('quotas, percentages and the audit log are described as the file has them', async () => {
+  const [before, after] = [
+    await configOf({ mcpServers: FILE.mcpServers, gateway: { state: 'memory' } }),
+    await configOf({
+      mcpServers: FILE.mcpServers,
+      gateway: { state: 'memory' },
+      clients: { ci: { rate: '3/min', budget: { bytes: '1MiB/day' } } },
+    }),
+  ]
+  expect(describeChange(before, after).lines).toEqual([
+    'Client "ci" is added.',
+    expect.stringMatching(/^gateway\.audit\.file: the audit log is on, in .*audit\.jsonl\.$/),
+  ])
+  const other = await configOf({
+    mcpServers: {
+      ...FILE.mcpServers,
+      a: { ...FILE.mcpServers.a, retryBudget: 40, tools: { t: { retry: true, budget: { calls: '5/day' } } } },
+    },
+    gateway: { state: 'memory' },
+    clients: { ci: { rate: '600/min', limits: { 'a/*': { concurrency: 2 } } } },
+  })
+  expect(describeChange(after, other).lines).toEqual([
+    'Server "a" is changed: retryBudget: 20 → 40, tools.t.budget.calls: not set → 5/day.',
+    'Client "ci" is changed: rate: 3/min → 600/min, budget.bytes: 1MiB/day → not set, limits["a/*"] added.',
+  ])
+  expect(describeChange(after, before).lines.at(-1)).toBe('gateway.audit.file: the audit log is off.')
 })
 
 test('a server whose entry gets a problem, and is mended', async () => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { different, isSame } from '../../../../src/config/source/differences.ts'
+import { isSame } from '../../../../src/config/source/differences.ts'
 
 test('a member with the name of what every object has is a difference', () => {
   for (const name of ['constructor', 'toString', '__proto__']) {
@@ -7,7 +7,6 @@ test('a member with the name of what every object has is a difference', () => {
     expect(isSame({}, value)).toBe(false)
     expect(isSame(value, {})).toBe(false)
     expect(isSame(value, JSON.parse(`{ "${name}": { "a": 1 } }`))).toBe(true)
-    expect(different({}, value).map(({ path }) => path)).toEqual([[name]])
   }
 })
 
