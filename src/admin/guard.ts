@@ -46,6 +46,12 @@ export class AdminGuard {
     return caller
   }
 
+  /** Whether a request has the credential, where one is needed. Takes nothing from the rates. */
+  hasCredential({ headers }: IncomingMessage): boolean {
+    const given = tokenOf(headers.authorization)
+    return given !== undefined && this.#digest !== undefined && timingSafeEqual(digestOf(given), this.#digest)
+  }
+
   /** Blocks requests from web pages, including those whose own host name resolves to this machine (DNS rebinding). */
   #checkPage({ headers }: IncomingMessage): void {
     const site = headers['sec-fetch-site']
@@ -59,11 +65,10 @@ export class AdminGuard {
       )
   }
 
-  #callerOf({ headers, socket }: IncomingMessage): AdminCaller {
+  #callerOf(request: IncomingMessage): AdminCaller {
     if (this.#digest === undefined) return { by: `socket uid=${process.getuid?.() ?? '?'}`, from: undefined }
-    const given = /^bearer +([\x21-\x7e]{1,512})$/i.exec(headers.authorization ?? '')?.[1]
-    if (given !== undefined && timingSafeEqual(digestOf(given), this.#digest))
-      return { by: 'token', from: socket.remoteAddress }
+    if (this.hasCredential(request)) return { by: 'token', from: request.socket.remoteAddress }
+    const given = tokenOf(request.headers.authorization)
     if (!this.#guesses.tryTake(monotonicNow()))
       throw tooMany('There were too many requests with a wrong credential.', this.#guesses)
     throw new AdminProblem(
@@ -72,6 +77,10 @@ export class AdminGuard {
       { 'www-authenticate': 'Bearer realm="admin"' },
     )
   }
+}
+
+function tokenOf(authorization = ''): string | undefined {
+  return /^bearer +([\x21-\x7e]{1,512})$/i.exec(authorization)?.[1]
 }
 
 function tooMany(why: string, empty: TokenBucket): AdminProblem {

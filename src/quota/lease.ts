@@ -138,10 +138,7 @@ export class AmountLease {
     unheard(this.#refill(amount))
   }
 
-  /**
-   * Asks the store until the amount is taken or nothing is granted.
-   * @throws StoreUnavailableError with `failureMode` `closed`
-   */
+  /** Asks the store until the amount is taken or nothing is granted. @throws StoreUnavailableError if not `open` */
   async take(amount: number): Promise<LeaseRefusal | undefined> {
     return await this.#wait(amount, amount, () => this.tryTake(amount))
   }

@@ -126,7 +126,8 @@ export class StoreAvailability {
     }
     if (now >= this.#remindAt) {
       this.#remindAt = now + REMIND_MS
-      const what = this.failureMode === 'open' ? 'Calls pass without being counted' : 'Limited calls are refused'
+      const what =
+        this.failureMode === 'open' ? 'Calls pass without being counted' : 'Limited calls are refused'
       this.#logger.error(
         `The state of quotas cannot be reached. ${what} ("gateway.quotaFailureMode": "${this.failureMode}").`,
         {
