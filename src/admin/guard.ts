@@ -45,6 +45,12 @@ export class AdminGuard {
     return caller
   }
 
+  /** Whether a request has the credential, where one is needed. Takes nothing from the rates. */
+  hasCredential({ headers }: IncomingMessage): boolean {
+    const given = tokenOf(headers.authorization)
+    return given !== undefined && this.#digest !== undefined && timingSafeEqual(digestOf(given), this.#digest)
+  }
+
   /** Blocks requests from web pages, including those whose own host name resolves to this machine (DNS rebinding). */
   #checkPage({ headers }: IncomingMessage): void {
     const site = headers['sec-fetch-site']
@@ -58,11 +64,10 @@ export class AdminGuard {
       )
   }
 
-  #callerOf({ headers, socket }: IncomingMessage): AdminCaller {
+  #callerOf(request: IncomingMessage): AdminCaller {
     if (this.#digest === undefined) return { by: `socket uid=${process.getuid?.() ?? '?'}`, from: undefined }
-    const given = /^bearer +([\x21-\x7e]{1,512})$/i.exec(headers.authorization ?? '')?.[1]
-    if (given !== undefined && timingSafeEqual(digestOf(given), this.#digest))
-      return { by: 'token', from: socket.remoteAddress }
+    if (this.hasCredential(request)) return { by: 'token', from: request.socket.remoteAddress }
+    const given = tokenOf(request.headers.authorization)
     const waitSeconds = this.#guesses.take()
     if (waitSeconds > 0) throw tooMany('There were too many requests with a wrong credential.', waitSeconds)
     throw new AdminProblem(
@@ -71,6 +76,10 @@ export class AdminGuard {
       { 'www-authenticate': 'Bearer realm="admin"' },
     )
   }
+}
+
+function tokenOf(authorization = ''): string | undefined {
+  return /^bearer +([\x21-\x7e]{1,512})$/i.exec(authorization)?.[1]
 }
 
 function tooMany(why: string, waitSeconds: number): AdminProblem {
