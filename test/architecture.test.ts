@@ -509,11 +509,11 @@ describe('imports', () => {
     expect(own.filter(({ to }) => !sources.has(to))).toEqual([])
   })
 
-  test('every part has its line in the table', () => {
+  test('every part has a line in the table', () => {
     expect([...new Set(files.map(partOf))].sort()).toEqual(Object.keys(MAY_IMPORT).sort())
   })
 
-  test.each(Object.entries(MAY_IMPORT))('%s knows only what it may', (part, allowed) => {
+  test.each(Object.entries(MAY_IMPORT))('%s imports only what its line permits', (part, allowed) => {
     const wrong = own
       .filter(({ from, to }) => partOf(from) === part && partOf(to) !== part && to !== COMMON)
       .filter(({ to, typeOnly }) => {
@@ -524,7 +524,7 @@ describe('imports', () => {
     expect(wrong.map(({ from, to, typeOnly }) => `${from} → ${typeOnly ? 'type ' : ''}${to}`)).toEqual([])
   })
 
-  test('no line of the table is idle', () => {
+  test('no line of the table is unused', () => {
     const idle = Object.entries(MAY_IMPORT).flatMap(([part, allowed]) =>
       allowed
         .filter(
@@ -535,7 +535,7 @@ describe('imports', () => {
     expect(idle).toEqual([])
   })
 
-  test('packages stay where they belong', () => {
+  test('packages are imported only by their parts', () => {
     const wrong = foreign.filter(({ from, to }) => !PACKAGES[to]?.some(place => within(from, place)))
     expect(wrong.map(({ from, to }) => `${from} → ${to}`)).toEqual([])
   })
@@ -611,7 +611,7 @@ describe('files', () => {
     expect(long.map(([file, lines]) => `${file}: ${lines}`)).toEqual([])
   })
 
-  test('no exception is idle', () => {
+  test('no exception is unused', () => {
     expect(Object.keys(LONGER).filter(file => (lengths.get(file) ?? 0) <= MAX_LINES)).toEqual([])
   })
 
@@ -690,7 +690,7 @@ describe('transports', () => {
     expect(comparing.filter(file => CONFIGURED[file] === undefined)).toEqual([])
   })
 
-  test('no exception is idle', () => {
+  test('no exception is unused', () => {
     expect(Object.keys(CONFIGURED).filter(file => !comparing.includes(file))).toEqual([])
   })
 
@@ -714,7 +714,7 @@ describe('clocks', () => {
     expect(readers.filter(file => WALL[file] === undefined)).toEqual([])
   })
 
-  test('no exception is idle', () => {
+  test('no exception is unused', () => {
     expect(Object.keys(WALL).filter(file => !readers.includes(file))).toEqual([])
   })
 })
