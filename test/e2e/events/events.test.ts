@@ -14,7 +14,7 @@ import { JSON_HEADERS, http } from '../../helpers/wire-clients.ts'
 const OK = '"result":{"content":[]}'
 const CALL = '{"name":"a__t","arguments":{"x":1}}'
 
-test.each([false, true])('a call is told of from its beginning to its end (modern: %s)', async modern => {
+test.each([false, true])('a call is reported from its beginning to its end (modern: %s)', async modern => {
   await using server = await scriptedHttp()
   await using gateway = await startGateway({
     mcpServers: { a: server.entry },
@@ -140,7 +140,7 @@ test('the cache tells what it keeps, gives out and forgets', async () => {
   expect(heard.of('attempt.ended')).toHaveLength(1)
 })
 
-test('a replica that is out of reach is told of, and one that is drained', async () => {
+test('an unreachable replica is reported, and one that is drained', async () => {
   await using gateway = await startGateway({
     mcpServers: { a: { type: 'http', replicas: [{ url: 'http://127.0.0.1:9/mcp' }] } },
   })

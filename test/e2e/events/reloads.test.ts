@@ -16,7 +16,7 @@ const URL_OF = (port: number): object => ({ url: `http://127.0.0.1:${port}/mcp` 
 const FILE = { mcpServers: { a: URL_OF(9) }, gateway: { http: { port: 0 }, state: 'memory' } }
 
 test(
-  'a file that cannot be used is told of once, and the next good one is applied',
+  'a file that cannot be used is reported once, and the next valid one is applied',
   { timeout: 20_000 },
   async () => {
     await using scratch = makeScratch()
