@@ -12,6 +12,7 @@ import { describeError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { readRegularFile } from '../regular-file.ts'
 import { DueAnswers } from './due-answers.ts'
+import { AdminConnections } from './connections.ts'
 import type { ConfigFile } from './config-file.ts'
 import { AdminGuard, type GuardOptions } from './guard.ts'
 import type { AdminService } from './service.ts'
@@ -24,8 +25,8 @@ export interface AdminListenerOptions {
   readonly logger: Logger
 }
 
-/** There are few callers. */
-const MAX_CONNECTIONS = 32
+/** Maximum number of connections of the socket, which only its owner can open. */
+const MAX_SOCKET_CONNECTIONS = 32
 const TIMEOUTS = { headersTimeout: 10_000, requestTimeout: 30_000 }
 
 /** A listener of the admin API. */
@@ -128,7 +129,8 @@ async function serverFor(
   const server = tls
     ? (await import('node:https')).createServer({ ...TIMEOUTS, ...tls }, onRequest)
     : createServer(TIMEOUTS, onRequest)
-  server.maxConnections = MAX_CONNECTIONS
+  if (rules.token === undefined) server.maxConnections = MAX_SOCKET_CONNECTIONS
+  else new AdminConnections().watch(server, request => guard.hasCredential(request))
   server.unref()
   return server
 }

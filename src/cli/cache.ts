@@ -3,7 +3,7 @@ import { readCounts, type CacheReports } from '../cache/shared/reports.ts'
 import { loadConfigFile } from '../config/load/load.ts'
 import { alignColumns } from './columns.ts'
 import { notThere } from './not-there.ts'
-import { withStore } from './with-store.ts'
+import { refuseUnshared, withStore } from './with-store.ts'
 import type { Config } from '../config/types.ts'
 
 interface CommonOptions {
@@ -24,8 +24,8 @@ export async function clearCache(of: string | undefined, { config: file }: Commo
   const what = toCleared(of, config)
   const deleted = await withStore(
     config,
-    'only the running gateway knows what it keeps, and only a restart clears it.',
     (store, logger) => clear(store, what, logger),
+    refuseUnshared('only the running gateway knows what it keeps, and only a restart clears it.'),
   )
   const entries = `${deleted} stored ${deleted === 1 ? 'result' : 'results'}`
   process.stderr.write(
@@ -39,7 +39,11 @@ export async function clearCache(of: string | undefined, { config: file }: Commo
  */
 export async function showCacheStats({ config: file, json }: StatsOptions): Promise<void> {
   const config = await loadConfigFile({ file })
-  const found = await withStore(config, 'only the running gateway knows its counts.', readCounts)
+  const found = await withStore(
+    config,
+    readCounts,
+    refuseUnshared('only the running gateway knows its counts.'),
+  )
   const { maxStoredBytes } = config.gateway.cache
   const lines = (): string => [...toolTable(found), '', ...placeTable(found, maxStoredBytes)].join('\n')
   process.stdout.write(`${json ? JSON.stringify(found, undefined, 2) : lines()}\n`)

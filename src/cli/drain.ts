@@ -3,7 +3,7 @@ import { loadConfigFile } from '../config/load/load.ts'
 import { monotonicNow } from '../core/clock.ts'
 import { DRAIN_POLL_MS, deleteDrained, includes, readReports, writeDrained } from '../state/drained.ts'
 import { notThere } from './not-there.ts'
-import { withStore } from './with-store.ts'
+import { refuseUnshared, withStore } from './with-store.ts'
 import type { Config } from '../config/types.ts'
 import type { Store } from '../state/store.ts'
 
@@ -33,7 +33,7 @@ export async function runDrain(
   const config = await loadConfigFile({ file })
   check(config, server, replica)
   const what = replica === undefined ? `server "${server}"` : `replica "${replica}" of server "${server}"`
-  await withStore(config, 'only a change of its file reaches a running gateway.', async store => {
+  const change = async (store: Store): Promise<void> => {
     if (undo) {
       const undone = await deleteDrained(store, server, replica)
       if (undone.length === 0) return say(`Nothing of ${what} was drained.`)
@@ -46,7 +46,8 @@ export async function runDrain(
       .join(' ')} --undo`
     say(`${capital(what)} is drained: it takes no new calls until: ${until}`)
     if (wait) await waitForCalls(store, config, { server, replica, version })
-  })
+  }
+  await withStore(config, change, refuseUnshared('only a change of its file reaches a running gateway.'))
 }
 
 interface Drain {

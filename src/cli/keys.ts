@@ -2,13 +2,10 @@ import { createKey, keyDigestOf, idOf, readAllKeys, removeKey, storeKey } from '
 import { loadConfigFile } from '../config/load/load.ts'
 import { parseDuration } from '../config/options/units.ts'
 import { GatewayError } from '../core/errors.ts'
-import { createLogger } from '../observe/logger.ts'
-import { openStore } from '../state/open.ts'
 import { assertClient } from './clients.ts'
 import { alignColumns } from './columns.ts'
 import { typed } from './this-program.ts'
-import type { Config } from '../config/types.ts'
-import type { Store } from '../state/store.ts'
+import { withStore } from './with-store.ts'
 
 /** What a gateway that runs does with a changed configuration. */
 const TAKEN_OVER =
@@ -40,32 +37,32 @@ export async function createClientKey(client: string, options: CreateOptions): P
   const key = createKey()
   const digest = keyDigestOf(key)
   const created = Date.now()
-  if (config.gateway.state === 'memory') {
-    if (lifeMs !== undefined)
+  const isStored = await withStore(
+    config,
+    async store => {
+      const expires = lifeMs === undefined ? undefined : created + lifeMs
+      await storeKey(store, { digest, client, created, expires, note })
+      return true
+    },
+    ({ name }) => {
+      if (lifeMs === undefined) return false
       throw new GatewayError(
         'config',
-        'With "state": "memory" keys stand in the configuration, where they have no expiry. Leave out --expires, or keep state in a directory.',
+        `With "state": "${name}" keys stand in the configuration, where they have no expiry. Leave out --expires, or keep state in a directory.`,
       )
-    say(
-      `State is kept in memory, which a running gateway has for itself: add this line to "keys" of clients.${client}. ${TAKEN_OVER}`,
-      `  "sha256:${digest}"`,
-    )
-  } else {
-    await withStore(config, store =>
-      storeKey(store, {
-        digest,
-        client,
-        created,
-        expires: lifeMs === undefined ? undefined : created + lifeMs,
-        note,
-      }),
-    )
+    },
+  )
+  if (isStored) {
     const until = lifeMs === undefined ? 'until it is revoked' : `until ${day(created + lifeMs)}`
     say(
       `A gateway that runs accepts it at once if it has read "${client}" in its configuration. ${TAKEN_OVER}`,
       `Key ${idOf(digest)} of client "${client}" counts ${until}. It is shown this once:`,
     )
-  }
+  } else
+    say(
+      `A running gateway has its state for itself: add this line to "keys" of clients.${client}. ${TAKEN_OVER}`,
+      `  "sha256:${digest}"`,
+    )
   process.stdout.write(`${key}\n`)
 }
 
@@ -74,7 +71,7 @@ export async function listKeys(client: string | undefined, { config: file }: Com
   const config = await loadConfigFile({ file })
   if (client !== undefined) assertClient(client, config)
   const names = new Set(config.clients.map(({ name }) => name))
-  const stored = config.gateway.state === 'memory' ? [] : await withStore(config, readAllKeys)
+  const stored = await withStore(config, readAllKeys, () => [])
   const rows = [
     ...config.clients.flatMap(({ name, keys }) =>
       keys.map(digest => [idOf(digest), name, '-', '-', 'in the configuration']),
@@ -108,34 +105,21 @@ export async function revokeKey(id: string, { config: file }: CommonOptions): Pr
       'config',
       `The key ${id} stands in the configuration: remove its line from "keys" of clients.${owner.name}. ${TAKEN_OVER}`,
     )
-  if (config.gateway.state === 'memory') throw unknown(id)
-  await withStore(config, async store => {
-    const key = (await readAllKeys(store)).find(({ digest }) => idOf(digest) === id)
-    if (!key) throw unknown(id)
-    await removeKey(store, key.digest)
-    say(`Key ${id} of client "${key.client}" is revoked.`)
-  })
+  const revoked = await withStore(
+    config,
+    async store => {
+      const key = (await readAllKeys(store)).find(({ digest }) => idOf(digest) === id)
+      if (key) await removeKey(store, key.digest)
+      return key
+    },
+    () => undefined,
+  )
+  if (!revoked) throw unknown(id)
+  say(`Key ${id} of client "${revoked.client}" is revoked.`)
 }
 
 function unknown(id: string): GatewayError {
   return new GatewayError('config', `There is no key ${id.slice(0, 40)}. See: mcp-manifold keys list`)
-}
-
-/** Refuses a store that is not durable, because it would lose the key or not contain it. */
-async function withStore<T>(config: Config, use: (store: Store) => Promise<T>): Promise<T> {
-  const logger = createLogger({ level: 'warn', stream: process.stderr })
-  const store = await openStore(config.gateway.state, logger)
-  try {
-    if (!store.shared)
-      throw new GatewayError(
-        'config',
-        'The keys are in the state store, which cannot be opened; nothing was done.',
-      )
-    return await use(store)
-  } finally {
-    await store.close()
-    await logger.flush()
-  }
 }
 
 function day(ms: number): string {

@@ -1,10 +1,8 @@
 import { loadConfigFile } from '../config/load/load.ts'
-import { GatewayError } from '../core/errors.ts'
-import { createLogger } from '../observe/logger.ts'
 import { storedUsage, type StoredUsage } from '../quota/stored.ts'
-import { openStore } from '../state/open.ts'
 import { assertClient } from './clients.ts'
 import { alignColumns } from './columns.ts'
+import { refuseUnshared, withStore } from './with-store.ts'
 
 export interface UsageOptions {
   readonly config?: string
@@ -22,21 +20,13 @@ export async function runUsage(
 ): Promise<void> {
   const config = await loadConfigFile({ file })
   if (client !== undefined) assertClient(client, config)
-  const { state } = config.gateway
-  if (state === 'memory')
-    throw new GatewayError(
-      'config',
-      'The state is "memory": only the running gateway knows what is used. Its clients read it in the resource manifold://usage. Fix: set "gateway.state" to "lmdb:" or to the address of a Redis.',
-    )
-  const logger = createLogger({ level: config.gateway.log, stream: process.stderr })
-  const store = await openStore(state, logger)
-  let rows: StoredUsage[]
-  try {
-    rows = await storedUsage(config, store, client)
-  } finally {
-    await store.close()
-    await logger.flush()
-  }
+  const rows = await withStore(
+    config,
+    store => storedUsage(config, store, client),
+    refuseUnshared(
+      'only the running gateway knows what is used. Its clients read it in the resource manifold://usage.',
+    ),
+  )
   process.stdout.write(json ? `${JSON.stringify(rows, undefined, 2)}\n` : `${table(rows).join('\n')}\n`)
 }
 

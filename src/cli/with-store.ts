@@ -6,24 +6,33 @@ import type { Logger } from '../core/logger.ts'
 import type { Store } from '../state/store.ts'
 
 /**
- * Opens the state store for a command, and closes it afterwards. `memory`: the error text when the state is in the
- * memory of a gateway.
- * @throws GatewayError `config` when the command could reach no gateway
+ * Opens the state store for a command, and closes it afterwards. A store that no other process sees, such as `memory`,
+ * is of no use to a command: then the result is that of `otherwise`.
+ * @throws GatewayError `config` when the configured store cannot be opened
  */
-export async function withStore<T>(
+export async function withStore<T, O = T>(
   { gateway }: Config,
-  memory: string,
   use: (store: Store, logger: Logger) => Promise<T>,
-): Promise<T> {
-  const fix = 'Fix: set "gateway.state" to "lmdb:" or to the address of a Redis.'
-  if (gateway.state === 'memory') throw new GatewayError('config', `The state is "memory": ${memory} ${fix}`)
+  otherwise: (store: Store) => O,
+): Promise<T | O> {
   const logger = createLogger({ level: gateway.log, stream: process.stderr })
   const store = await openStore(gateway.state, logger)
   try {
-    if (!store.shared) throw new GatewayError('config', 'The state store cannot be opened; nothing was done.')
-    return await use(store, logger)
+    if (store.isReplacement)
+      throw new GatewayError('config', 'The state store cannot be opened; nothing was done.')
+    return store.shared ? await use(store, logger) : otherwise(store)
   } finally {
     await store.close()
     await logger.flush()
+  }
+}
+
+/** Refuses a command for a store that no other process sees; `why` is a sentence that says what it cannot reach. */
+export function refuseUnshared(why: string): (store: Store) => never {
+  return ({ name }) => {
+    throw new GatewayError(
+      'config',
+      `The state is "${name}": ${why} Fix: set "gateway.state" to "lmdb:" or to the address of a Redis.`,
+    )
   }
 }

@@ -42,7 +42,7 @@ function withoutAmounts(store: Store): Store {
     Promise.reject(new Error('The state store could not be opened when the gateway was started.'))
   store.take = refuse
   store.hold = refuse
-  return store
+  return Object.assign(store, { isReplacement: true })
 }
 
 async function openMemory(): Promise<Store> {

@@ -8,6 +8,8 @@ export interface Store {
   readonly name: string
   /** Whether other processes see the stored values and they outlive this process. */
   readonly shared: boolean
+  /** Whether it replaces the configured store, which could not be opened. Absent: it is the configured one. */
+  readonly isReplacement?: boolean
   /**
    * When this process last detected that the stored content was lost (Unix milliseconds), and with it the amounts taken
    * before. `undefined` or absent: never.

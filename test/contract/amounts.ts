@@ -40,7 +40,7 @@ export function describeAmounts(name: string, open: (now: () => number) => Promi
       expect(await b.take(of({}))).toMatchObject({ granted: 0, left: 0, at: time })
     })
 
-    it('counts every key by itself', async () => {
+    it('counts each key separately', async () => {
       const [a, b] = await start()
       await a.take(of({ want: 10 }))
       expect(await b.take(of({ key: 'quota/y', want: 10 }))).toMatchObject({ granted: 10 })
@@ -53,7 +53,7 @@ export function describeAmounts(name: string, open: (now: () => number) => Promi
       expect(await a.take(of({ want: 5, atLeast: 3 }))).toMatchObject({ granted: 3, left: 0 })
     })
 
-    it('begins a new window with a later end, and only with that', async () => {
+    it('begins a new window only with a later end', async () => {
       const [a, b] = await start()
       await a.take(of({ want: 10 }))
       // A process whose clock went backwards.

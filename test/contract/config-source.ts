@@ -22,7 +22,7 @@ export function configSourceContract(name: string, open: () => Promise<SourceUnd
     (await source.read()).config?.servers.map(server => server.name)
 
   describe(`${name} is a source that`, () => {
-    test('says what is there now, with one digest for one content', async () => {
+    test('reads the current content, with one digest for one content', async () => {
       const { source, write } = await opened()
       const before = await source.read()
       expect(before.config?.servers.map(server => server.name)).toEqual(['one'])
@@ -34,7 +34,7 @@ export function configSourceContract(name: string, open: () => Promise<SourceUnd
       expect((await source.read()).digest).toBe(before.digest)
     })
 
-    test('says what is wrong, in words and without rejecting, and is sound again afterwards', async () => {
+    test('reports a problem without rejecting, and is valid again afterwards', async () => {
       const { source, write } = await opened()
       await write('nonsense')
       const reading = await source.read()
@@ -44,7 +44,7 @@ export function configSourceContract(name: string, open: () => Promise<SourceUnd
       expect(await serversOf(source)).toEqual(['one'])
     })
 
-    test('tells of a change, also of one before it was watched, and once of several', async () => {
+    test('reports a change, also one from before it was watched, and several at once as one', async () => {
       const { source, write } = await opened()
       await source.read()
       await write(fileWith('two'))
@@ -59,7 +59,7 @@ export function configSourceContract(name: string, open: () => Promise<SourceUnd
       expect(told).toBe(2)
     })
 
-    test('tells nothing after its end, which ends what is being read', async () => {
+    test('reports nothing after its end, which ends a read in progress', async () => {
       const { source, write } = await opened()
       let told = 0
       await source.watch(() => void told++)

@@ -187,7 +187,7 @@ export function describeListener(name: string, { attach, writes }: ListenerCase)
       expect(new Set(samples().map(({ type }) => type))).toEqual(new Set(EVENT_TYPES))
     })
 
-    it('listens to what it writes of, and to no more', () => {
+    it('listens to the events that it writes, and to no others', () => {
       attached()
       expect(EVENT_TYPES.filter(type => bus.heard[type])).toEqual(
         EVENT_TYPES.filter(type => writes.includes(type)),
@@ -207,7 +207,7 @@ export function describeListener(name: string, { attach, writes }: ListenerCase)
       },
     )
 
-    it('changes nothing of an event', () => {
+    it('does not modify an event', () => {
       attached()
       for (const event of samples()) {
         const before = JSON.stringify(event)
@@ -217,7 +217,7 @@ export function describeListener(name: string, { attach, writes }: ListenerCase)
       expect(failures).toEqual([])
     })
 
-    it('hears nothing once it is taken off', async () => {
+    it('gets no event once it is removed', async () => {
       const subject = attached()
       subject.detach()
       subject.detach()
@@ -226,7 +226,7 @@ export function describeListener(name: string, { attach, writes }: ListenerCase)
       expect(await subject.written()).toBe('')
     })
 
-    it('keeps what goes wrong behind it to itself', async () => {
+    it('throws nothing when its output fails', async () => {
       attached(true)
       for (let times = 0; times < 100; times++) for (const event of samples()) bus.emit(event)
       await new Promise(resolve => setImmediate(resolve))

@@ -126,7 +126,7 @@ export function describeMiddleware<T>(name: string, { create, repeats, framed }:
         await expect(answered).rejects.toMatchObject({ code: 'cancelled' })
       }))
 
-    it('is left in peace by a cancellation that comes after the answer', () =>
+    it('is unaffected by a cancellation that comes after the answer', () =>
       within(async (setup, end, run) => {
         const pass = setup.pass(1)
         const answered = run(pass)
@@ -185,7 +185,7 @@ export function describeMiddleware<T>(name: string, { create, repeats, framed }:
         expect(seen.filter(ref => ref.deref()).length).toBeLessThan(2)
       }))
 
-    it('answers calls beside each other independently, whatever becomes of the others', () =>
+    it('answers concurrent calls independently of each other', () =>
       within(async (setup, end, run) => {
         const passes = Array.from({ length: 9 }, (_, at) => setup.pass(at))
         const answers = passes.map(run)

@@ -20,7 +20,7 @@ export function describeStore(
       return store
     }
 
-    it('is shared with whatever else opens it, where it says so', async () => {
+    it('is shared with other processes that open it, where it claims so', async () => {
       const store = await start()
       expect(store.shared).toBe(reopen !== undefined)
       await store.set('a', '1')
@@ -153,7 +153,7 @@ export function describeStore(
       expect(await store.getMany(['a', 'b'])).toEqual(['99', 'last'])
     })
 
-    it('makes room in a zone by what was set first, whatever it is of, and nowhere else', async () => {
+    it('makes room in a zone by its oldest entries, and in no other zone', async () => {
       const store = await start()
       // Keys of one byte, values of nine.
       const zone = { name: 'z', maxBytes: 40 }
@@ -208,7 +208,7 @@ export function describeStore(
       expect(await store.zone('z')).toEqual({ entries: 2, bytes: 207 })
     })
 
-    it('gives the room of what has expired to others', async () => {
+    it('gives the room of expired entries to new ones', async () => {
       const store = await start()
       const zone = { name: 'z', maxBytes: 1000 }
       await store.set('old', 'x'.repeat(100), { zone, ttlMs: 10 })
@@ -229,7 +229,7 @@ export function describeStore(
       expect(await store.zone('z')).toEqual({ entries: 1, bytes: 2 })
     })
 
-    it('never has more in a zone than it may, whatever happens', async () => {
+    it('never has more in a zone than its bound', async () => {
       const store = await start()
       const random = rng(7)
       const zone = { name: 'z', maxBytes: 2000 }

@@ -73,7 +73,7 @@ export function describeTier(name: string, open: () => Promise<readonly [Store, 
       return [one, other]
     }
 
-    it('gives every process what one has kept, and nothing under another key or server', async () => {
+    it('returns to every process what one has stored, and nothing under another key or server', async () => {
       const [one, other] = await start()
       const large = `{"content":[{"type":"text","text":"${'é\u{1f600} '.repeat(20_000)}"}]}`
       const entries = { small: entryOf('{"a":1.0}', ['x'], 12), large: { ...entryOf(large), modern: true } }
@@ -103,7 +103,7 @@ export function describeTier(name: string, open: () => Promise<readonly [Store, 
       expect(names.join()).not.toContain('swordfish')
     })
 
-    it('forgets when the time is over', async () => {
+    it('drops entries after their time to live', async () => {
       const [one] = await start()
       one.tier.set('s', 'k', entryOf('1'), 0)
       one.tier.set('s', 'l', entryOf('1'), 40)
@@ -112,7 +112,7 @@ export function describeTier(name: string, open: () => Promise<readonly [Store, 
       expect(await one.tier.get('s', 'k')).toBeUndefined()
     })
 
-    it('never gives out what was kept before a change here, not even before others can know of it', async () => {
+    it('never returns an entry from before a change of this process, even before other processes know of the change', async () => {
       const [one, other] = await start()
       one.tier.set('s', 'k', entryOf('1'), HOUR)
       await one.tier.idle()
@@ -127,7 +127,7 @@ export function describeTier(name: string, open: () => Promise<readonly [Store, 
       expect(one.heard).toEqual([])
     })
 
-    it('keeps what a change by tags does not concern', async () => {
+    it('keeps entries that a change by tags does not concern', async () => {
       const [one, other] = await start()
       for (const tag of ['x', 'constructor', '__proto__'])
         one.tier.set('s', tag, entryOf('1', [tag, toolTag(tag)]), HOUR)
@@ -144,7 +144,7 @@ export function describeTier(name: string, open: () => Promise<readonly [Store, 
       expect(one.heard).toEqual([['s', ['__proto__', toolTag('constructor')]]])
     })
 
-    it('does not keep what was asked for before a change and answered after it', async () => {
+    it('does not store a result that was requested before a change and answered after it', async () => {
       const [one, other] = await start()
       await new Promise(resolve => setTimeout(resolve, 10))
       other.epochs.changed('s')
@@ -157,7 +157,7 @@ export function describeTier(name: string, open: () => Promise<readonly [Store, 
       expect(one.tier.counts).toMatchObject({ unstamped: 1, written: 0 })
     })
 
-    it('does not give out what another process has written without having heard of a change', async () => {
+    it('does not return what another process has written without knowledge of a change', async () => {
       const [one, other] = await start()
       one.epochs.changed('s')
       await one.epochs.flush()
@@ -168,7 +168,7 @@ export function describeTier(name: string, open: () => Promise<readonly [Store, 
       expect(await other.tier.get('s', 'k')).toBeUndefined()
     })
 
-    it('hears of every change, also of two at the same moment', async () => {
+    it('gets every change, also of two at the same moment', async () => {
       const [one, other] = await start()
       for (let round = 0; round < 10; round++) {
         one.heard.length = other.heard.length = 0
@@ -182,7 +182,7 @@ export function describeTier(name: string, open: () => Promise<readonly [Store, 
       }
     })
 
-    it('reads nothing of servers of which nothing is kept', async () => {
+    it('reads nothing of servers without entries', async () => {
       const [one, other] = await start([])
       one.epochs.changed('s')
       await one.epochs.flush()
@@ -196,7 +196,7 @@ export function describeTier(name: string, open: () => Promise<readonly [Store, 
       expect([reads, other.heard]).toEqual([0, []])
     })
 
-    it('takes lost epochs for a change of everything', async () => {
+    it('treats lost epochs as a change of everything', async () => {
       const [one] = await start()
       one.tier.set('s', 'k', entryOf('1'), HOUR)
       await one.tier.idle()
@@ -240,7 +240,7 @@ export function describeTier(name: string, open: () => Promise<readonly [Store, 
       expect((await one.tier.get('s', 'k'))?.text).toHaveLength(2002)
     })
 
-    it('has at most so much in the store, of all processes, and loses what was stored first', async () => {
+    it('has at most the configured size in the store, of all processes, and drops the oldest entries', async () => {
       const [{ store }, { store: second }] = await start()
       const one = await startProcess(store, { maxBytes: 10_000 })
       const other = await startProcess(second, { maxBytes: 10_000 })
@@ -265,7 +265,7 @@ export function describeTier(name: string, open: () => Promise<readonly [Store, 
       expect(await store.zone('cache')).toEqual({ entries, bytes })
     })
 
-    it('drops what does not fit in the queue, and says how much', async () => {
+    it('drops what does not fit in the queue, and counts it', async () => {
       const [{ store }] = await start()
       const { tier } = await startProcess(store, { maxQueued: 3, maxQueuedBytes: 100 })
       for (let at = 0; at < 5; at++) tier.set('s', `k${at}`, entryOf('1'), HOUR)

@@ -261,20 +261,17 @@ export function describeTransport(name: string, subject: TransportSubject): void
       expect(carried).toBe(traits.headers)
     })
 
-    it.runIf(traits.eras.includes('modern'))(
-      'can still be greeted after a probe that was refused',
-      async () => {
-        const peer = await create()
-        await peer.transport.open(peer.heard)
-        peer.transport.use('2026-07-28')
-        const id = peer.send('server/discover', { _meta: {} })
-        const event = await peer.heard.next()
-        expect(event.id ?? (JSON.parse(event.text ?? '{}') as { id?: number }).id).toBe(id)
-        peer.transport.use(undefined)
-        await peer.greet()
-        await peer.answer(peer.call('echo_raw'))
-      },
-    )
+    it.runIf(traits.eras.includes('modern'))('can still be initialized after a refused probe', async () => {
+      const peer = await create()
+      await peer.transport.open(peer.heard)
+      peer.transport.use('2026-07-28')
+      const id = peer.send('server/discover', { _meta: {} })
+      const event = await peer.heard.next()
+      expect(event.id ?? (JSON.parse(event.text ?? '{}') as { id?: number }).id).toBe(id)
+      peer.transport.use(undefined)
+      await peer.greet()
+      await peer.answer(peer.call('echo_raw'))
+    })
 
     it('says that nothing was sent when the server cannot be reached, and why', async () => {
       const before = takeStock()

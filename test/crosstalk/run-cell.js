@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Actor } from './actor.js'
-import { openHub } from './hub.js'
+import { openSharedState } from './shared-state.js'
 import { withKeys } from './keys.js'
 import { Ledger } from './ledger.js'
 import { createRandom } from './random.js'
@@ -33,9 +33,9 @@ export async function runCell({ era, transport, clients, seconds, seed, restarts
   const directory = await mkdtemp(join(tmpdir(), 'crosstalk-'))
   const ran = join(directory, 'ran.txt')
   await writeFile(ran, '')
-  const hub = await openHub()
-  hub.grow()
-  const args = [SERVER, '--era', era, '--transport', transport, '--hub', String(hub.port), '--ran', ran]
+  const shared = await openSharedState()
+  shared.grow()
+  const args = [SERVER, '--era', era, '--transport', transport, '--shared', String(shared.port), '--ran', ran]
   const upstream = transport === 'http' ? await startHttp(args) : undefined
   const uris = Array.from({ length: 6 }, (_, k) => `xt:///common/${k}`)
   /** @type {import('./actor.js').World} */
@@ -61,7 +61,7 @@ export async function runCell({ era, transport, clients, seconds, seed, restarts
       if (performance.now() - before > STALL_MS) world.stalls.push([before, performance.now()])
       if (performance.now() >= nextGrowth) {
         nextGrowth = performance.now() + GROW_EVERY_MS
-        hub.grow()
+        shared.grow()
       }
       if (restarts && performance.now() >= nextDeath && performance.now() < until - 1500) {
         nextDeath = performance.now() + random.between(500, 2500)
@@ -73,16 +73,16 @@ export async function runCell({ era, transport, clients, seconds, seed, restarts
     await wait(SETTLE_MS)
     if (restarts) await subscriptionsWork(actors, world)
     else checkUpdates(actors, world)
-    await listIsKnown(actors, hub, ledger)
+    await listIsKnown(actors, shared, ledger)
     for (const actor of actors) checkCalls(actor, world)
     await checkRan(ran, ledger)
-    checkRefusals(hub, actors, ledger)
-    for (const text of hub.violations) ledger.misdelivered.push(`server: ${text}`)
+    checkRefusals(shared, actors, ledger)
+    for (const text of shared.violations) ledger.misdelivered.push(`server: ${text}`)
   } finally {
     await Promise.all(actors.map(actor => actor.close()))
     await gateway.close()
     await upstream?.stop()
-    await hub.close()
+    await shared.close()
     await rm(directory, { recursive: true, force: true })
   }
   return { clean: ledger.clean, report: ledger.report(), counts: Object.fromEntries(ledger.counts) }
@@ -115,9 +115,9 @@ function checkCalls(actor, world) {
   }
 }
 
-/** A question is refused only when its call was cancelled, or failed. @param {import('./hub.js').Hub} hub @param {Actor[]} actors @param {Ledger} ledger */
-function checkRefusals(hub, actors, ledger) {
-  for (const { nonce, text } of hub.refusals) {
+/** A question is refused only when its call was cancelled, or failed. @param {import('./shared-state.js').SharedState} shared @param {Actor[]} actors @param {Ledger} ledger */
+function checkRefusals(shared, actors, ledger) {
+  for (const { nonce, text } of shared.refusals) {
     ledger.count('questions: refused, their calls cancelled')
     const call = actors.map(actor => actor.calls.get(nonce)).find(known => known !== undefined)
     if (!call || call.result) ledger.unexplained.push(`a question of ${nonce} was refused: ${text}`)
@@ -159,10 +159,10 @@ async function subscriptionsWork(actors, world) {
   }
 }
 
-/** Every actor hears of a changed list and sees it. @param {Actor[]} actors @param {import('./hub.js').Hub} hub @param {Ledger} ledger */
-async function listIsKnown(actors, hub, ledger) {
+/** Every actor hears of a changed list and sees it. @param {Actor[]} actors @param {import('./shared-state.js').SharedState} shared @param {Ledger} ledger */
+async function listIsKnown(actors, shared, ledger) {
   const before = actors.map(actor => actor.listChanges)
-  const newest = `crosstalk__extra-${hub.grow()}`
+  const newest = `crosstalk__extra-${shared.grow()}`
   const deadline = performance.now() + 10_000
   for (const [at, actor] of actors.entries()) {
     while (actor.listChanges === before[at] && performance.now() < deadline) await wait(20)

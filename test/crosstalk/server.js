@@ -2,15 +2,15 @@
 /**
  * The one server that all clients of a cross-talk run share. Raw JSON-RPC, both eras, both transports:
  *
- *   node server.js --era legacy|modern --transport stdio|http [--port 0] --hub <port> --ran <file>
+ *   node server.js --era legacy|modern --transport stdio|http [--port 0] --shared <port> --ran <file>
  *
  * Its tool `work` does what the steps in its arguments say and marks everything it sends with the nonce of the call. What it is told in answer to a
- * question has to bear the mark of that question; anything else is reported to the hub. Each execution is written to the file of `--ran`, one
+ * question has to bear the mark of that question; anything else is reported to the shared state. Each execution is written to the file of `--ran`, one
  * line before it begins. Over HTTP it prints `listening <url>`.
  */
 import { appendFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { joinHub } from './hub.js'
+import { joinSharedState } from './shared-state.js'
 import { serveHttp } from './server-http.js'
 import { serveStdio } from './server-stdio.js'
 
@@ -19,7 +19,7 @@ const { values } = parseArgs({
     era: { type: 'string', default: 'legacy' },
     transport: { type: 'string', default: 'stdio' },
     port: { type: 'string', default: '0' },
-    hub: { type: 'string', default: '0' },
+    shared: { type: 'string', default: '0' },
     ran: { type: 'string', default: '' },
   },
 })
@@ -56,11 +56,11 @@ const modern = values.era === 'modern'
 const peers = new Set()
 /** @type {Set<Listener>} */
 const listeners = new Set()
-/** Touches that the hub has not passed on yet, by nonce. @type {Map<string, () => void>} */
+/** Touches that the shared state has not passed on yet, by nonce. @type {Map<string, () => void>} */
 const touching = new Map()
 let extras = 0
 
-const tell = await joinHub(Number(values.hub), word => {
+const tell = await joinSharedState(Number(values.shared), word => {
   if (word.type === 'extras') {
     const before = extras
     extras = word.number

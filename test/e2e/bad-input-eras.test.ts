@@ -224,7 +224,7 @@ describe('the state of a call that waits for its client', () => {
     expect(await answerOf(await call(stranger, withState(state, key)))).toContain('not given out here')
   })
 
-  test('expires with the call: the server is told, and the client hears so', async () => {
+  test('expires with the call: the server gets a cancellation, and the client an error', async () => {
     await using server = await scriptedHttp()
     await using gateway = await gatewayFor(server)
     await using client = new ModernHttp(gateway.origin)
@@ -376,7 +376,7 @@ describe('a server', () => {
     expect(await answerOf(next)).toContain('"content":[]')
   })
 
-  test('whose call is over is heard no more', async () => {
+  test('whose call is over is ignored', async () => {
     await using server = await scriptedHttp()
     await using gateway = await gatewayFor(server)
     await using client = new ModernHttp(gateway.origin)
@@ -406,7 +406,7 @@ describe('a server', () => {
     )
   })
 
-  test('that still talks of a call that was given up is not taken to mean another client’s', async () => {
+  test('that still sends messages about a cancelled call reaches no call of another client', async () => {
     await using server = await scriptedStdio()
     await using gateway = await gatewayFor(server)
     await using first = await LegacySession.open(gateway.origin)
@@ -433,7 +433,7 @@ describe('a server', () => {
     expect(streams[1]?.events.all).toEqual([])
   })
 
-  test('that still asks for a call that was given up does not reach the next one where each has its own process', async () => {
+  test('that still asks for a cancelled call does not reach the next one where each has its own process', async () => {
     await using server = await scriptedStdio()
     await using gateway = await gatewayFor(withProcessPerCall(server))
     await using client = new ModernHttp(gateway.origin)
@@ -484,7 +484,7 @@ describe('a client', () => {
     expect(await answerOf(await answer)).toContain('"content":[]')
   })
 
-  test('that leaves while it is being asked ends its call', async () => {
+  test('that disconnects while it is being asked ends its call', async () => {
     await using server = await scriptedHttp()
     await using gateway = await gatewayFor(server)
     const session = await LegacySession.open(gateway.origin, { capabilities: FEATURES })

@@ -139,7 +139,7 @@ describe('a server that is odd', () => {
     expect(bad).toMatchObject({ state: 'ready', error: undefined })
   })
 
-  test('an old server that exits at server/discover is asked the old way', async () => {
+  test('an old server that exits at server/discover gets initialize', async () => {
     await using served = await startGateway({ mcpServers: { bad: misbehaving('exit-at-unknown'), good } })
     const client = await openSession(served.origin)
     expect(await client.names('tools')).toEqual(['bad__echo', 'bad__pid', 'good__echo', 'good__pid'])

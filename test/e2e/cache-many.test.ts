@@ -135,7 +135,7 @@ it.each<[string, string, string, boolean]>([
   ['order of a list', '{"a":[1,2]}', '{"a":[2,1]}', false],
   ['deep arguments, written otherwise', deep(300), deep(300, ' '), false],
   ['huge arguments', `{"a":"${'x'.repeat(1_100_000)}"}`, `{"a":"${'x'.repeat(1_100_000)}"}`, false],
-])('is told apart, or not, by %s', async (_, one, other, alike) => {
+])('is distinguished, or not, by %s', async (_, one, other, alike) => {
   await using server = await scriptedHttp()
   server.requests.onItem(({ answer }) => answer(`"result":{"content":[],"n":${called(server)}}`))
   await using running = await start(server, { ignoreArgs: ['noise'] })

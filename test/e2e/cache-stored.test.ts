@@ -434,7 +434,7 @@ it.concurrent(
   },
 )
 
-it.concurrent('is not given by a gateway whose rules are others', async ({ scene, expect }) => {
+it.concurrent('is not served by a gateway with other rules', async ({ scene, expect }) => {
   const { scratch, configure, run } = scene
   const state = `lmdb:${scratch.path}/state`
   const first = await run(configure(state, {}, { get: { cache: { ttl: '1h', ignoreArgs: ['id'] } } }))

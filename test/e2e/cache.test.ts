@@ -42,7 +42,7 @@ interface Answer {
 }
 const parse = (text: string): Answer => JSON.parse(text) as Answer
 
-it('gives clients of both eras what one of them has asked, each in its own words', async () => {
+it('serves clients of both eras from one result, each in its own form', async () => {
   await using server = await scriptedHttp()
   await using running = await start(server.entry, [tool('t', { cache: rule({ ttlMs: 60_000 }) })])
   const { gateway } = running
@@ -68,7 +68,7 @@ it('gives clients of both eras what one of them has asked, each in its own words
   expect(gateway.cacheCounts()).toMatchObject([{ server: 's', tool: 't', hits: 2, misses: 1, stores: 1 }])
 })
 
-it('forgets when the server says that its lists have changed', async () => {
+it('is invalidated when the server reports changed lists', async () => {
   await using server = await scriptedHttp()
   await using running = await start(server.entry, [tool('t', { cache: rule({ ttlMs: 60_000 }) })])
   await using client = await callAs(running.origin, undefined, { modern: false })
@@ -86,7 +86,7 @@ it('forgets when the server says that its lists have changed', async () => {
   expect(parse(await ask()).result).toMatchObject({ n: 2, _meta: { [MARK]: { hit: true } } })
 })
 
-it('keeps nothing of a call in which the server asked something, or wanted to', async () => {
+it('stores no result of a call in which the server asked something, or tried to', async () => {
   await using server = await scriptedHttp()
   await using running = await start(server.entry, [tool('t', { cache: rule({ ttlMs: 60_000 }) })])
   await using client = await callAs(running.origin, undefined, { modern: false })

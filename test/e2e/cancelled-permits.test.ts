@@ -8,7 +8,9 @@ import { RunningTime } from '../helpers/running-time.ts'
 
 /** Whose place a call keeps that was given up, at servers that go on as if nothing had happened. */
 
-const HEEDLESS = fileURLToPath(new URL('../fixtures/servers/heedless.js', import.meta.url))
+const IGNORE_CANCELLATION = fileURLToPath(
+  new URL('../fixtures/servers/ignore-cancellation.js', import.meta.url),
+)
 const CONCURRENCY = 4
 const CALLS = 17
 /** The bound after which a server counts as done, the steps of deadlines, and a slow machine. */
@@ -17,15 +19,18 @@ const WITHIN_MS = 10_000 + 5000
 const toolCall = (server: string, tool: string, ms = 0): string =>
   `{"name":"${server}__${tool}","arguments":{"ms":${ms}}}`
 
-/** Heedless servers by name; those of HTTP are processes of their own. */
-async function heedless(names: readonly string[], options: Readonly<Record<string, unknown>>) {
+/** Servers that ignore cancellation, by name; those of HTTP are processes of their own. */
+async function ignoringCancellation(names: readonly string[], options: Readonly<Record<string, unknown>>) {
   const processes = new Map<string, Served>()
   const mcpServers: Record<string, object> = {}
   for (const name of names) {
     const [mode = ''] = name.split('-')
-    const served = mode === 'stdio' ? undefined : await serve([HEEDLESS, mode], { ready: /listening (\S+)/ })
+    const served =
+      mode === 'stdio' ? undefined : await serve([IGNORE_CANCELLATION, mode], { ready: /listening (\S+)/ })
     if (served) processes.set(name, served)
-    const entry = served ? { url: served.origin } : { command: process.execPath, args: [HEEDLESS, 'stdio'] }
+    const entry = served
+      ? { url: served.origin }
+      : { command: process.execPath, args: [IGNORE_CANCELLATION, 'stdio'] }
     mcpServers[name] = { ...entry, maxConcurrentCalls: CONCURRENCY, ...options }
   }
   return {
@@ -43,7 +48,7 @@ async function heedless(names: readonly string[], options: Readonly<Record<strin
 
 test(`${CALLS} cancelled calls never run more than ${CONCURRENCY} at once, and another client is answered afterwards`, async () => {
   const names = ['stdio', 'legacy', 'modern'].flatMap(mode => [`${mode}-by-legacy`, `${mode}-by-modern`])
-  await using servers = await heedless(names, {})
+  await using servers = await ignoringCancellation(names, {})
   await using gateway = await startGateway({ mcpServers: servers.mcpServers })
   await gateway.gateway.warmUp()
   await using legacy = await StdioClient.legacy(gateway.gateway)
@@ -77,7 +82,7 @@ test(`${CALLS} cancelled calls never run more than ${CONCURRENCY} at once, and a
 
 test(`${CALLS} calls of which the first time out never run more than ${CONCURRENCY} at once`, async () => {
   const names = ['stdio', 'legacy', 'modern']
-  await using servers = await heedless(names, { timeout: '1s', queueTimeout: '2s' })
+  await using servers = await ignoringCancellation(names, { timeout: '1s', queueTimeout: '2s' })
   await using gateway = await startGateway({ mcpServers: servers.mcpServers })
   await gateway.gateway.warmUp()
   await using client = await StdioClient.legacy(gateway.gateway)

@@ -54,7 +54,7 @@ require('node:readline').createInterface({ input: process.stdin }).on('line', li
 })`
 
 describe('lists', () => {
-  test('are those of a server that tells of a change while it is being greeted', async () => {
+  test('are those of a server that reports a change during its handshake', async () => {
     const errors: string[] = []
     const logger = { ...SILENT, error: (message: string) => void errors.push(message), child: () => logger }
     await using served = await startGateway(
@@ -154,7 +154,7 @@ describe('lists', () => {
     }
   })
 
-  test('change when a server says so, and its clients hear of it', async () => {
+  test('change when a server reports it, and its clients are notified', async () => {
     const [one, two] = [await upstream(), await upstream()]
     await using served = await startGateway({ mcpServers: { one: { url: one.url }, two: { url: two.url } } })
     const all = await openSession(served.origin)

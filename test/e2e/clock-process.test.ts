@@ -480,7 +480,7 @@ describe.each([
     expect(Math.abs(apart - ms)).toBeLessThan(HOUR_MS / 2)
   })
 
-  test.concurrent('the end waits for calls in flight as long as it may', async ({ expect }) => {
+  test.concurrent('the end waits for calls in flight up to its limit', async ({ expect }) => {
     await using server = await scriptedHttp()
     await using scratch = makeScratch()
     await using gateway = await start(scratch, ms, {

@@ -17,7 +17,7 @@ const RESULTS: Readonly<Record<string, string>> = {
   'tools/call': '{"content":[{"type":"text","text":"here"}]}',
 }
 
-test('an address that a name stands for is greeted by the name, and has to prove it', async () => {
+test('the address of a name is contacted by the name, and its certificate has to match it', async () => {
   await using scratch = makeScratch()
   await using dns = await startDnsServer()
   const authority = makeAuthority(scratch, 'Upstream CA')

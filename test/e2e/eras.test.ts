@@ -179,7 +179,18 @@ describe.each(['http', 'stdio'] as const)('over %s', transport => {
       const first = await startGateway({ mcpServers: { s: server.entry } }, { store })
       await lists(first)
       await lists(first)
-      await expect.poll(async () => (await store.keys('catalog/')).length).toBeGreaterThan(1)
+      // One list for each kind of client at least. Lists are kept a moment after they are answered.
+      let kept: readonly string[] = []
+      await expect
+        .poll(
+          async () => {
+            const before = kept
+            kept = await store.keys('catalog/')
+            return kept.length >= order.length && kept.length === before.length
+          },
+          { interval: 1000 },
+        )
+        .toBe(true)
       await first[Symbol.asyncDispose]()
       const before = server.received().length
       await lists(await gatewayTo(server, store))

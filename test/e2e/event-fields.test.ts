@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { makeScratch } from '../helpers/scratch.ts'
 import { scriptedDeprecated, scriptedHttp, type ScriptedRequest } from '../helpers/scripted-servers.ts'
-import { inFrontOf, serveWeighed } from '../helpers/weighed.ts'
+import { inFrontOf, serveMeasured } from '../helpers/measured-gateway.ts'
 import { ModernHttp } from '../helpers/wire-clients.ts'
 
 /** Fields of a server's event stream beside its data. */
@@ -15,7 +15,7 @@ const MAX_MIB = 60
 test('ids and names of 20 MB in the streams of 10 calls are not held', { timeout: 120_000 }, async () => {
   await using scratch = makeScratch()
   await using server = await scriptedHttp()
-  await using gateway = await serveWeighed(inFrontOf(scratch, server.entry))
+  await using gateway = await serveMeasured(inFrontOf(scratch, server.entry))
   await using client = new ModernHttp(gateway.origin)
   const answers: Promise<string>[] = []
   const call = (): Promise<ScriptedRequest> => {
@@ -54,7 +54,7 @@ test('ids and names of 20 MB in the streams of 10 calls are not held', { timeout
 test('an id of 20 MB in the stream of an HTTP+SSE server is not held', async () => {
   await using scratch = makeScratch()
   await using server = await scriptedDeprecated()
-  await using gateway = await serveWeighed(inFrontOf(scratch, server.entry))
+  await using gateway = await serveMeasured(inFrontOf(scratch, server.entry))
   await using client = new ModernHttp(gateway.origin)
   const call = (): Promise<string> => client.request('1', 'tools/call', '{"name":"s__t","arguments":{}}')
   const first = call()

@@ -18,7 +18,7 @@ const SERVERS = { stdio: scriptedStdio, 'Streamable HTTP': scriptedHttp, 'HTTP+S
 
 /** So many empty objects, three bytes each. */
 const objects = (count: number): string => `[${'{},'.repeat(count - 1)}{}]`
-const VAST = objects(5_000_000)
+const MANY_VALUES = objects(5_000_000)
 const OF_SERVER = 'a message of more than 500000 values; no more are taken in one'
 const OF_CLIENT = 'The message holds more than 100000 values; no more are taken in one.'
 
@@ -34,10 +34,10 @@ describe.each(Object.entries(SERVERS))('a server over %s', (_kind, start) => {
     await using client = new ModernHttp(gateway.origin)
     await client.request('0', 'tools/list')
     const calls = ['1', '2'].map(id => client.request(id, 'tools/call', CALL))
-    const [vast, other] = [await server.called('t'), await server.called('t')]
+    const [large, other] = [await server.called('t'), await server.called('t')]
     const parse = vi.spyOn(JSON, 'parse')
     onTestFinished(() => parse.mockRestore())
-    vast.answer(`"result":{"structuredContent":{"a":${VAST}}}`)
+    large.answer(`"result":{"structuredContent":{"a":${MANY_VALUES}}}`)
     const calm = client.request('3', 'tools/call', HEALTHY)
     ;(await healthy.called('t')).answer(RESULT)
     expect(await calm).toContain('"content":[]')

@@ -3,12 +3,14 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { makeScratch } from '../helpers/scratch.ts'
 import { serve, type Served } from '../helpers/served.ts'
-import { serveWeighed } from '../helpers/weighed.ts'
+import { serveMeasured } from '../helpers/measured-gateway.ts'
 import { LegacySession, ModernHttp, requestText, withEnvelope } from '../helpers/wire-clients.ts'
 
 /** What calls leave behind that no client waits for any more, at servers that go on as if nothing had happened. */
 
-const HEEDLESS = fileURLToPath(new URL('../fixtures/servers/heedless.js', import.meta.url))
+const IGNORE_CANCELLATION = fileURLToPath(
+  new URL('../fixtures/servers/ignore-cancellation.js', import.meta.url),
+)
 const ARGUMENT_BYTES = 4 * 1024 * 1024 - 2000
 const CALLS = 40
 const ABREAST = 8
@@ -58,14 +60,16 @@ describe.each([
     async () => {
       await using scratch = makeScratch()
       let upstream: Served | undefined
-      if (mode !== 'stdio') upstream = await serve([HEEDLESS, mode], { ready: /listening (\S+)/ })
-      const s = upstream ? { url: upstream.origin } : { command: process.execPath, args: [HEEDLESS, 'stdio'] }
+      if (mode !== 'stdio') upstream = await serve([IGNORE_CANCELLATION, mode], { ready: /listening (\S+)/ })
+      const s = upstream
+        ? { url: upstream.origin }
+        : { command: process.execPath, args: [IGNORE_CANCELLATION, 'stdio'] }
       const config = scratch.write('servers.json', {
         mcpServers: { s },
         gateway: { http: { port: 0 }, state: 'memory', maxConcurrentCalls: 10_000 },
       })
       try {
-        await using gateway = await serveWeighed(config)
+        await using gateway = await serveMeasured(config)
         await using modern = new ModernHttp(gateway.origin)
         expect(await modern.request('1', 'tools/call', params('ok'))).toContain('"ok"')
         const legacy = era === 'legacy' ? await legacyCanceller(gateway.origin) : undefined

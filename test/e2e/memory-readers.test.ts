@@ -5,19 +5,21 @@ import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { makeScratch } from '../helpers/scratch.ts'
 import { serve } from '../helpers/served.ts'
-import { inFrontOf, serveWeighed, type WeighedGateway } from '../helpers/weighed.ts'
+import { inFrontOf, serveMeasured, type MeasuredGateway } from '../helpers/measured-gateway.ts'
 import { LegacySession, ModernHttp, requestText, withEnvelope } from '../helpers/wire-clients.ts'
 
 /** What is kept for clients that do not read what they asked for. */
 
-const HEEDLESS = fileURLToPath(new URL('../fixtures/servers/heedless.js', import.meta.url))
+const IGNORE_CANCELLATION = fileURLToPath(
+  new URL('../fixtures/servers/ignore-cancellation.js', import.meta.url),
+)
 const MIB = 1024 * 1024
 
 const callText = (tool: string, values: object, meta = ''): string =>
   `{"name":"s__${tool}","arguments":${JSON.stringify(values)}${meta}}`
 
 /** The configuration of a gateway in front of one server. */
-const STDIO = { command: process.execPath, args: [HEEDLESS, 'stdio'] }
+const STDIO = { command: process.execPath, args: [IGNORE_CANCELLATION, 'stdio'] }
 
 /** Sends a request and reads nothing. */
 async function sendUnread(
@@ -59,8 +61,8 @@ test(
   { timeout: 120_000 },
   async () => {
     await using scratch = makeScratch()
-    await using upstream = await serve([HEEDLESS, 'modern'], { ready: /listening (\S+)/ })
-    await using gateway = await serveWeighed(inFrontOf(scratch, { url: upstream.origin }))
+    await using upstream = await serve([IGNORE_CANCELLATION, 'modern'], { ready: /listening (\S+)/ })
+    await using gateway = await serveMeasured(inFrontOf(scratch, { url: upstream.origin }))
     await using client = new ModernHttp(gateway.origin)
     expect(await client.request('1', 'tools/call', callText('ok', {}))).toContain('"ok"')
     const before = gateway.rss
@@ -95,7 +97,7 @@ test(
   { timeout: 120_000 },
   async () => {
     await using scratch = makeScratch()
-    await using gateway = await serveWeighed(inFrontOf(scratch, STDIO))
+    await using gateway = await serveMeasured(inFrontOf(scratch, STDIO))
     await using client = new ModernHttp(gateway.origin)
     expect(await client.request('1', 'tools/call', callText('ok', {}))).toContain('"ok"')
     const before = gateway.rss
@@ -130,7 +132,7 @@ test(
   { timeout: 120_000 },
   async () => {
     await using scratch = makeScratch()
-    await using gateway = await serveWeighed(inFrontOf(scratch, STDIO))
+    await using gateway = await serveMeasured(inFrontOf(scratch, STDIO))
     await using client = await LegacySession.open(gateway.origin)
     expect(await client.request('1', 'tools/call', callText('ok', {}))).toContain('"ok"')
     const before = await gateway.held()
@@ -163,7 +165,7 @@ test(
   { timeout: 120_000 },
   async () => {
     await using scratch = makeScratch()
-    await using gateway = await serveWeighed(inFrontOf(scratch, STDIO))
+    await using gateway = await serveMeasured(inFrontOf(scratch, STDIO))
     await using client = await LegacySession.open(gateway.origin)
     expect(await client.request('1', 'tools/call', callText('ok', {}))).toContain('"ok"')
     const sessions = await Promise.all(Array.from({ length: 20 }, () => LegacySession.open(gateway.origin)))
@@ -179,7 +181,7 @@ test(
 
 test('20 log records of 60 KB for 50 sessions that do not listen are held once for all of them', async () => {
   await using scratch = makeScratch()
-  await using gateway = await serveWeighed(inFrontOf(scratch, STDIO))
+  await using gateway = await serveMeasured(inFrontOf(scratch, STDIO))
   await using client = await LegacySession.open(gateway.origin)
   expect(await client.request('1', 'tools/call', callText('ok', {}))).toContain('"ok"')
   const sessions = await Promise.all(Array.from({ length: 50 }, () => LegacySession.open(gateway.origin)))
@@ -193,7 +195,7 @@ test('20 log records of 60 KB for 50 sessions that do not listen are held once f
 
 /** A gateway whose client may send batches, and how it sends one without reading the answer. */
 interface Batching {
-  readonly gateway: WeighedGateway
+  readonly gateway: MeasuredGateway
   readonly client: LegacySession
   readonly post: (body: string) => Promise<Socket>
 }
@@ -201,8 +203,8 @@ interface Batching {
 function inBatches(run: (batching: Batching) => Promise<void>): () => Promise<void> {
   return async () => {
     await using scratch = makeScratch()
-    await using upstream = await serve([HEEDLESS, 'legacy'], { ready: /listening (\S+)/ })
-    await using gateway = await serveWeighed(inFrontOf(scratch, { url: upstream.origin }))
+    await using upstream = await serve([IGNORE_CANCELLATION, 'legacy'], { ready: /listening (\S+)/ })
+    await using gateway = await serveMeasured(inFrontOf(scratch, { url: upstream.origin }))
     await using client = await LegacySession.open(gateway.origin, { version: '2025-03-26' })
     expect(await client.request('1', 'tools/call', callText('ok', {}))).toContain('"ok"')
     const headers = {

@@ -4,7 +4,7 @@ import { callAs, type Caller } from '../helpers/callers.ts'
 import { makeScratch } from '../helpers/scratch.ts'
 import { scriptedStdio, type ScriptedProcesses, type ScriptedRequest } from '../helpers/scripted-servers.ts'
 import type { WireResponse } from '../helpers/wire-clients.ts'
-import { inFrontOf, serveWeighed, type WeighedGateway } from '../helpers/weighed.ts'
+import { inFrontOf, serveMeasured, type MeasuredGateway } from '../helpers/measured-gateway.ts'
 
 /** What is held of questions that wait for answers. */
 
@@ -17,15 +17,15 @@ const question = (id: string, bytes: number): string =>
   `{"jsonrpc":"2.0","id":"${id}","method":"sampling/createMessage","params":{"maxTokens":1,"messages":[{"role":"user","content":{"type":"text","text":"${'x'.repeat(bytes)}"}}]}}`
 
 async function scene(
-  run: (server: ScriptedProcesses, gateway: WeighedGateway) => Promise<void>,
+  run: (server: ScriptedProcesses, gateway: MeasuredGateway) => Promise<void>,
 ): Promise<void> {
   await using scratch = makeScratch()
   await using server = await scriptedStdio()
-  await using gateway = await serveWeighed(inFrontOf(scratch, server.entry))
+  await using gateway = await serveMeasured(inFrontOf(scratch, server.entry))
   await run(server, gateway)
 }
 
-async function callerOf({ origin }: WeighedGateway, modern: boolean): Promise<Caller> {
+async function callerOf({ origin }: MeasuredGateway, modern: boolean): Promise<Caller> {
   const caller = await callAs(origin, undefined, { modern, capabilities: CAPABILITIES })
   if (!caller) throw new Error('there is no endpoint')
   return caller

@@ -85,7 +85,7 @@ describe('a server that is given one call at a time', () => {
     expect(server.messages.all.filter(text => text.includes('"v"'))).toHaveLength(0)
   })
 
-  test('never hears of a call that was cancelled while it waited', async () => {
+  test('never gets a call that was cancelled while it waited', async () => {
     await using server = await scriptedHttp()
     await using gateway = await gatewayFor({ a: [server, { maxConcurrentCalls: 1, queue: 1 }] })
     await using client = await StdioClient.legacy(gateway.gateway)

@@ -528,7 +528,7 @@ const listings = (server: ScriptedServer): number => server.messages.all.filter(
 describe('changed lists', () => {
   const CHANGED = notification('tools/list_changed')
 
-  test('are heard of once, by those whose view has changed', async () => {
+  test('are reported once, to clients whose view has changed', async () => {
     await using a = await scriptedStdio()
     await using b = await scriptedStdio()
     await using gateway = await gatewayFor(a, b)

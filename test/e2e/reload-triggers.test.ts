@@ -87,7 +87,7 @@ test('serve takes over files that are included, says what changed without secret
   expect(running.said).not.toContain(SECRET)
 })
 
-test('a file that is wrong, and one that is gone, change nothing and are said once, with place and fix, until they are mended', async () => {
+test('an invalid file and a missing one change nothing, and are reported once, with place and fix, until they are repaired', async () => {
   const scratch = folder()
   const file = scratch.write('servers.json', configOf({ up: up(9) }))
   const running = await serving(scratch, file)

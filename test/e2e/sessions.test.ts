@@ -559,34 +559,37 @@ describe('a request that is refused before it is read', () => {
 })
 
 describe('a server that forgets its session', () => {
-  test.each(['json', 'sse'] as const)('is greeted again, and the call runs once (%s)', async answers => {
-    const server = await startRawServer({ answers })
-    try {
-      await using gateway = await startGateway({ mcpServers: { a: { url: server.url } } })
-      await using session = await LegacySession.open(gateway.origin)
-      const stream = await session.listen()
-      const echo = (mark: string): Promise<string> =>
-        session.request('"x"', 'tools/call', `{"name":"a__echo_raw","arguments":{"mark":${mark}}}`)
-      const ran = (mark: string): number =>
-        server.received.filter(text => text.includes(`"mark":${mark}`)).length
-      expect(await echo('1.0')).toContain('"structuredContent":{"mark":1.0}')
-      server.forgetSessions()
-      expect(await echo('2.0')).toContain('"structuredContent":{"mark":2.0}')
-      // Many at once find out together.
-      server.forgetSessions()
-      const marks = ['3.0', '4.0', '5.0', '6.0']
-      const calls = marks.map((mark, at) =>
-        session.request(String(at), 'tools/call', `{"name":"a__echo_raw","arguments":{"mark":${mark}}}`),
-      )
-      for (const [at, answer] of (await Promise.all(calls)).entries())
-        expect(answer).toContain(`"structuredContent":{"mark":${marks[at]}}`)
-      expect(['1.0', '2.0', ...marks].map(ran)).toEqual([1, 1, 1, 1, 1, 1])
-      expect(server.sessions).toBe(1)
-      expect(dataOf(stream).filter(data => !data.includes('list_changed'))).toEqual([])
-    } finally {
-      await server.close()
-    }
-  })
+  test.each(['json', 'sse'] as const)(
+    'gets another handshake, and the call runs once (%s)',
+    async answers => {
+      const server = await startRawServer({ answers })
+      try {
+        await using gateway = await startGateway({ mcpServers: { a: { url: server.url } } })
+        await using session = await LegacySession.open(gateway.origin)
+        const stream = await session.listen()
+        const echo = (mark: string): Promise<string> =>
+          session.request('"x"', 'tools/call', `{"name":"a__echo_raw","arguments":{"mark":${mark}}}`)
+        const ran = (mark: string): number =>
+          server.received.filter(text => text.includes(`"mark":${mark}`)).length
+        expect(await echo('1.0')).toContain('"structuredContent":{"mark":1.0}')
+        server.forgetSessions()
+        expect(await echo('2.0')).toContain('"structuredContent":{"mark":2.0}')
+        // Many at once find out together.
+        server.forgetSessions()
+        const marks = ['3.0', '4.0', '5.0', '6.0']
+        const calls = marks.map((mark, at) =>
+          session.request(String(at), 'tools/call', `{"name":"a__echo_raw","arguments":{"mark":${mark}}}`),
+        )
+        for (const [at, answer] of (await Promise.all(calls)).entries())
+          expect(answer).toContain(`"structuredContent":{"mark":${marks[at]}}`)
+        expect(['1.0', '2.0', ...marks].map(ran)).toEqual([1, 1, 1, 1, 1, 1])
+        expect(server.sessions).toBe(1)
+        expect(dataOf(stream).filter(data => !data.includes('list_changed'))).toEqual([])
+      } finally {
+        await server.close()
+      }
+    },
+  )
 })
 
 const withMeta = (meta: string): string => `{"_meta":{${meta}}}`

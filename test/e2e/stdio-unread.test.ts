@@ -7,12 +7,14 @@ import { makeScratch } from '../helpers/scratch.ts'
 import { BIN } from '../helpers/served.ts'
 import { requestText } from '../helpers/wire-clients.ts'
 
-const HEEDLESS = fileURLToPath(new URL('../fixtures/servers/heedless.js', import.meta.url))
+const IGNORE_CANCELLATION = fileURLToPath(
+  new URL('../fixtures/servers/ignore-cancellation.js', import.meta.url),
+)
 
 test('a client over stdio that stops reading gets the newest progress and its answer when it reads again', async () => {
   await using scratch = makeScratch()
   const config = scratch.write('servers.json', {
-    mcpServers: { s: { command: process.execPath, args: [HEEDLESS, 'stdio'] } },
+    mcpServers: { s: { command: process.execPath, args: [IGNORE_CANCELLATION, 'stdio'] } },
     gateway: { state: 'memory' },
   })
   const gateway = spawn(process.execPath, [BIN, '--config', config], {

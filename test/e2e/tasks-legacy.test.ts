@@ -244,7 +244,7 @@ describe('a task', () => {
   })
 })
 
-describe('whose a task is', () => {
+describe('the owner of a task', () => {
   test('no other client can look at it, and an id that was not given out is unknown', async () => {
     await using server = runningTasks(await scriptedStdio())
     await using gateway = await gatewayFor({ a: server })

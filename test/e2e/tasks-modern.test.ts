@@ -159,7 +159,7 @@ describe('a client that listens to tasks', () => {
     })
   })
 
-  test('goes on hearing after the link was opened anew', async () => {
+  test('continues to get updates after the link was opened again', async () => {
     await using server = modern(await scriptedStdio())
     await using gateway = await gatewayFor({ a: server })
     await using client = clientOf(gateway)
@@ -180,7 +180,7 @@ describe('a client that listens to tasks', () => {
   })
 })
 
-test('what a modern client does not declare is not done behind its back', async () => {
+test('what a modern client does not declare is not done without its knowledge', async () => {
   await using server = modern(await scriptedStdio())
   await using gateway = await gatewayFor({ a: server })
   await using client = clientOf(gateway)

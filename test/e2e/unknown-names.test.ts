@@ -69,7 +69,7 @@ test('the local user on stdio hears what a failed server printed, without its se
   expect(await client.call('plain__x')).toContain('It said: the customer is bob')
 })
 
-test('a client over HTTP hears nothing that a failed server printed, whatever it asks for', async () => {
+test('a client over HTTP gets nothing that a failed server printed, whatever it asks for', async () => {
   await using gateway = await startGateway(PRINTING)
   const client = await openSession(gateway.origin)
   const heard = [
@@ -88,7 +88,7 @@ test('a client over HTTP hears nothing that a failed server printed, whatever it
   expect(await (await fetch(`${gateway.origin}/readyz`)).text()).toMatch(/account[^]*customer/)
 })
 
-test('a client that may not use a server hears nothing of its failure', async () => {
+test('a client that may not use a server gets no report of its failure', async () => {
   await using gateway = await startGateway({
     ...FILE,
     gateway: { ...FILE.gateway, policy: { deny: ['crash/*'] } },

@@ -85,9 +85,11 @@ function report(child) {
 const newKey = () => `mfd_${randomBytes(32).toString('base64url')}`
 const digest = (/** @type {string} */ key) => `sha256:${createHash('sha256').update(key).digest('hex')}`
 
-const witness = keep(fork(file('witness.js'), values.record === undefined ? [] : ['--record', values.record]))
+const checking = keep(
+  fork(file('checking-server.js'), values.record === undefined ? [] : ['--record', values.record]),
+)
 const hostile = keep(fork(file('hostile-server.js'), ['--seed', String(seed)]))
-const [honestOrigin, hostileOrigin] = await Promise.all([told(witness, 'origin'), told(hostile, 'origin')])
+const [honestOrigin, hostileOrigin] = await Promise.all([told(checking, 'origin'), told(hostile, 'origin')])
 const keys = { fuzzer: newKey(), healthy: newKey() }
 const rules = [
   {
@@ -172,7 +174,7 @@ const seconds = (performance.now() - begun) / 1000
 if (performance.now() - begun > MAX_MS)
   wrong.push(`only ${sent() + answered} inputs in ${seconds.toFixed(0)} s`)
 
-const saw = await report(witness)
+const saw = await report(checking)
 const heard = await report(healthy)
 const readyz = await fetch(`${origin}/readyz`).then(
   ({ status }) => status,

@@ -7,7 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { startRawServer } from '../fixtures/servers/raw.js'
 import { callers } from './callers.js'
-import { openStanding } from './standing.js'
+import { openStreams } from './open-streams.js'
 
 /** @typedef {{ reloads: number, seconds: number, callsPerSecond: number, isShort: boolean }} Storm */
 
@@ -139,7 +139,7 @@ export async function storm({ reloads, seconds, callsPerSecond, isShort }) {
   step = 'the first calls'
   const entrance = { origin: String(origin()), file, bin: BIN }
   const load = await callers(entrance, callsPerSecond, index => chunk => logs[index + 1]?.take(chunk))
-  const standing = await openStanding(entrance)
+  const streams = await openStreams(entrance)
   await pause(1000)
   const greeted = () => legacy.received.filter(text => text.includes('"initialize"')).length
   const greetedBefore = greeted()
@@ -178,7 +178,7 @@ export async function storm({ reloads, seconds, callsPerSecond, isShort }) {
   legacy.updated('raw://item/1')
   modern.updated('raw://item/1')
   await pause(1000)
-  for (const failure of await standing.end()) wrong.push(failure)
+  for (const failure of await streams.end()) wrong.push(failure)
   if (greeted() !== greetedBefore)
     wrong.push(`the unchanged server was greeted ${greeted() - greetedBefore} times more`)
   // The engine compiles more and more of the program for minutes.

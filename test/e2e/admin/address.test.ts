@@ -1,4 +1,4 @@
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { askAdmin, envOf, folderForTest, runCommand, type AdminAnswer } from '../../helpers/admin-client.ts'
 import { BIN, freePort, serve, type Served } from '../../helpers/served.ts'
@@ -186,6 +186,50 @@ describe('what is wrong is refused in one form, and says what to do', () => {
     await new Promise(resolve => odd.once('close', resolve))
     expect((await ask('/admin/status')).status).toBe(200)
     silent.destroy()
+  })
+})
+
+/** Holds connections with half a request, and opens each again when it is closed, until the end of the test. */
+async function heldConnections(port: number, count: number): Promise<{ readonly closed: () => number }> {
+  let opened = 0
+  let closed = 0
+  let isOver = false
+  const sockets = new Set<Socket>()
+  const hold = (): void => {
+    const socket = connect(port, '127.0.0.1', () => {
+      opened++
+      socket.write('GET /admin/status HTTP/1.1\r\nHost: localhost\r\n')
+    })
+    sockets.add(socket)
+    socket.on('error', () => {})
+    socket.on('close', () => {
+      closed++
+      sockets.delete(socket)
+      if (!isOver) setTimeout(hold, 20)
+    })
+  }
+  for (let at = 0; at < count; at++) hold()
+  onTestFinished(() => {
+    isOver = true
+    for (const socket of sockets) socket.destroy()
+  })
+  await expect.poll(() => opened, { timeout: 10_000 }).toBeGreaterThanOrEqual(count)
+  return { closed: () => closed }
+}
+
+describe('connections that never finish a request do not keep the right token out', () => {
+  test.each([
+    ['when they are as many as a listener once took', 40, 0],
+    ['when they are more than it takes, and come again at once', 200, 72],
+  ])('%s', async (_, count, leastClosed) => {
+    const { ask, port } = await scene()
+    const { closed } = await heldConnections(port, count)
+    for (let round = 0; round < 10; round++) {
+      const since = performance.now()
+      expect((await ask('/admin/status')).status).toBe(200)
+      expect(performance.now() - since).toBeLessThan(2000)
+    }
+    expect(closed()).toBeGreaterThanOrEqual(leastClosed)
   })
 })
 

@@ -5,7 +5,7 @@ import { EventQueue } from '../../../src/observe/event-queue.ts'
 import { deferred } from '../../helpers/deferred.ts'
 import { callAs, keyOf, withKeys } from '../../helpers/callers.ts'
 import { startGateway } from '../../helpers/gateway.ts'
-import { Heard } from '../../helpers/heard.ts'
+import { RecordedEvents } from '../../helpers/recorded-events.ts'
 import { scriptedHttp } from '../../helpers/scripted-servers.ts'
 import { JSON_HEADERS, http } from '../../helpers/wire-clients.ts'
 
@@ -14,13 +14,13 @@ import { JSON_HEADERS, http } from '../../helpers/wire-clients.ts'
 const OK = '"result":{"content":[]}'
 const CALL = '{"name":"a__t","arguments":{"x":1}}'
 
-test.each([false, true])('a call is told of from its beginning to its end (modern: %s)', async modern => {
+test.each([false, true])('a call is reported from its beginning to its end (modern: %s)', async modern => {
   await using server = await scriptedHttp()
   await using gateway = await startGateway({
     mcpServers: { a: server.entry },
     clients: withKeys({ ci: {} }),
   })
-  const heard = new Heard(gateway.gateway)
+  const heard = new RecordedEvents(gateway.gateway)
   await gateway.gateway.warmUp()
   const caller = await callAs(gateway.origin, keyOf('ci'), { modern })
   const calling = caller?.request('tools/call', CALL)
@@ -100,7 +100,7 @@ test('refusals are told of: of the gateway, of a limit, and of a request without
     mcpServers: { a: server.entry },
     clients: withKeys({ ci: { budget: { calls: '1/day' } } }),
   })
-  const heard = new Heard(gateway.gateway)
+  const heard = new RecordedEvents(gateway.gateway)
   await gateway.gateway.warmUp()
   await using caller = await callAs(gateway.origin, keyOf('ci'), { modern: true })
   const first = caller?.request('tools/call', CALL)
@@ -124,7 +124,7 @@ test('the cache tells what it keeps, gives out and forgets', async () => {
   await using gateway = await startGateway({
     mcpServers: { a: { ...server.entry, tools: { t: { cache: { ttl: '1m' } } } } },
   })
-  const heard = new Heard(gateway.gateway)
+  const heard = new RecordedEvents(gateway.gateway)
   await gateway.gateway.warmUp()
   await using caller = await callAs(gateway.origin, undefined, { modern: true })
   const first = caller?.request('tools/call', CALL)
@@ -140,11 +140,11 @@ test('the cache tells what it keeps, gives out and forgets', async () => {
   expect(heard.of('attempt.ended')).toHaveLength(1)
 })
 
-test('a replica that is out of reach is told of, and one that is drained', async () => {
+test('an unreachable replica is reported, and one that is drained', async () => {
   await using gateway = await startGateway({
     mcpServers: { a: { type: 'http', replicas: [{ url: 'http://127.0.0.1:9/mcp' }] } },
   })
-  const heard = new Heard(gateway.gateway)
+  const heard = new RecordedEvents(gateway.gateway)
   await gateway.gateway.warmUp()
   const [failed] = heard.of('link.failed')
   expect(failed).toMatchObject({ server: 'a', error: { code: 'upstream_unreachable' } })

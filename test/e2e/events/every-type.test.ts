@@ -12,7 +12,7 @@ import { EventQueue } from '../../../src/observe/event-queue.ts'
 import { askAdmin } from '../../helpers/admin-client.ts'
 import { callAs, keyOf, withKeys, type Caller } from '../../helpers/callers.ts'
 import { startGateway, type TestGateway } from '../../helpers/gateway.ts'
-import { Heard } from '../../helpers/heard.ts'
+import { RecordedEvents } from '../../helpers/recorded-events.ts'
 import { reload } from '../../helpers/reload.ts'
 import { makeScratch } from '../../helpers/scratch.ts'
 import { scriptedHttp, scriptedStdio, toolText, type ScriptedServer } from '../../helpers/scripted-servers.ts'
@@ -25,9 +25,9 @@ const OK = '"result":{"content":[]}'
 const LIST_CHANGED = '{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}'
 
 /** Makes an event happen; the rest of what it causes is heard as well. */
-type Scene = (heard: Heard) => Promise<void>
+type Scene = (heard: RecordedEvents) => Promise<void>
 
-async function start(heard: Heard, file: Parameters<typeof startGateway>[0]): Promise<TestGateway> {
+async function start(heard: RecordedEvents, file: Parameters<typeof startGateway>[0]): Promise<TestGateway> {
   const started = await startGateway(file)
   heard.listenTo(started.gateway)
   return started
@@ -35,7 +35,7 @@ async function start(heard: Heard, file: Parameters<typeof startGateway>[0]): Pr
 
 /** A server, a gateway in front of it, and a modern client. */
 async function withServer(
-  heard: Heard,
+  heard: RecordedEvents,
   entry: object,
   use: (server: ScriptedServer, caller: Caller, gateway: TestGateway) => Promise<void>,
 ): Promise<void> {
@@ -218,7 +218,7 @@ const SCENES: { readonly [T in EventType]: readonly [Scene, Partial<Record<keyof
 
 test.each(EVENT_TYPES)('a running gateway tells of %s', { timeout: 20_000 }, async type => {
   const [scene, expected] = SCENES[type]
-  const heard = new Heard()
+  const heard = new RecordedEvents()
   await scene(heard)
   const [event] = heard.of(type)
   expect(event).toMatchObject(expected)

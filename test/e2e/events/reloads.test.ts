@@ -6,7 +6,7 @@ import { readConfig, type ReadRequest } from '../../../src/config/source/reading
 import { Reloader } from '../../../src/config/source/reloader.ts'
 import { SILENT } from '../../../src/core/logger.ts'
 import { startGateway } from '../../helpers/gateway.ts'
-import { Heard } from '../../helpers/heard.ts'
+import { RecordedEvents } from '../../helpers/recorded-events.ts'
 import { reload } from '../../helpers/reload.ts'
 import { makeScratch } from '../../helpers/scratch.ts'
 
@@ -16,14 +16,14 @@ const URL_OF = (port: number): object => ({ url: `http://127.0.0.1:${port}/mcp` 
 const FILE = { mcpServers: { a: URL_OF(9) }, gateway: { http: { port: 0 }, state: 'memory' } }
 
 test(
-  'a file that cannot be used is told of once, and the next good one is applied',
+  'a file that cannot be used is reported once, and the next valid one is applied',
   { timeout: 20_000 },
   async () => {
     await using scratch = makeScratch()
     const file = scratch.write('servers.json', FILE)
     const { config } = await loadWithSource({ file, env: {} })
     await using running = await startGateway(FILE)
-    const heard = new Heard(running.gateway)
+    const heard = new RecordedEvents(running.gateway)
     const load = (request: ReadRequest) => ({ reading: readConfig(request), stop: () => undefined })
     const source = new FileSource({ file, logger: SILENT, load })
     const reloader = new Reloader({ source, target: running.gateway, config, logger: SILENT })
@@ -48,7 +48,7 @@ test(
 
 test('of reloads that overlap, only the one that takes effect is told of', async () => {
   await using running = await startGateway(FILE)
-  const heard = new Heard(running.gateway)
+  const heard = new RecordedEvents(running.gateway)
   const reports = await Promise.all(
     [10, 11, 12].map(port => reload(running.gateway, { mcpServers: { a: URL_OF(port) } })),
   )
@@ -59,7 +59,7 @@ test('of reloads that overlap, only the one that takes effect is told of', async
 
 test('an embedded gateway tells of a configuration that it cannot load', async () => {
   const gateway = await createGateway(FILE)
-  const heard = new Heard(gateway)
+  const heard = new RecordedEvents(gateway)
   await expect(gateway.reload({ mcpServers: 7 } as never)).rejects.toThrow()
   expect(heard.of('reload.refused')).toMatchObject([{ error: { code: 'config' } }])
   await gateway.close()

@@ -2,19 +2,19 @@ import { expect, test } from 'vitest'
 import type { GatewayEvent } from '../../../src/core/events.ts'
 import { callAs, keyOf, withKeys } from '../../helpers/callers.ts'
 import { startGateway } from '../../helpers/gateway.ts'
-import { Heard } from '../../helpers/heard.ts'
+import { RecordedEvents } from '../../helpers/recorded-events.ts'
 import { reload } from '../../helpers/reload.ts'
 import { scriptedHttp, scriptedStdio, toolText } from '../../helpers/scripted-servers.ts'
 import { DeprecatedSession, LegacySession } from '../../helpers/wire-clients.ts'
 
 /** What begins and ends has two events: streams of clients, and links to servers. */
 
-const types = (heard: Heard, ...wanted: GatewayEvent['type'][]): string[] =>
+const types = (heard: RecordedEvents, ...wanted: GatewayEvent['type'][]): string[] =>
   heard.all.map(({ type }) => type).filter(type => wanted.includes(type))
 
 test('the GET stream of a session and the one that replaces it are opened and closed once each', async () => {
   await using gateway = await startGateway({ mcpServers: {} })
-  const heard = new Heard(gateway.gateway)
+  const heard = new RecordedEvents(gateway.gateway)
   const session = await LegacySession.open(gateway.origin)
   const first = await session.listen()
   await session.listen()
@@ -30,7 +30,7 @@ test('the GET stream of a session and the one that replaces it are opened and cl
 
 test('the stream of HTTP+SSE is opened and closed within its session', async () => {
   await using gateway = await startGateway({ mcpServers: {} })
-  const heard = new Heard(gateway.gateway)
+  const heard = new RecordedEvents(gateway.gateway)
   const session = await DeprecatedSession.open(gateway.origin)
   await session[Symbol.asyncDispose]()
   await heard.until('session.closed')
@@ -47,7 +47,7 @@ test('the stream of HTTP+SSE is opened and closed within its session', async () 
 
 test('the listen stream of a modern client is opened once it is acknowledged, and closed', async () => {
   await using gateway = await startGateway({ mcpServers: {}, clients: withKeys({ ci: {} }) })
-  const heard = new Heard(gateway.gateway)
+  const heard = new RecordedEvents(gateway.gateway)
   const caller = await callAs(gateway.origin, keyOf('ci'), { modern: true })
   await caller?.listen('{"toolsListChanged":true}')
   await heard.until('stream.opened')
@@ -60,7 +60,7 @@ test('the listen stream of a modern client is opened once it is acknowledged, an
 
 test('every link that was opened is lost or closed, once', { timeout: 30_000 }, async () => {
   await using server = await scriptedStdio()
-  const heard = new Heard()
+  const heard = new RecordedEvents()
   {
     await using gateway = await startGateway({ mcpServers: { a: server.entry } })
     heard.listenTo(gateway.gateway)
@@ -96,7 +96,7 @@ test('a reload tells once of the lists that it changes, whatever the number of c
   await using other = await scriptedHttp()
   other.results.set('tools/list', `{"tools":[${toolText('u')}]}`)
   await using gateway = await startGateway({ mcpServers: { a: server.entry, b: other.entry } })
-  const heard = new Heard(gateway.gateway)
+  const heard = new RecordedEvents(gateway.gateway)
   await gateway.gateway.warmUp()
   await using first = await LegacySession.open(gateway.origin)
   await using second = await LegacySession.open(gateway.origin)

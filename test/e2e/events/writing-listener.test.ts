@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import type { GatewayEvent } from '../../../src/core/events.ts'
 import { callAs, keyOf, withKeys } from '../../helpers/callers.ts'
 import { startGateway } from '../../helpers/gateway.ts'
-import { Heard } from '../../helpers/heard.ts'
+import { RecordedEvents } from '../../helpers/recorded-events.ts'
 import { scriptedHttp } from '../../helpers/scripted-servers.ts'
 
 /** A listener that writes to what it is told of changes neither the call nor what the next listener hears. */
@@ -43,7 +43,7 @@ test.each([false, true])('a listener that writes to an event changes nothing (mo
       failures.push(error)
     }
   })
-  const heard = new Heard(running.gateway)
+  const heard = new RecordedEvents(running.gateway)
   await running.gateway.warmUp()
   const caller = await callAs(running.origin, keyOf('ci'), { modern })
   for (const turn of [1, 2]) {

@@ -16,7 +16,7 @@ const clients = {
 }
 const RESULT = '"result":{"content":[{"type":"text","text":"done"}]}'
 
-test('a client that is removed is told so in its session and on its stream, and is not let in any more', async () => {
+test('a client that is removed gets an error in its session and on its stream, and is refused afterwards', async () => {
   await using a = await scriptedHttp({ sessions: true })
   const mcpServers = { a: a.entry }
   await using running = await startGateway({ mcpServers, clients })

@@ -169,7 +169,7 @@ test('a condition that does not compile any more is refused with its place and f
   expect(denied).not.toContain('done')
 })
 
-test('a prefix that changes ends the old names with one error, and is told', async () => {
+test('a changed prefix ends the old names with one error, and is reported', async () => {
   await using a = await scriptedHttp({ sessions: true })
   a.results.set('tools/call', DONE.slice('"result":'.length))
   await using running = await startGateway({ mcpServers: { a: a.entry } })

@@ -95,7 +95,7 @@ test('a server that does not start does not keep the others from the new configu
   expect(await client.call('a__t')).toBe('well')
 })
 
-test('a modern client hears once that a tool is gone, and once that it is back', async () => {
+test('a modern client is notified once that a tool is gone, and once that it is back', async () => {
   await using a = await scriptedHttp({ sessions: true })
   a.results.set('tools/list', tools('t', 'u'))
   await using running = await startGateway({ mcpServers: { a: a.entry } })

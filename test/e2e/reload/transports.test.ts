@@ -77,7 +77,7 @@ describe.each(SERVERS)('a server over %s that is changed', (_, serverOf) => {
 })
 
 describe.each(CLIENTS)('%s', (_, open) => {
-  test('goes on through reloads, and hears its answers', async () => {
+  test('continues through reloads, and gets its answers', async () => {
     await using a = await scriptedHttp()
     await using running = await startGateway({ mcpServers: { a: a.entry } })
     const { gateway, origin } = running
@@ -94,7 +94,7 @@ describe.each(CLIENTS)('%s', (_, open) => {
   })
 })
 
-test('a session over /sse hears that its lists have changed, and its end when nothing is left for it', async () => {
+test('a session over /sse is notified of changed lists, and gets an error at its end when nothing is left for it', async () => {
   await using a = await scriptedHttp()
   await using running = await startGateway({ mcpServers: { a: a.entry } })
   const { gateway, origin } = running

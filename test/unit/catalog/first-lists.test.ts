@@ -84,7 +84,7 @@ test('the wait of a kind of client whose try ends counts from its own begin afte
   first.close()
 })
 
-test('a greeting waits for a server as long as its first try goes on, whichever kind of client it is for', async () => {
+test('a handshake waits for a server during its first attempt, for any kind of client', async () => {
   const first = lists(1600)
   expect(first.greetingMs(attempt())).toBe(2000)
   first.begin(attempt())

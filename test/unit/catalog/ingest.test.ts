@@ -189,7 +189,7 @@ it('templates with more than 32 variables or of more than 8 KB are left out, wit
   )
 })
 
-it('resources whose URIs can be read in too many ways are left out, and soon no further one is looked at', async () => {
+it('resources whose URIs have too many readings are left out, and after a bound no further one is read', async () => {
   const warned: unknown[] = []
   const costly = (at: number): string => `db://u@[h]:1/${'%ff/'.repeat(2030)} .\\;?#${at}`
   const uris = ['x:first', ...Array.from({ length: 200 }, (_, at) => costly(at)), 'x:last']

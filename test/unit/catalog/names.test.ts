@@ -29,7 +29,7 @@ describe('exposedName', () => {
     },
   )
 
-  it('tells names apart that differ in unsafe characters only', () => {
+  it('tells names apart that differ only in unsafe characters', () => {
     const names = ['a b', 'a.b', 'a/b', 'a_b'].map(name => exposedName('s', 's', name, 48))
     expect(new Set(names).size).toBe(4)
     expect(names[3]).toBe('s__a_b')

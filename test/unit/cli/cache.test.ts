@@ -67,7 +67,7 @@ describe('cache clear', () => {
     expect(await gateway.store.keys('cache/')).toHaveLength(left.length)
   })
 
-  it('knows the servers there are', async () => {
+  it('has a list of the servers', async () => {
     const { cwd } = await running()
     const { code, stderr } = await runProgram(['cache', 'clear', 'nope'], { cwd })
     expect(code).toBe(1)

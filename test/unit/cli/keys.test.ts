@@ -187,7 +187,7 @@ describe('on stdio', () => {
     expect(stderr).toContain('servers.json. Did you mean "team"?')
   })
 
-  test('--client means nothing to a command', async () => {
+  test('--client has no effect on a command', async () => {
     const { code, stderr } = await runProgram(['check', file, '--client', 'team'], { cwd })
     expect(code).toBe(1)
     expect(stderr).toContain('--client is for the gateway on stdio')

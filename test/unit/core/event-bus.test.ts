@@ -61,7 +61,7 @@ it('a listener that fails, at once or later, costs the others nothing, and is lo
   expect(records.map(([, fields]) => fields?.['cause'])).toEqual(['at once', 'later'])
 })
 
-it('a listener may come and leave while events are handed out', () => {
+it('a listener may be added and removed while events are delivered', () => {
   const bus = new EventBus(SILENT)
   const heard: string[] = []
   const off = bus.on('shutdown.began', () => {
@@ -76,7 +76,7 @@ it('a listener may come and leave while events are handed out', () => {
   expect(heard).toEqual(['first', 'second', 'second', 'late'])
 })
 
-it('a listener that another one has removed does not hear the event that is being handed out', () => {
+it('a listener that another one has removed does not get the event that is being delivered', () => {
   const bus = new EventBus(SILENT)
   const heard: string[] = []
   bus.on('shutdown.began', () => off())

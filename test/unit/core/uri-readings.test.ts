@@ -262,7 +262,7 @@ test('the longest URIs of dots, slashes or different letters are read in no time
   }
 })
 
-test('a pattern means what it says, and what a URI of it is read as', () => {
+test('a pattern matches its literal text, and every reading of a URI', () => {
   expect(resolvedPatterns('FILE://localhost/my%20files/*')).toEqual(['file:///my files/*'])
   // A wildcard comes from the author of the pattern alone.
   expect(resolvedPatterns('x://a/%2a%3f')).toEqual(['x://a/%2A%3F'])

@@ -397,7 +397,7 @@ it.each<[string, Parameters<typeof rule>[0], Parameters<typeof rule>[0]]>([
   expect(isHit(await call(of(after), 'get', { args }))).toBe(false)
 })
 
-it('asks behind the memory once for all, and then knows', async () => {
+it('asks the tier behind the memory once for all, and then answers from memory', async () => {
   let asked = 0
   const { made, written } = tiered(async () => (asked++, entry()))
   const all = await Promise.all(Array.from({ length: 10 }, () => call(made)))

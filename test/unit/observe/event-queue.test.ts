@@ -35,7 +35,7 @@ it('hands over what comes in order, in another turn, the next when the last is t
   expect(taken).toHaveLength(2)
 })
 
-it('what exceeds it is lost and counted, and the listener is told where it was', async () => {
+it('events above it are dropped and counted, and the listener is told the position', async () => {
   const gate = deferred<void>()
   const taken: (number | string)[] = []
   const queue = new EventQueue({
@@ -57,7 +57,7 @@ it('what exceeds it is lost and counted, and the listener is told where it was',
   expect(queue.lost).toBe(3)
 })
 
-it('the last losses are told, too, though nothing comes after them', async () => {
+it('the last losses are reported, too, though no record follows them', async () => {
   const taken: (number | string)[] = []
   const queue = new EventQueue({
     logger: SILENT,

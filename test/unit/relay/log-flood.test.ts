@@ -5,7 +5,7 @@ import { NotificationRelay, type NotificationRelayOptions } from '../../../src/r
 import type { Link } from '../../../src/upstream/link/link.ts'
 import { declaredTo } from '../../../src/protocol/capabilities.ts'
 
-test('a server that floods log records is heard by many sessions with pauses, in order, and not in full', async () => {
+test('log records of a flooding server reach many sessions with pauses, in order, and not in full', async () => {
   const relay = new NotificationRelay({
     logger: SILENT,
     sees: () => true,

@@ -69,7 +69,7 @@ function sceneOf(
 const ANYONE = { principal: ANONYMOUS, view: '' }
 const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
 
-test('a server that floods updates of one resource is heard by all its subscribers, with pauses, and each hears the last one', async () => {
+test('updates of one flooded resource reach all subscribers with pauses, and each gets the last one', async () => {
   const { subscribe, update } = sceneOf()
   let notified = 0
   const told = new Map<Subscriber, number>()

@@ -35,7 +35,7 @@ test('names may hold anything, and one of them is undone without the others', as
   expect(plain(await readDrained(store))).toEqual({ a: [''] })
 })
 
-test('a running gateway hears of it, says what is in flight, and is silent when that is nothing', async () => {
+test('a running gateway gets it, reports the calls in flight, and reports nothing without any', async () => {
   vi.useFakeTimers()
   onTestFinished(() => void vi.useRealTimers())
   const store = storeOf()
@@ -70,7 +70,7 @@ test('a running gateway hears of it, says what is in flight, and is silent when 
   expect(heard.map(plain)).toEqual([{ a: ['r'] }, {}])
 })
 
-test('a store that is away for a while keeps nothing from being heard', async () => {
+test('a store that is unreachable for a while loses no change', async () => {
   vi.useFakeTimers()
   onTestFinished(() => void vi.useRealTimers())
   const store = storeOf()
@@ -123,7 +123,7 @@ test('of drains at the same time, the last version is the one that stays', async
   expect(await Promise.all(kept)).toEqual([true, true])
 })
 
-test('a change after the store was emptied is heard although its number was there before', async () => {
+test('a change after the store was emptied counts, although its number was used before', async () => {
   const stores = [storeOf(), storeOf()]
   const [before, after] = await Promise.all(stores.map(store => writeDrained(store, 'a', 'r')))
   expect(before).not.toBe(after)

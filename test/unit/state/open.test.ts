@@ -73,7 +73,7 @@ it('opens a file that was cut anywhere without the end of the process', async ()
   const sizes = [1, 100, 4095, 4096, 8191, 8192, 12_288, 40_960, 0.5, 0.9]
   const ends = sizes.map(size => (size < 1 ? Math.floor(content.length * size) : size))
   ends.push(content.length - 4096, content.length - 1, content.length)
-  const program = new URL('../../fixtures/programs/store-survivor.js', import.meta.url).pathname
+  const program = new URL('../../fixtures/programs/open-damaged-store.js', import.meta.url).pathname
   for (const size of ends) {
     const path = join(root, `cut-${size}`)
     await mkdir(path)

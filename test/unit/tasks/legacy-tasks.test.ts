@@ -168,7 +168,7 @@ describe('the link of a task', () => {
   })
 })
 
-describe('whose a task is', () => {
+describe('the owner of a task', () => {
   it('is the session without a principal, and the principal with one', async () => {
     const linked = await linkOf()
     const ada: Principal = { kind: 'client', id: 'client:ada', name: 'ada', client: undefined, roles: [] }

@@ -54,7 +54,7 @@ test('a task that asks ever new questions ends with the bound, and is cancelled 
   expect(methods.at(-1)).toBe('tasks/cancel')
 })
 
-test('a task whose questions have vast keys ends with the bound in characters', async () => {
+test('a task whose questions have very long keys ends with the bound in characters', async () => {
   const { error, asked } = await driven(64, round => [`${round}${'x'.repeat(100_000)}`])
   expect(error).toBe(
     'Server "s" asked questions for one task whose keys have more than 262144 characters together.',

@@ -26,7 +26,7 @@ import { REPLICA_KEYS } from './replicas.ts'
 
 /** What a change of each key of a server, of its tools and of its replicas does. */
 
-const PROGRAM = fileURLToPath(new URL('../../../fixtures/programs/itself.js', import.meta.url))
+const PROGRAM = fileURLToPath(new URL('../../../fixtures/programs/show-start.js', import.meta.url))
 const FOLDER = mkdtempSync(join(tmpdir(), 'every-key-'))
 writeFileSync(join(FOLDER, 'one.env'), 'VARIABLE=one\n')
 writeFileSync(join(FOLDER, 'two.env'), 'VARIABLE=two\n')

@@ -128,7 +128,7 @@ test('quotas, percentages and the audit log are described as the file has them',
   expect(describeChange(after, before).lines.at(-1)).toBe('gateway.audit.file: the audit log is off.')
 })
 
-test('a server whose entry gets a problem, and is mended', async () => {
+test('a server whose entry gets a problem, and is repaired', async () => {
   const [sound, broken] = [
     await configOf(FILE),
     await configOf({ ...FILE, mcpServers: { ...FILE.mcpServers, b: {} } }),

@@ -7,7 +7,7 @@ const servers = {
   'tool:x': { command: 'x' },
 }
 
-test('a pattern that is about no server is told, with the nearest name', async () => {
+test('a pattern that matches no server is reported, with the nearest name', async () => {
   const { warnings } = await configFrom({
     mcpServers: servers,
     gateway: { policy: { deny: ['gihtub/*'] } },
@@ -47,7 +47,7 @@ test('a pattern that is about a server is not, also in the form of the registry'
   expect(warnings).toEqual([])
 })
 
-test('a pattern in the form of the names that clients see is told, with the form of the server itself', async () => {
+test("a pattern in the form of exposed names is reported, with the form of the server's own names", async () => {
   const { warnings } = await configFrom({
     mcpServers: { ...servers, gh2: { command: 'x', prefix: 'git' }, other: { command: 'x' } },
     gateway: { policy: { deny: ['*/github__delete_*', 'tool:gith*/github__x', 'gh2/git__*'] } },

@@ -309,7 +309,7 @@ describe('an outage', () => {
     expect(seen()).toEqual(['ejected', false, true])
   })
 
-  it('without a login is told apart, and tried again as well', () => {
+  it('without a login is distinguished, and tried again as well', () => {
     const refused = {
       code: 'upstream_unauthorized',
       message: 'HTTP 401',

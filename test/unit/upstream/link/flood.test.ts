@@ -63,7 +63,7 @@ function answersOf(transport: FakeTransport): { id: unknown; error?: { code: num
 
 const settled = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
 
-test('a server that asks ever new questions for many calls has a bounded number of them open, and hears the bound', async () => {
+test('a server that asks ever new questions for many calls has a bounded number of them open, and gets an error with the bound', async () => {
   const { link, transport, asked, records } = await linkOf()
   let at = 0
   for (let call = 0; call < 20; call++) {

@@ -139,12 +139,12 @@ describe('over stdio', () => {
     expect(link.peer.era).toBe('modern')
   })
 
-  it('a server that knows both is asked nothing more once it has answered as is wished', async () => {
+  it('a server of both eras gets no other request once it has answered in the requested era', async () => {
     const { era, asked } = await shake(new FakeTransport(BOTH))
     expect({ era, asked }).toEqual({ era: 'modern', asked: ['server/discover'] })
   })
 
-  it('a server that knows both is greeted on the same process where the legacy era is wished for', async () => {
+  it('a server of both eras gets initialize on the same process where a legacy link is requested', async () => {
     const { era, shown, asked } = await shake(new FakeTransport(BOTH), 'legacy')
     expect({ era, shown, asked }).toEqual({
       era: 'legacy',
@@ -153,7 +153,7 @@ describe('over stdio', () => {
     })
   })
 
-  it('a server known to be modern is greeted at once where the legacy era is wished for', async () => {
+  it('a server known to be modern gets initialize at once where a legacy link is requested', async () => {
     const { era, shown, asked } = await shake(new FakeTransport(BOTH), 'legacy', { modern: true })
     expect({ era, shown, asked }).toEqual({
       era: 'legacy',
@@ -177,13 +177,13 @@ describe('over stdio', () => {
     },
   )
 
-  it('that a process refuses the greeting which has answered as a modern one says nothing of the next', async () => {
+  it('a process that has answered as modern and refuses the handshake does not decide for the next one', async () => {
     const { error, asked } = await shake(new FakeTransport(MODERN), 'legacy')
     expect(error).toBeInstanceOf(TooLate)
     expect(asked).toEqual(['server/discover', 'initialize'])
   })
 
-  it('a modern server that swallows the greeting is used as it is after a while', async () => {
+  it('a modern server that does not answer the handshake is used without one after a while', async () => {
     const { era, shown } = await shake(
       new FakeTransport({ 'server/discover': MODERN['server/discover'] as () => Reaction }),
       'legacy',
@@ -250,7 +250,7 @@ describe('over stdio', () => {
 })
 
 describe('over HTTP', () => {
-  it('a modern server refuses the greeting for good', async () => {
+  it('a modern server refuses every handshake', async () => {
     const { era, shown, asked } = await shake(new FakeTransport(MODERN, 'http'), 'legacy')
     expect({ era, shown, asked }).toEqual({
       era: 'modern',
@@ -295,7 +295,7 @@ describe('over HTTP', () => {
     expect(transport.versions).toEqual(['2026-07-28', undefined, '2025-11-25'])
   })
 
-  it('a server that swallows the probe is asked the old way after a while', async () => {
+  it('a server that does not answer the probe gets initialize after a while', async () => {
     const { initialize } = LEGACY
     const { era, asked } = await shake(
       new FakeTransport({ initialize: initialize as () => Reaction }, 'http'),

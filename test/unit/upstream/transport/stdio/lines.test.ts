@@ -30,7 +30,7 @@ describe('LineSplitter', () => {
   const text = 'one\n\ntwo é 🙂\r\nthree'
   const expected = ['one', '', 'two é 🙂\r', 'three']
 
-  it('lets go of nothing where no line has begun, and gives out the next line whole', () => {
+  it('drops nothing where no line has begun, and returns the next line whole', () => {
     const seen: string[] = []
     const splitter = new LineSplitter(100, {
       onLine: (bytes, start, end) => void seen.push(bytes.toString('utf8', start, end)),

@@ -4,7 +4,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { createReaper, processReaper } from '../../../../../src/upstream/transport/stdio/orphan-reaper.ts'
 
 const DRIVER = new URL('../../../../fixtures/programs/start-servers.js', import.meta.url).pathname
-const STUBBORN = new URL('../../../../fixtures/servers/stubborn.js', import.meta.url).pathname
+const IGNORE_SIGTERM = new URL('../../../../fixtures/servers/ignore-sigterm.js', import.meta.url).pathname
 
 let marks = 0
 
@@ -18,12 +18,12 @@ async function noneLeft(text: string): Promise<void> {
   while (processes(text).length > 0) await new Promise(resolve => setTimeout(resolve, 50))
 }
 
-/** A process that runs two stubborn servers, each with a stubborn child; all carry `mark` in their arguments. */
+/** A process that runs two servers that ignore SIGTERM, each with a child that does; all carry `mark` in their arguments. */
 async function startDriver(
   then: 'wait' | 'exit',
 ): Promise<{ pid: number; mark: string; ended: Promise<unknown> }> {
-  const mark = `stubborn-${process.pid}-${marks++}`
-  const child = spawn(process.execPath, [DRIVER, then, process.execPath, STUBBORN, mark], {
+  const mark = `ignore-sigterm-${process.pid}-${marks++}`
+  const child = spawn(process.execPath, [DRIVER, then, process.execPath, IGNORE_SIGTERM, mark], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   onTestFinished(() => {

@@ -14,7 +14,7 @@ function processes(): { readonly log: string[]; readonly start: (name: string) =
   return { log, start: name => printed.begin(logger(name)) }
 }
 
-test('a line of a process that is being greeted stays known when another one that printed it has been greeted', () => {
+test('a line of a process in its handshake stays known when another one that printed it has ended its handshake', () => {
   const { log, start } = processes()
   const [a, b, c] = [start('a'), start('b'), start('c')]
   a.line('hello')
@@ -25,7 +25,7 @@ test('a line of a process that is being greeted stays known when another one tha
   expect(log).toEqual(['a info hello', 'b debug hello', 'b debug hello', 'c debug hello'])
 })
 
-test('a line stays known when the process that printed it first has been greeted, while another one that printed it is not', () => {
+test('a line stays known when the first process that printed it has ended its handshake, and another one has not', () => {
   const { log, start } = processes()
   const [a, b, c] = [start('a'), start('b'), start('c')]
   a.line('hello')
@@ -35,7 +35,7 @@ test('a line stays known when the process that printed it first has been greeted
   expect(log).toEqual(['a info hello', 'b debug hello', 'c debug hello'])
 })
 
-test('a line is news again when each process that printed it has been greeted', () => {
+test('a line is new again when each process that printed it has ended its handshake', () => {
   const { log, start } = processes()
   const [a, b] = [start('a'), start('b')]
   a.line('hello')
@@ -46,7 +46,7 @@ test('a line is news again when each process that printed it has been greeted', 
   expect(log).toEqual(['a info hello', 'b debug hello', 'c info hello'])
 })
 
-test('what a process prints after it could not be greeted is not known as of one that is being greeted', () => {
+test('output of a process after its failed handshake does not count as that of one in its handshake', () => {
   const { log, start } = processes()
   const a = start('a')
   a.line('hello')

@@ -91,7 +91,7 @@ function create(
 ): Setup {
   const {
     command = process.execPath,
-    args = [`${FIXTURES}puppet.js`],
+    args = [`${FIXTURES}transport-peer.js`],
     cwd = process.cwd(),
     ...rest
   } = options
@@ -380,7 +380,7 @@ describe('close', () => {
   })
 
   it('ends one that ignores the end of stdin and SIGTERM, and its descendants', async () => {
-    const { transport, events } = await start({ args: [`${FIXTURES}stubborn.js`], exitGraceMs: 100 })
+    const { transport, events } = await start({ args: [`${FIXTURES}ignore-sigterm.js`], exitGraceMs: 100 })
     const { pids } = JSON.parse((await events.next()).text ?? '') as { pids: number[] }
     expect(running(pids)).toHaveLength(2)
     await transport.close()

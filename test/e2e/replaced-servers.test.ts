@@ -143,7 +143,7 @@ async function keptOf(store: Store, server: string): Promise<string> {
 
 describe.each(CLIENT_NAMES)('a %s client', clientName => {
   describe.each(REPLACED)('of a server %s that is replaced by %s', (before, after) => {
-    test('gets its next call answered by the new one, once, and goes on hearing of updates', async () => {
+    test('gets its next call answered by the new one, once, and continues to get updates', async () => {
       const server = await address(before)
       const client = await CLIENTS[clientName](await gatewayTo({ url: server.url }))
       expect(await client.call('sdk')).toBe(sdkOf(before))
@@ -163,7 +163,7 @@ describe.each(CLIENT_NAMES)('a %s client', clientName => {
       expect((await client.updated()).data).toContain(URI)
     })
 
-    test('continues to report updates although no call is made', async () => {
+    test('continues to get updates although no call is made', async () => {
       const server = await address(before)
       const client = await CLIENTS[clientName](await gatewayTo({ url: server.url }))
       await client.subscribe()
@@ -196,7 +196,7 @@ describe.each(CLIENT_NAMES)('a %s client', clientName => {
     ['v1', 'v2-strict'],
     ['v2-strict', 'v1'],
   ])('of a stdio server %s that is killed and comes back as %s', (before, after) => {
-    test('goes on calling and hearing of updates', async () => {
+    test('continues to call and to get updates', async () => {
       const directory = scratch()
       const kind = directory.write('kind', before)
       const log = directory.write('calls', '')
@@ -214,7 +214,7 @@ describe.each(CLIENT_NAMES)('a %s client', clientName => {
   })
 })
 
-test('what a client wants to hear follows it to the link that it uses in the other era', async () => {
+test('subscriptions of a client move to the link that it uses in the other era', async () => {
   const server = await address('v1')
   const gateway = await gatewayTo({ url: server.url })
   // A legacy server of such a client is its own; a modern one is shared by all.

@@ -106,7 +106,7 @@ const CLIENTS: readonly Client[] = [
   },
 ]
 
-describe.each(CLIENTS)('the first greeting of a $era client over $front', ({ greet }) => {
+describe.each(CLIENTS)('the first handshake of a $era client over $front', ({ greet }) => {
   test('has the instructions and capabilities of a server that takes 500 ms to start', async () => {
     const { result } = await greet({ tardy: late('tardy', 500) })
     expect(result?.['instructions']).toBe('Ask tardy first.')
@@ -124,7 +124,7 @@ describe.each(CLIENTS)('the first greeting of a $era client over $front', ({ gre
   })
 })
 
-describe('while a greeting waits', () => {
+describe('while a handshake waits', () => {
   test('a stdio client gets its answer before anything else, then what a server asked and said meanwhile', async () => {
     await using served = await startGateway(
       { mcpServers: { asking: late('asking', 0, 'asks') }, gateway: { catalog: PATIENT } },
@@ -209,7 +209,7 @@ describe('while a greeting waits', () => {
   })
 })
 
-describe('a greeting does not wait', () => {
+describe('a handshake does not wait', () => {
   const exchange = { view: '', protocolVersion: '2025-11-25', features: '' } as Exchange
 
   test.each([

@@ -3,10 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Scratch } from './scratch.ts'
 import { BIN, serve, type Served } from './served.ts'
 
-const SCALES = new URL('../fixtures/programs/scales.js', import.meta.url).href
+const MEMORY_REPORT = new URL('../fixtures/programs/memory-report.js', import.meta.url).href
 
 /** A gateway in a process of its own, whose memory can be read. */
-export interface WeighedGateway extends Served {
+export interface MeasuredGateway extends Served {
   /** Memory of the process that is in use and in RAM, in MiB. */
   readonly rss: number
   /** What JavaScript holds after a collection, buffers included, in MiB. */
@@ -18,8 +18,8 @@ export const inFrontOf = (scratch: Scratch, s: object): string =>
   scratch.write('servers.json', { mcpServers: { s }, gateway: { http: { port: 0 }, state: 'memory' } })
 
 /** Starts the built gateway with an HTTP front. Its configuration should ask for port 0. */
-export async function serveWeighed(configFile: string): Promise<WeighedGateway> {
-  const served = await serve(['--import', SCALES, BIN, 'serve', '--config', configFile])
+export async function serveMeasured(configFile: string): Promise<MeasuredGateway> {
+  const served = await serve(['--import', MEMORY_REPORT, BIN, 'serve', '--config', configFile])
   let count = 0
   return {
     origin: served.origin,
@@ -35,7 +35,7 @@ export async function serveWeighed(configFile: string): Promise<WeighedGateway> 
       return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024
     },
     async held() {
-      const line = new RegExp(`scales ${++count} (.*)`)
+      const line = new RegExp(`memory-report ${++count} (.*)`)
       process.kill(served.pid, 'SIGUSR2')
       for (;;) {
         const said = line.exec(served.said)?.[1]

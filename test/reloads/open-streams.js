@@ -52,7 +52,7 @@ function open(url, { method, headers, body }) {
 }
 
 /** What stands open from the first reload to the last. @param {Entrance} entrance */
-export async function openStanding({ origin }) {
+export async function openStreams({ origin }) {
   const url = `${origin}/mcp`
   const json = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' }
 
@@ -61,7 +61,7 @@ export async function openStanding({ origin }) {
     jsonrpc: '2.0',
     id: 0,
     method: 'initialize',
-    params: { protocolVersion: LEGACY, capabilities: {}, clientInfo: { name: 'standing', version: '1' } },
+    params: { protocolVersion: LEGACY, capabilities: {}, clientInfo: { name: 'streams', version: '1' } },
   })
   const { session } = await open(url, { method: 'POST', headers: json, body: initialize })
   if (session === undefined) throw new Error('There is no session.')
@@ -86,7 +86,7 @@ export async function openStanding({ origin }) {
       _meta: {
         'io.modelcontextprotocol/protocolVersion': MODERN,
         'io.modelcontextprotocol/clientCapabilities': {},
-        'io.modelcontextprotocol/clientInfo': { name: 'standing', version: '1' },
+        'io.modelcontextprotocol/clientInfo': { name: 'streams', version: '1' },
       },
     },
   })

@@ -3,7 +3,7 @@ import type { EventOf, EventType, GatewayEvent } from '../../src/core/events.ts'
 import type { RunningGateway } from '../../src/gateway/gateway.ts'
 
 /** The events of a gateway. */
-export class Heard {
+export class RecordedEvents {
   readonly all: GatewayEvent[] = []
 
   constructor(gateway?: Pick<RunningGateway, 'on'>) {

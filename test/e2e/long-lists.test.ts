@@ -4,14 +4,16 @@ import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { makeScratch } from '../helpers/scratch.ts'
 import { serve } from '../helpers/served.ts'
-import { serveWeighed } from '../helpers/weighed.ts'
+import { serveMeasured } from '../helpers/measured-gateway.ts'
 import { ModernHttp } from '../helpers/wire-clients.ts'
 import { RunningTime } from '../helpers/running-time.ts'
 
 /** What a server with very long lists costs the gateway, and the client of another server. */
 
-const VAST = fileURLToPath(new URL('../fixtures/servers/vast.js', import.meta.url))
-const HEEDLESS = fileURLToPath(new URL('../fixtures/servers/heedless.js', import.meta.url))
+const LONG_LISTS = fileURLToPath(new URL('../fixtures/servers/long-lists.js', import.meta.url))
+const IGNORE_CANCELLATION = fileURLToPath(
+  new URL('../fixtures/servers/ignore-cancellation.js', import.meta.url),
+)
 const READY = /listening (\S+)/
 const MIB = 1024 * 1024
 
@@ -30,14 +32,14 @@ interface Cost {
   readonly exited: boolean
 }
 
-/** Runs a gateway over a vast server and a healthy one until one of them has said `until`, with a client that calls the healthy one throughout. */
+/** Runs a gateway over a server with long lists and a healthy one until one of them has said `until`, with a client that calls the healthy one throughout. */
 async function costOf(shape: readonly number[], until: RegExp): Promise<Cost> {
   await using scratch = makeScratch()
-  await using healthy = await serve([HEEDLESS, 'modern'], { ready: READY })
-  await using vast = await serve([VAST, ...shape.map(String)], { ready: READY })
-  await using gateway = await serveWeighed(
+  await using healthy = await serve([IGNORE_CANCELLATION, 'modern'], { ready: READY })
+  await using long = await serve([LONG_LISTS, ...shape.map(String)], { ready: READY })
+  await using gateway = await serveMeasured(
     scratch.write('servers.json', {
-      mcpServers: { s: { url: healthy.origin }, vast: { url: vast.origin } },
+      mcpServers: { s: { url: healthy.origin }, long: { url: long.origin } },
       gateway: { http: { port: 0 }, state: `lmdb:${join(scratch.path, 'state')}` },
     }),
   )
@@ -57,7 +59,7 @@ async function costOf(shape: readonly number[], until: RegExp): Promise<Cost> {
   const listed = client.request('2', 'tools/list', '{}')
   for (
     const end = performance.now() + 60_000;
-    performance.now() < end && !until.test(gateway.said + vast.said);
+    performance.now() < end && !until.test(gateway.said + long.said);
   ) {
     await call()
     await sleep(10)
@@ -75,7 +77,7 @@ test(
     const { said, slowestMs, grown, held, exited } = await costOf([18, 30, 1_000_000], /could not be listed/)
     expect(exited).toBe(false)
     expect(said).toMatch(
-      /Server "vast" answered tools\/list with 30\d{6} characters; at most 8388608 are accepted/,
+      /Server "long" answered tools\/list with 30\d{6} characters; at most 8388608 are accepted/,
     )
     expect(slowestMs).toBeLessThan(MOST_MS)
     expect(grown).toBeLessThan(384)
@@ -114,7 +116,7 @@ test(
     const { said, slowestMs, held, exited } = await costOf([2, 10_000, 10, 0, 4], /could not be listed/)
     expect(exited).toBe(false)
     expect(said).toMatch(
-      /The lists of server \\"vast\\" have 80000 definitions, .* at most 499\d\d are kept of it now, and 100000 of all/,
+      /The lists of server \\"long\\" have 80000 definitions, .* at most 499\d\d are kept of it now, and 100000 of all/,
     )
     expect(slowestMs).toBeLessThan(MOST_MS)
     expect(held).toBeLessThan(128)

@@ -14,7 +14,7 @@ import { hasRedis, startRedis } from '../../helpers/redis-server.ts'
 
 const FACTOR = Number(process.env['QUOTA_FACTOR'] ?? 1)
 const MS = 4000 * Math.min(FACTOR, 5)
-const PROGRAM = new URL('../../fixtures/programs/quota-witness.js', import.meta.url).pathname
+const PROGRAM = new URL('../../fixtures/programs/quota-times.js', import.meta.url).pathname
 const PROCESSES = 4
 /** Between what a process was let in by and what it then says. */
 const LATE_MS = 10
@@ -25,7 +25,7 @@ interface Moment {
 }
 
 /** What each of several processes says of itself that begin at once. */
-async function witnesses(state: string, limits: object): Promise<Moment[][]> {
+async function grantTimes(state: string, limits: object): Promise<Moment[][]> {
   const running = Array.from({ length: PROCESSES }, () => {
     const child = spawn(process.execPath, [PROGRAM, state, JSON.stringify(limits), '8', String(MS)], {
       stdio: ['pipe', 'pipe', 'inherit'],
@@ -84,7 +84,7 @@ describe.each(cases)('four processes over %s', (name, open, possible) => {
     'never pass a rate in any span of its length',
     async () => {
       const rate = 200
-      const all = await witnesses(await open(), { rate: `${rate}/s` })
+      const all = await grantTimes(await open(), { rate: `${rate}/s` })
       const times = all
         .flat()
         .map(({ at }) => at)
@@ -104,7 +104,7 @@ describe.each(cases)('four processes over %s', (name, open, possible) => {
     'never have more permits than there are at any moment',
     async () => {
       const permits = 10
-      const all = await witnesses(await open(), { concurrency: permits })
+      const all = await grantTimes(await open(), { concurrency: permits })
       // A call that leaves at the same moment has left first.
       const moments = all.flat().toSorted((a, b) => a.at - b.at || a.change - b.change)
       let inside = 0

@@ -13,8 +13,8 @@ import { createInterface } from 'node:readline'
  *   { type: 'refusal', nonce: string, text: string }} Word
  */
 
-/** The hub itself, in the process of the run. */
-export async function openHub() {
+/** The shared itself, in the process of the run. */
+export async function openSharedState() {
   /** @type {Set<import('node:net').Socket>} */
   const sockets = new Set()
   /** @type {string[]} */
@@ -62,16 +62,16 @@ export async function openHub() {
   }
 }
 
-/** @typedef {Awaited<ReturnType<typeof openHub>>} Hub */
+/** @typedef {Awaited<ReturnType<typeof openSharedState>>} SharedState */
 
 /**
- * A server's connection to the hub.
+ * A server's connection to the shared state.
  *
  * @param {number} port
  * @param {(word: Word) => void} hear
- * @returns {Promise<(word: Word) => void>} tells the hub, once it has said what there is
+ * @returns {Promise<(word: Word) => void>} tells the shared, once it has said what there is
  */
-export function joinHub(port, hear) {
+export function joinSharedState(port, hear) {
   const socket = connect(port, '127.0.0.1')
   socket.on('error', () => process.exit(0))
   socket.on('close', () => process.exit(0))

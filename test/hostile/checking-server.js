@@ -13,7 +13,7 @@ import { forbiddenIn } from './readers.js'
 const { values } = parseArgs({ options: { record: { type: 'string' } } })
 
 const MODERN = '2026-07-28'
-const INFO = { name: 'witness', version: '1' }
+const INFO = { name: 'checking-server', version: '1' }
 const CAPABILITIES = {
   tools: { listChanged: true },
   resources: { subscribe: true },
