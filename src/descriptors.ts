@@ -10,7 +10,7 @@ const LEAST = 8
 const MOST = 16_384
 
 /** File descriptors this process may have open; Node itself raises the soft limit (`ulimit -n`) to the hard one. */
-export function descriptorLimit(): number {
+function descriptorLimit(): number {
   if (process.platform !== 'linux') return ASSUMED_LIMIT
   try {
     const found = /^Max open files\s+(\d+|unlimited)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1]

@@ -404,6 +404,50 @@ const WALL: Readonly<Record<string, string>> = {
   'state/memory': 'the ends of stored values, as in the other stores',
 }
 
+/**
+ * Functions, classes and constants that no other file of `src/` imports. Tests read them: bounds and times that they
+ * reach, and parts that they try alone. `main` is imported by `bin/`.
+ */
+const FOR_TESTS: Readonly<Record<string, readonly string[]>> = {
+  'auth/api-keys': ['REREAD_MS'],
+  'cache/invalidation': ['LINGER_MS'],
+  'cache/key': ['argumentsKey'],
+  'catalog/ingest': ['MAX_DEFINITION_CHARS', 'MAX_ENTRIES', 'MAX_PAGES'],
+  'catalog/instructions': ['MAX_INSTRUCTIONS_CHARS'],
+  'catalog/stored-snapshots': ['storedKey'],
+  'catalog/variants': ['MAX_VARIANTS'],
+  'cli/main': ['main'],
+  'config/load/load': ['configFrom'],
+  'config/load/variables': ['inputVariable'],
+  'config/options/gateway': ['CACHE', 'CATALOG'],
+  'config/options/keys': ['configKeys'],
+  'config/options/server': ['REPLICA_ENTRY'],
+  'config/schema/file': ['serversJsonSchema'],
+  'config/source/describe-change': ['describeChange'],
+  'core/buffer-limit': ['BufferLimit'],
+  'core/deadlines': ['RESOLUTION_MS'],
+  'core/errors': ['ERROR_KINDS'],
+  'core/event-bus': ['EVENT_TYPES'],
+  'core/fold-case': ['foldCase'],
+  'front/backlogs': ['SLOW', 'STALLED_MS'],
+  'front/http/pipelined': ['MAX_AT_WORK', 'MAX_WAITING'],
+  'gateway/chains': ['CALL_CHAIN', 'OPENING_CHAIN', 'REQUEST_CHAIN'],
+  'observe/append-file': ['MAX_WAITING_BYTES'],
+  'observe/audit': ['auditLine'],
+  'policy/condition': ['MAX_CONDITION_CHARS'],
+  'policy/pattern': ['compilePattern'],
+  'protocol/headers': ['headerTextOf'],
+  'protocol/json-text': ['JsonTextError'],
+  'protocol/message': ['isId'],
+  'quota/concurrency-leases': ['CLAIM_MS'],
+  'relay/log-record': ['MAX_RECORD'],
+  'tasks/legacy-task': ['MAX_KEEP_MS'],
+  'tasks/legacy-tasks': ['MAX_TASKS_OF_ONE'],
+  'upstream/transport/http/sockets': ['SocketShare'],
+  'upstream/transport/stdio/memory-watch': ['LOOK_EVERY_MS', 'measureHere', 'sumOfPs'],
+  'upstream/transport/stdio/orphan-reaper': ['createReaper'],
+}
+
 interface Import {
   readonly from: string
   /** Path below `src/` without `.ts`, or the name of a package. */
@@ -590,6 +634,23 @@ describe('files', () => {
       ([file, source]) => file !== 'index' && /^export\s[^'\n]*\sfrom\s'/m.test(source),
     )
     expect(barrels.map(([file]) => file)).toEqual([])
+  })
+})
+
+describe('exports', () => {
+  const EXPORT = /^export (?:async )?(?:abstract )?(?:function\*?|class|const|let) (\w+)/gm
+
+  test('of functions, classes and constants have an importer, with named exceptions', () => {
+    const importers = new Map<string, string[]>()
+    for (const { from, to } of own) importers.set(to, [...(importers.get(to) ?? []), sources.get(from) ?? ''])
+    const unused = [...sources].flatMap(([file, source]) => {
+      const names = [...source.matchAll(EXPORT)].map(([, name]) => name as string)
+      const isUsed = (name: string): boolean =>
+        importers.get(file)?.some(text => new RegExp(`\\b${name}\\b`).test(text)) ?? false
+      const idle = names.filter(name => !isUsed(name)).sort()
+      return idle.length === 0 ? [] : [[file, idle] as const]
+    })
+    expect(Object.fromEntries(unused)).toEqual(FOR_TESTS)
   })
 })
 

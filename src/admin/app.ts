@@ -18,7 +18,7 @@ export interface AppOptions {
 }
 
 /** Maximum body size: a configuration with thousands of servers. */
-export const MAX_BODY_BYTES = 4 * 1024 * 1024
+const MAX_BODY_BYTES = 4 * 1024 * 1024
 const JSON_TYPES = ['application/json', 'application/merge-patch+json']
 
 /** The application of the admin API, made from the route table. Loaded with the first request. */

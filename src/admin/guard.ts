@@ -2,6 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { monotonicNow } from '../core/clock.ts'
 import { isLoopback } from '../core/loopback.ts'
+import { TokenBucket } from '../core/token-bucket.ts'
 import { AdminProblem } from './problem-details.ts'
 
 /** Rate limit of authenticated requests. */
@@ -28,8 +29,8 @@ export interface AdminCaller {
 export class AdminGuard {
   readonly #hosts: ReadonlySet<string> | undefined
   readonly #digest: Buffer | undefined
-  readonly #requests = new Allowance(RATE)
-  readonly #guesses = new Allowance(GUESSES)
+  readonly #requests = new TokenBucket(RATE)
+  readonly #guesses = new TokenBucket(GUESSES)
 
   constructor({ hosts, token }: GuardOptions) {
     this.#hosts = hosts
@@ -40,8 +41,8 @@ export class AdminGuard {
   check(request: IncomingMessage): AdminCaller {
     this.#checkPage(request)
     const caller = this.#callerOf(request)
-    const waitSeconds = this.#requests.take()
-    if (waitSeconds > 0) throw tooMany('The admin API takes 20 requests a second.', waitSeconds)
+    if (!this.#requests.tryTake(monotonicNow()))
+      throw tooMany('The admin API takes 20 requests a second.', this.#requests)
     return caller
   }
 
@@ -68,8 +69,8 @@ export class AdminGuard {
     if (this.#digest === undefined) return { by: `socket uid=${process.getuid?.() ?? '?'}`, from: undefined }
     if (this.hasCredential(request)) return { by: 'token', from: request.socket.remoteAddress }
     const given = tokenOf(request.headers.authorization)
-    const waitSeconds = this.#guesses.take()
-    if (waitSeconds > 0) throw tooMany('There were too many requests with a wrong credential.', waitSeconds)
+    if (!this.#guesses.tryTake(monotonicNow()))
+      throw tooMany('There were too many requests with a wrong credential.', this.#guesses)
     throw new AdminProblem(
       401,
       `${given === undefined ? 'A credential is missing' : 'The credential is wrong'}. Send "Authorization: Bearer " and the value of "gateway.admin.token".`,
@@ -82,33 +83,9 @@ function tokenOf(authorization = ''): string | undefined {
   return /^bearer +([\x21-\x7e]{1,512})$/i.exec(authorization)?.[1]
 }
 
-function tooMany(why: string, waitSeconds: number): AdminProblem {
-  const seconds = Math.ceil(waitSeconds)
+function tooMany(why: string, empty: TokenBucket): AdminProblem {
+  const seconds = Math.ceil(empty.waitMs() / 1000)
   return new AdminProblem(429, `${why} Try again in ${seconds} s.`, { 'retry-after': String(seconds) })
-}
-
-/** A token bucket: a sustained rate and a burst. */
-class Allowance {
-  readonly #perSecond: number
-  readonly #burst: number
-  #left: number
-  #at = monotonicNow()
-
-  constructor({ perSecond, burst }: { readonly perSecond: number; readonly burst: number }) {
-    this.#perSecond = perSecond
-    this.#burst = burst
-    this.#left = burst
-  }
-
-  /** Takes one token; otherwise returns the seconds until the next one. */
-  take(): number {
-    const now = monotonicNow()
-    this.#left = Math.min(this.#burst, this.#left + ((now - this.#at) / 1000) * this.#perSecond)
-    this.#at = now
-    if (this.#left < 1) return (1 - this.#left) / this.#perSecond
-    this.#left--
-    return 0
-  }
 }
 
 /** Digests have equal lengths, so that a comparison reveals nothing about the text. */

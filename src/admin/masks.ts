@@ -7,7 +7,7 @@ import { isMoved } from './addresses.ts'
 /** Masks the secrets of a configuration file for the admin API, and restores them in a changed one. */
 
 /** Replaces a secret. */
-export const MASK = '***'
+const MASK = '***'
 /**
  * A variable without a default, alone or after an authentication scheme: it refers to a secret but does not contain it.
  */

@@ -70,7 +70,7 @@ const DRAINED: Schema = {
   required: ['server', 'drained', 'inFlight'],
 }
 
-export const RELOADED: Schema = {
+const RELOADED: Schema = {
   type: 'object',
   properties: {
     dryRun: { type: 'boolean' },

@@ -142,7 +142,7 @@ function sha256(text: string): string {
  * the file are the reference. Replicas that have not been listed are ignored.
  * @returns the differences of those that differ; `undefined` stands for none
  */
-export function compare<T extends Offering>(replicas: readonly T[]): Map<T, ReplicaDifference | undefined> {
+function compare<T extends Offering>(replicas: readonly T[]): Map<T, ReplicaDifference | undefined> {
   const groups = new Map<string, T[]>()
   for (const replica of replicas) {
     if (!replica.tools) continue
@@ -177,7 +177,7 @@ function difference(
 const MAX_NAMED = 5
 
 /** Describes a difference for the log. */
-export function describeDifference({ missing, changed, extra }: ReplicaDifference): string {
+function describeDifference({ missing, changed, extra }: ReplicaDifference): string {
   const part = (what: string, names: readonly string[]): string[] => {
     if (names.length === 0) return []
     const more = names.length > MAX_NAMED ? ` and ${names.length - MAX_NAMED} more` : ''

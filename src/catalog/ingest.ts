@@ -46,13 +46,13 @@ export const LIST_METHODS: Readonly<Record<ListKind, ListMethod>> = {
 /** Bounds of one list of a server. The rest is left out, with a warning that names the bound. */
 export const MAX_PAGES = 200
 export const MAX_ENTRIES = 20_000
-export const MAX_LIST_CHARS = 8 * 1024 * 1024
+const MAX_LIST_CHARS = 8 * 1024 * 1024
 /** Bound of the time for a whole list, as a multiple of the time for a page. */
-export const MAX_LIST_TIMES = 10
+const MAX_LIST_TIMES = 10
 
 /** Bounds of one definition. A definition beyond them is left out. */
 export const MAX_DEFINITION_CHARS = 1024 * 1024
-export const MAX_DEFINITION_DEPTH = 128
+const MAX_DEFINITION_DEPTH = 128
 
 const CURSOR_AGAIN = 'a cursor comes again'
 const FIX = 'have the server list less, or faster where a time is exceeded; or divide it into several servers'

@@ -1,8 +1,8 @@
 import { GatewayError } from '../core/errors.ts'
 
 /** Bounds of the stored lists of all servers together, including every variant. */
-export const MAX_TOTAL_ENTRIES = 100_000
-export const MAX_TOTAL_CHARS = 128 * 1024 * 1024
+const MAX_TOTAL_ENTRIES = 100_000
+const MAX_TOTAL_CHARS = 128 * 1024 * 1024
 
 /** Size of lists. */
 export interface Size {

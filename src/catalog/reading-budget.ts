@@ -4,7 +4,7 @@ import { textsOf, readingsOf } from '../core/uri-readings.ts'
  * Maximum characters of all equivalents of the URIs of one list. Each view of a client with rules goes through all of
  * them, which takes about a second at most.
  */
-export const MAX_READING_CHARS_OF_LIST = 16 * 1024 * 1024
+const MAX_READING_CHARS_OF_LIST = 16 * 1024 * 1024
 
 /** Bounds the equivalents of the URIs in one list of a server. */
 export class ReadingBudget {

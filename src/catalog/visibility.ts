@@ -6,7 +6,7 @@ import type { EndpointCatalog } from './endpoint-catalog.ts'
 /** State of an entry: hidden, visible, or visible with a check at each call. */
 export const HIDDEN = 0
 export const SEEN = 1
-export const CHECKED = 2
+const CHECKED = 2
 
 /** States by list and index. */
 export type States = Readonly<Record<ListKind, Uint8Array>>

@@ -66,7 +66,7 @@ export function maskArgs(args: readonly string[]): string[] {
 }
 
 /** A value for display in a message. Header values, environment values and values with secret names become `***`. */
-export function formatValue(path: Path, value: unknown, siblings?: unknown): string {
+function formatValue(path: Path, value: unknown, siblings?: unknown): string {
   if (value === null) return 'null'
   if (value === undefined) return 'missing'
   if (Array.isArray(value)) return 'a list'

@@ -1,6 +1,6 @@
 import type { DNS } from './options/gateway.ts'
 import type { Resolved } from './options/option.ts'
-import type { HEALTH, REPLICA, RESILIENCE } from './options/resilience.ts'
+import type { REPLICA } from './options/resilience.ts'
 
 /** Endpoints of servers and their resilience settings; resolved, as everything in `types.ts`. */
 
@@ -47,11 +47,6 @@ export interface ReplicaConfig extends Resolved<typeof REPLICA> {
   readonly name: string
   readonly endpoint: Endpoint
 }
-
-/** Settings for failing replicas. */
-export interface ResilienceConfig extends Resolved<typeof RESILIENCE> {}
-
-export interface HealthConfig extends Resolved<(typeof HEALTH)['options']> {}
 
 /** Target of a call when all replicas are unavailable. */
 export interface FallbackConfig {

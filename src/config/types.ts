@@ -2,7 +2,7 @@ import type { LogLevel } from '../core/logger.ts'
 import type { AUTH, JWT, PROXY } from './options/auth.ts'
 import type { CACHE_RULE } from './options/cache.ts'
 import type { CLIENT } from './options/client.ts'
-import type { ASKS, AUDIT, CACHE, CATALOG, GATEWAY, HTTP, LISTEN } from './options/gateway.ts'
+import type { ASKS, AUDIT, GATEWAY, HTTP, LISTEN } from './options/gateway.ts'
 import type { Resolved } from './options/option.ts'
 import type { SERVER, TOOL } from './options/server.ts'
 import type { ReplicaConfig } from './replica-types.ts'
@@ -87,7 +87,7 @@ export const MEASURES = ['calls', 'compute', 'cost', 'bytes'] as const
 export type Measure = (typeof MEASURES)[number]
 
 /** Calendar periods in the gateway's time zone. */
-export const PERIODS = ['minute', 'hour', 'day', 'month'] as const
+const PERIODS = ['minute', 'hour', 'day', 'month'] as const
 export type Period = (typeof PERIODS)[number]
 
 export interface BudgetConfig {
@@ -199,16 +199,8 @@ export interface HttpFrontConfig extends Resolved<(typeof HTTP)['options']> {
 /** Limits on requests of servers to clients. */
 export interface AsksConfig extends Resolved<(typeof ASKS)['options']> {}
 
-/** The part of a server that a running gateway applies on reload. */
-export type LiveServer = Pick<ServerConfig, 'name' | 'replicas' | 'problem'>
-
 /** Listen streams of modern clients. */
 export interface ListenConfig extends Resolved<(typeof LISTEN)['options']> {}
 
-export interface CatalogConfig extends Resolved<(typeof CATALOG)['options']> {}
-
 /** How results of a tool are cached. */
 export interface CacheRule extends Resolved<(typeof CACHE_RULE)['options']> {}
-
-/** Bounds of the whole cache. */
-export interface CacheConfig extends Resolved<(typeof CACHE)['options']> {}

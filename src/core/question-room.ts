@@ -1,7 +1,7 @@
 import { SharedRoom } from './shared-room.ts'
 
 /** Memory in MiB for questions of servers until they are answered, in the whole process. */
-export const QUESTION_MIB = 64
+const QUESTION_MIB = 64
 /** The part reserved for clients that hold little. */
 const RESERVE_SHARE = 1 / 4
 /** A question holds its own text and the text shown to its client. */

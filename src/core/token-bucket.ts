@@ -22,4 +22,9 @@ export class TokenBucket {
     this.#tokens--
     return true
   }
+
+  /** Milliseconds until there may be a token again, after `tryTake` at the same time; 0 when there is one. */
+  waitMs(): number {
+    return this.#tokens >= 1 ? 0 : ((1 - this.#tokens) * 1000) / this.#perSecond
+  }
 }

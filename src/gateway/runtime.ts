@@ -195,7 +195,7 @@ export class Runtime {
     const { gateway, servers } = config
     this.#config = config
     this.#clientLinks.max = gateway.maxLinksPerClient
-    this.leases.reach.fail = gateway.quotaFailureMode
+    this.leases.reach.failureMode = gateway.quotaFailureMode
     this.limiter.reconfigure(queueOptions(config))
     this.subscriptions.maxPerSubscriber = gateway.listen.maxResources
     this.suspendedCalls.reconfigure(gateway.asks)

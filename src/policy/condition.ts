@@ -48,8 +48,8 @@ const LIMITS = {
 /** Macros that iterate over a list. */
 const LOOPS: ReadonlySet<string> = new Set(['all', 'exists', 'exists_one', 'map', 'filter'])
 /** Maximum number of argument values for a condition with a loop, which may compare every pair. */
-export const MAX_LOOP_VALUES = 1000
-export const MAX_LOOP_CHARS = 20_000
+const MAX_LOOP_VALUES = 1000
+const MAX_LOOP_CHARS = 20_000
 
 const TYPES = { args: 'map', tool: 'map', principal: 'map', now: 'google.protobuf.Timestamp' } as const
 type Variable = keyof typeof TYPES

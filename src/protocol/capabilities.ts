@@ -11,7 +11,7 @@ const FEATURES = ['elicitation', 'roots', 'sampling'] as const
 export const TASKS = 'io.modelcontextprotocol/tasks'
 
 /** Extensions that the gateway can relay, by era of the client. */
-export const EXTENSIONS: Readonly<Record<Era, readonly string[]>> = {
+const EXTENSIONS: Readonly<Record<Era, readonly string[]>> = {
   legacy: ['io.modelcontextprotocol/ui'],
   modern: ['io.modelcontextprotocol/ui', TASKS],
 }

@@ -100,7 +100,7 @@ export class ConcurrencyLeases {
     return true
   }
 
-  /** Waits a moment for a permit. @throws Unreachable if `fail` is `closed` */
+  /** Waits a moment for a permit. @throws StoreUnavailableError with `failureMode` `closed` */
   async enter(): Promise<LeaseRefusal | undefined> {
     this.#entering++
     try {
@@ -125,7 +125,7 @@ export class ConcurrencyLeases {
       } catch (error) {
         if (!(error instanceof StoreUnavailableError)) throw error
         reach.concern()
-        if (reach.fail === 'closed') throw error
+        if (reach.failureMode === 'closed') throw error
         this.#inUse++
         this.#wake()
         return undefined
@@ -147,7 +147,7 @@ export class ConcurrencyLeases {
     if (this.#waits) this.#waiting.shift()?.()
   }
 
-  /** Reads what is left now. @throws Unreachable */
+  /** Reads what is left now. @throws StoreUnavailableError */
   async refresh(): Promise<void> {
     await this.#asking
     await this.#ask(Math.max(this.#held, this.#inUse))

@@ -138,7 +138,7 @@ export class AmountLease {
     unheard(this.#refill(amount))
   }
 
-  /** Asks the store until the amount is taken or nothing is granted. @throws Unreachable if `fail` is `closed` */
+  /** Asks the store until the amount is taken or nothing is granted. @throws StoreUnavailableError if not `open` */
   async take(amount: number): Promise<LeaseRefusal | undefined> {
     return await this.#wait(amount, amount, () => this.tryTake(amount))
   }
@@ -165,7 +165,7 @@ export class AmountLease {
     this.#wake()
   }
 
-  /** Reads what is left now. @throws Unreachable */
+  /** Reads what is left now. @throws StoreUnavailableError */
   async refresh(): Promise<void> {
     this.#roll()
     await this.#asking
@@ -234,7 +234,7 @@ export class AmountLease {
       } catch (error) {
         if (!(error instanceof StoreUnavailableError)) throw error
         reach.concern()
-        if (reach.fail === 'closed') throw error
+        if (reach.failureMode === 'closed') throw error
         // Booked when the store is back.
         if (booked > 0) this.charge(booked)
         return undefined

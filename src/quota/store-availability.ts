@@ -15,7 +15,7 @@ export class StoreUnavailableError extends Error {
 
   constructor(retryAfterMs: number, cause?: unknown) {
     super('The state of quotas cannot be reached.', { cause })
-    this.name = 'Unreachable'
+    this.name = 'StoreUnavailableError'
     this.retryAfterMs = retryAfterMs
   }
 }
@@ -39,7 +39,7 @@ interface Moment {
  * after the other. Then one call tries again.
  */
 export class StoreAvailability {
-  fail: 'open' | 'closed'
+  failureMode: 'open' | 'closed'
   readonly #clock: Clock
   readonly #logger: Logger
   readonly #store: Pick<Store, 'lostAt'>
@@ -54,8 +54,8 @@ export class StoreAvailability {
   /** Requests that passed uncounted or were refused since the store became unreachable. */
   #concerned = 0
 
-  constructor(fail: 'open' | 'closed', logger: Logger, clock: Clock, store: Pick<Store, 'lostAt'>) {
-    this.fail = fail
+  constructor(failureMode: 'open' | 'closed', logger: Logger, clock: Clock, store: Pick<Store, 'lostAt'>) {
+    this.failureMode = failureMode
     this.#store = store
     this.#logger = logger
     this.#clock = clock
@@ -70,7 +70,7 @@ export class StoreAvailability {
   get lost(): Moment | undefined {
     const { lostAt } = this.#store
     if (lostAt !== this.#lostAt && lostAt !== undefined) this.#lose(lostAt)
-    return this.fail === 'closed' ? this.#lost : undefined
+    return this.failureMode === 'closed' ? this.#lost : undefined
   }
 
   #lose(lostAt: number): void {
@@ -80,11 +80,11 @@ export class StoreAvailability {
     const ago = Math.max(0, this.#clock.wall() - lostAt)
     this.#lost = { wall: lostAt, steady: this.#clock.steady() - ago }
     const what =
-      this.fail === 'open'
+      this.failureMode === 'open'
         ? 'Counting begins anew'
         : 'Limited calls are refused until the period of their limit ends; a restart of the gateway begins all periods anew'
     this.#logger.error(
-      `The state of quotas was lost: what had been used is not known. ${what} ("gateway.quotaFailureMode": "${this.fail}").`,
+      `The state of quotas was lost: what had been used is not known. ${what} ("gateway.quotaFailureMode": "${this.failureMode}").`,
     )
   }
 
@@ -93,7 +93,7 @@ export class StoreAvailability {
     if (this.away) this.#concerned++
   }
 
-  /** @throws Unreachable */
+  /** @throws StoreUnavailableError */
   async run<T>(work: () => Promise<T>): Promise<T> {
     if (!this.away) {
       try {
@@ -126,9 +126,10 @@ export class StoreAvailability {
     }
     if (now >= this.#remindAt) {
       this.#remindAt = now + REMIND_MS
-      const what = this.fail === 'open' ? 'Calls pass without being counted' : 'Limited calls are refused'
+      const what =
+        this.failureMode === 'open' ? 'Calls pass without being counted' : 'Limited calls are refused'
       this.#logger.error(
-        `The state of quotas cannot be reached. ${what} ("gateway.quotaFailureMode": "${this.fail}").`,
+        `The state of quotas cannot be reached. ${what} ("gateway.quotaFailureMode": "${this.failureMode}").`,
         {
           cause: describeError(error),
           concerned: this.#concerned,
@@ -141,7 +142,7 @@ export class StoreAvailability {
   #back(): void {
     this.#failures = 0
     this.#retryAt = this.#remindAt = -Infinity
-    const what = this.fail === 'open' ? 'passed uncounted' : 'were refused'
+    const what = this.failureMode === 'open' ? 'passed uncounted' : 'were refused'
     this.#logger.info(
       `The state of quotas can be reached again. ${this.#concerned} requests ${what} meanwhile.`,
     )

@@ -12,7 +12,7 @@ import { hold, take, type Step } from './amounts.ts'
 import type { Held, HoldRequest, SetOptions, Store, Taken, TakeRequest, Zone, ZoneSize } from './store.ts'
 
 /** Enough for a catalogue of thousands of tools, yet small for a laptop. */
-export const DEFAULT_MEMORY_BYTES = 256 * 1024 * 1024
+const DEFAULT_MEMORY_BYTES = 256 * 1024 * 1024
 
 const SWEEP_EVERY_MS = 60_000
 

@@ -2,7 +2,7 @@ import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
 import type { Store } from './store.ts'
 
 /** Key of the key ring: Base64 keys, of which the first seals and all open. */
-export const KEY_RING = 'seal/keys'
+const KEY_RING = 'seal/keys'
 
 const KEY_BYTES = 32
 const ID_BYTES = 4

@@ -62,7 +62,7 @@ async function resultOf(link: Link, followed: Followed, exchange: Exchange): Pro
 }
 
 /** The id of the task in the answer to a `tools/call`, as the server gives it. */
-export function createdTaskOf(outcome: Outcome): string | undefined {
+function createdTaskOf(outcome: Outcome): string | undefined {
   if (outcome.kind !== 'result') return undefined
   const taskId = (outcome.value as { task?: { taskId?: unknown } | null } | null)?.task?.taskId
   return typeof taskId === 'string' ? taskId : undefined

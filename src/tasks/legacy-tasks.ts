@@ -12,7 +12,7 @@ import { LegacyTask, type LegacyTaskOptions } from './legacy-task.ts'
 import type { TaskIds } from './task-ids.ts'
 
 /** Maximum number of tasks, of all clients and of one. Ended tasks are dropped for new ones. */
-export const MAX_TASKS = 5000
+const MAX_TASKS = 5000
 export const MAX_TASKS_OF_ONE = 500
 /** Tasks on one page of `tasks/list`. Each running one is requested from its server. */
 const PAGE = 50

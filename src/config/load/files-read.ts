@@ -26,7 +26,7 @@ export async function markOf(path: string, kind: FileMark['kind']): Promise<File
 }
 
 /** Whether a file of a folder is included. Hidden files are those of editors and of Kubernetes. */
-export function isIncludable(name: string): boolean {
+function isIncludable(name: string): boolean {
   return /^[^.].*\.jsonc?$/i.test(name)
 }
 

@@ -196,7 +196,7 @@ export const DNS = section('gateway.dns', {
 
 const AT_START = 'the admin API listens from the start to the end'
 
-export const ADMIN = section('gateway.admin', {
+const ADMIN = section('gateway.admin', {
   socket: flag(
     'The admin API is offered on a socket in the state directory that only this user can open, for `mcp-manifold reload`.',
     { default: true, restart: AT_START },

@@ -104,7 +104,7 @@ export function choice<const T extends readonly string[], const D extends Choice
   return made as Option<T[number], Value<D, T[number]>, Name<D, '*'>>
 }
 
-export function oneOf<const T extends readonly string[]>(values: T): Check<T[number]> {
+function oneOf<const T extends readonly string[]>(values: T): Check<T[number]> {
   const list = values.map(value => `"${value}"`)
   return { kind: 'choice', values, expected: `expected ${list.slice(0, -1).join(', ')} or ${list.at(-1)}` }
 }

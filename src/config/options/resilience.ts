@@ -65,7 +65,7 @@ const healthCheck: Check<'protocol' | CheckedTool> = {
 export type HealthCheck =
   'protocol' | { readonly tool: string; readonly args: Readonly<Record<string, unknown>> }
 
-export const HEALTH = section('mcpServers.*.health', {
+const HEALTH = section('mcpServers.*.health', {
   check: option(
     '"protocol" \\| `{tool, args}`',
     'Request of a check: `server/discover` or `ping`, or a tool of the server, whose result must not be an error.',

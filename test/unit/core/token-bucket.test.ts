@@ -20,3 +20,14 @@ test('a clock that goes backwards fills nothing twice', () => {
 test('an empty bucket gives nothing', () => {
   expect(taken(new TokenBucket({ burst: 0, perSecond: 0 }), 1000)).toBe(0)
 })
+
+test('an emptied bucket says how long it takes until the next one', () => {
+  const bucket = new TokenBucket({ burst: 1, perSecond: 0.5 })
+  expect(bucket.waitMs()).toBe(0)
+  expect([bucket.tryTake(0), bucket.waitMs(), bucket.tryTake(500), bucket.waitMs()]).toEqual([
+    true,
+    2000,
+    false,
+    1500,
+  ])
+})

@@ -21,7 +21,7 @@ import type { StdioTransportOptions } from './stdio-transport-options.ts'
 import { STDIO_TRAITS } from './traits.ts'
 
 /** Time a server gets after each step of its shutdown: its stdin closed, SIGTERM, SIGKILL. */
-export const DEFAULT_EXIT_GRACE_MS = 2000
+const DEFAULT_EXIT_GRACE_MS = 2000
 
 /** A server that reads nothing while this much waits for it is stuck. More would only fill the memory. */
 const MAX_OUTSTANDING_BYTES = 64 * 1024 * 1024
