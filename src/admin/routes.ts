@@ -77,6 +77,12 @@ const RELOADED: Schema = {
     applied: { type: 'boolean' },
     superseded: { type: 'boolean', description: 'A later reload took the place of this one.' },
     changes: { ...TEXTS, description: 'What is different, in words.' },
+    lastApplied: {
+      type: 'object',
+      properties: { secondsAgo: { type: 'integer' }, changes: TEXTS },
+      required: ['secondsAgo', 'changes'],
+      description: 'What was applied last, when nothing is left to change.',
+    },
     restarts: {
       ...listOf({ server: TEXT, keys: TEXTS }),
       description: 'Servers that get new links, with the keys that cause it.',

@@ -54,6 +54,8 @@ export interface ReloadAnswer {
   readonly superseded: boolean
   /** The changes, one sentence each; empty when there are none. */
   readonly changes: readonly string[]
+  /** When nothing is left to change: what was applied last. `undefined` when nothing was since the start. */
+  readonly lastApplied?: { readonly secondsAgo: number; readonly changes: readonly string[] } | undefined
   /** Servers that get new links, with the keys that cause it. Calls in flight end on the old links. */
   readonly restarts: readonly { readonly server: string; readonly keys: readonly string[] }[]
   /** Clients that are disconnected, by name and reason. */

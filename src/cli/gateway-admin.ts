@@ -1,3 +1,4 @@
+import { monotonicNow } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
 import { VERSION } from '../version.ts'
 import { nextStartProblem } from './next-start.ts'
@@ -87,6 +88,7 @@ export class GatewayAdmin implements AdminService {
       applied: outcome === 'applied' || (outcome === 'unchanged' && !dryRun),
       superseded: outcome === 'superseded',
       changes: plan?.change.lines ?? [],
+      lastApplied: plan?.change.isEmpty ? lastAppliedOf(reloader) : undefined,
       restarts: plan ? restartsOf(plan) : [],
       endings: plan?.endings ?? [],
       notReloadable: plan?.notReloadable ?? [],
@@ -136,6 +138,13 @@ export class GatewayAdmin implements AdminService {
       return
     throw notThere(quoted => `Server "${server}" has no replica ${quoted}`, replica, names)
   }
+}
+
+/** The watch may have applied a change just before a reload was asked for. */
+function lastAppliedOf({ lastApplied }: Reloader): ReloadAnswer['lastApplied'] {
+  if (!lastApplied) return undefined
+  const secondsAgo = Math.round((monotonicNow() - lastApplied.at) / 1000)
+  return { secondsAgo, changes: lastApplied.lines }
 }
 
 /** The servers that get new links, with the keys that cause it. */

@@ -81,6 +81,10 @@ function textOf({ pid, report, problem, state = 'unchanged' }: Reloaded): string
   const lists = changes.length + notReloadable.length + unusable.length > 0 ? ':' : '.'
   const head = changes.length > 0 ? (dryRun ? 'would take over' : 'has taken over') : nothing(report)
   const lines = [`Gateway ${pid} ${head}${lists}`, ...changes.map(change => `  ${change}`)]
+  if (report.lastApplied) {
+    lines.push(`The last change was applied ${report.lastApplied.secondsAgo} s ago:`)
+    lines.push(...report.lastApplied.changes.map(change => `  ${change}`))
+  }
   for (const { client, connections, reason } of endings)
     lines.push(
       `  Client ${JSON.stringify(client)} ${dryRun ? 'would lose' : 'has lost'} ${connections} ${connections === 1 ? 'connection' : 'connections'}. It is told: ${reason}`,

@@ -1,3 +1,4 @@
+import { monotonicNow } from '../../core/clock.ts'
 import { valueAt } from '../problem.ts'
 import { describeError, GatewayError } from '../../core/errors.ts'
 import { isSame } from './differences.ts'
@@ -34,6 +35,13 @@ export interface ReloadResult {
   readonly problems: string | undefined
 }
 
+/** A change that is in effect. */
+export interface AppliedChange {
+  /** On the clock of `monotonicNow`. */
+  readonly at: number
+  readonly lines: readonly string[]
+}
+
 /**
  * Applies configurations from a source: when the source reports a change, unless `gateway.watch` is off, and on
  * request. One reload runs at a time; requests in the meantime are merged into one, which reads the source again. Each
@@ -47,6 +55,7 @@ export class Reloader {
   #read: Config
   /** Whether all of what was read last could be used. */
   #isSound = true
+  #lastApplied: AppliedChange | undefined
   /** Digest of the last contents that were tried. */
   #digest: string | undefined
   #running: Promise<unknown> = Promise.resolve()
@@ -99,6 +108,11 @@ export class Reloader {
     })
     this.#running = checked.catch(() => {})
     return checked
+  }
+
+  /** The last change that was applied; `undefined` when there was none since the start. */
+  get lastApplied(): AppliedChange | undefined {
+    return this.#lastApplied
   }
 
   /** Resolves when no reload is running. Idempotent. */
@@ -168,6 +182,7 @@ export class Reloader {
     this.#read = config
     this.#isSound = problems === undefined
     for (const text of newOnes(before.warnings, config.warnings)) this.#logger.warn(text)
+    if (!change.isEmpty) this.#lastApplied = { at: monotonicNow(), lines: change.lines }
     if (!change.isEmpty)
       this.#logger.info(`The configuration has changed and is in effect. ${change.lines.join(' ')}`)
     else if (!wasSound && this.#isSound)

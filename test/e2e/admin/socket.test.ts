@@ -79,6 +79,11 @@ describe('a gateway that serves', () => {
     const done = await command('--json')
     expect(done.code).toBe(0)
     expect(JSON.parse(done.stdout)).toMatchObject([{ report: { dryRun: false, applied: true } }])
+    const again = await command()
+    expect(again.code).toBe(0)
+    expect(again.stdout).toMatch(
+      /already\.\nThe last change was applied \d+ s ago:\n {2}Server "up" is changed: timeout/,
+    )
   })
 
   test('runs on as it was with a file that is wrong, and the command says place, value and fix, and ends with 1', async () => {
