@@ -26,6 +26,14 @@ export function serverOfAttempt(key: string): string {
   return end < 0 ? key : key.slice(0, end)
 }
 
+/** Deletes all attempts of these servers, in one pass. */
+export function deleteAttemptsOf(
+  servers: ReadonlySet<string>,
+  attempts: { keys(): Iterable<string>; delete(key: string): boolean },
+): void {
+  for (const key of attempts.keys()) if (servers.has(serverOfAttempt(key))) attempts.delete(key)
+}
+
 /** Converts the cause of a failed listing to an error with a readable message. */
 export function listingErrorOf(server: string, error: unknown): GatewayError {
   if (error instanceof GatewayError) return error

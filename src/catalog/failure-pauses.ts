@@ -1,6 +1,6 @@
 import { backoffMs } from '../core/backoff.ts'
 import { monotonicNow } from '../core/clock.ts'
-import { serverOfAttempt } from './attempt.ts'
+import { deleteAttemptsOf } from './attempt.ts'
 
 /**
  * Failures in a row that cause no pause: a single failure may be chance, and an immediate retry by a client is
@@ -45,8 +45,8 @@ export class FailurePauses {
     this.#failed.delete(key)
   }
 
-  /** Forgets a server that is removed, or whose settings have changed. */
-  forget(server: string): void {
-    for (const key of this.#failed.keys()) if (serverOfAttempt(key) === server) this.#failed.delete(key)
+  /** Forgets servers that are removed, or whose settings have changed. */
+  forget(servers: ReadonlySet<string>): void {
+    deleteAttemptsOf(servers, this.#failed)
   }
 }

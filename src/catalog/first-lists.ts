@@ -2,7 +2,7 @@ import type { ServerConfig } from '../config/types.ts'
 import { monotonicNow } from '../core/clock.ts'
 import { describeError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
-import { serverOfAttempt } from './attempt.ts'
+import { deleteAttemptsOf, serverOfAttempt } from './attempt.ts'
 import type { StoredSnapshots } from './stored-snapshots.ts'
 
 /** A try that fails sooner delays no list. The next start therefore treats the server like a new one. */
@@ -128,23 +128,16 @@ export class FirstLists {
       this.#isSilent(attempt, since !== undefined && monotonicNow() - since > PROMPT_MS)
     }
     this.#endWait(key)
-    this.#endLeft(server.name)
+    this.endLeft(new Set([server.name]))
   }
 
   /**
-   * Treats the server like a new one, because its settings have changed. Its tries so far are over; what waits for them
-   * waits for the next one.
+   * Treats the servers like new ones, because their settings have changed. Their tries so far are over; what waits for
+   * them waits for the next one.
    */
-  restart(server: string): void {
-    for (const keys of [this.#silent, this.#late, this.#begun])
-      for (const key of keys.keys()) if (serverOfAttempt(key) === server) keys.delete(key)
-    this.#remembered.delete(server)
-  }
-
-  /** Forgets the server, because it is removed. What waits for it ends. */
-  drop(server: string): void {
-    this.restart(server)
-    this.#endLeft(server)
+  restart(servers: ReadonlySet<string>): void {
+    for (const keys of [this.#silent, this.#late, this.#begun]) deleteAttemptsOf(servers, keys)
+    for (const server of servers) this.#remembered.delete(server)
   }
 
   close(): void {
@@ -182,10 +175,10 @@ export class FirstLists {
     }
   }
 
-  /** Ends the waits for tries of the server that are no longer running. */
-  #endLeft(server: string): void {
+  /** Ends the waits for tries of the servers that are no longer running. */
+  endLeft(servers: ReadonlySet<string>): void {
     for (const key of this.#waits.keys())
-      if (serverOfAttempt(key) === server && !this.#begun.has(key)) this.#endWait(key)
+      if (servers.has(serverOfAttempt(key)) && !this.#begun.has(key)) this.#endWait(key)
   }
 
   #endWait(key: string): void {

@@ -5,12 +5,13 @@ import type { Exchange } from '../core/exchange.ts'
 import { levelAfter } from '../core/already-said.ts'
 import type { Logger } from '../core/logger.ts'
 import { onceLogger } from '../core/once-logger.ts'
+import { PacedStarts } from '../core/paced-starts.ts'
 import { retryOnNewLink } from '../core/retry-on-new-link.ts'
 import { runsTasks } from '../protocol/capabilities.ts'
 import type { ClientKind } from '../protocol/client-kind.ts'
 import type { Store } from '../state/store.ts'
 import { AfterCalls } from './after-calls.ts'
-import { listingErrorOf, attemptKey, kindOfClient, replaced, serverOfAttempt } from './attempt.ts'
+import { listingErrorOf, attemptKey, kindOfClient, replaced, deleteAttemptsOf } from './attempt.ts'
 import { Changes } from './changes.ts'
 import { FailurePauses } from './failure-pauses.ts'
 import { Failures } from './failures.ts'
@@ -60,9 +61,11 @@ export class ServerLists {
   readonly #budget = new ListBudget()
   readonly #failures: Failures
   readonly #refreshing = new Map<string, Promise<void>>()
+  /** As `refresh`, but of many servers that are due at once, each turn of the event loop begins only some. */
+  readonly refreshes = new PacedStarts<string>(server => void this.refresh(server))
   readonly #timers = new Map<string, NodeJS.Timeout>()
   /** Retries of servers that have never been listed. */
-  readonly retries = new Retries(server => void this.refresh(server))
+  readonly retries = new Retries(server => this.refreshes.add(server))
   /** Pauses between the tries for servers that keep failing. */
   readonly pauses = new FailurePauses()
   readonly #kept: StoredSnapshots
@@ -108,32 +111,34 @@ export class ServerLists {
     this.firstLists.timeoutMs = firstListTimeoutMs
     const added = servers.filter(({ name }) => !this.#servers.has(name))
     const names = new Set(servers.map(({ name }) => name))
-    for (const name of this.#servers.keys()) if (!names.has(name)) this.#drop(name)
+    const gone = new Set([...this.#servers.keys()].filter(name => !names.has(name)))
+    for (const name of gone) {
+      this.#servers.delete(name)
+      this.#variants.delete(name)
+      this.#budget.free(name)
+      this.#failures.delete(name)
+    }
+    const restarted = new Set(gone)
     for (const server of servers) {
       const before = this.#servers.get(server.name)
       if (before?.problem !== undefined && server.problem === undefined) this.#failures.delete(server.name)
-      if (before && before.fingerprint !== server.fingerprint) this.#restart(server.name)
+      if (before && before.fingerprint !== server.fingerprint) restarted.add(server.name)
       this.#add(server)
     }
+    this.#restart(restarted)
+    this.firstLists.endLeft(gone)
     return added
   }
 
-  #drop(name: string): void {
-    this.#servers.delete(name)
-    this.#variants.delete(name)
-    this.#budget.free(name)
-    this.#failures.delete(name)
-    this.#restart(name)
-    this.firstLists.drop(name)
-  }
-
-  /** From now on the name stands for another server: running listings and former lists do not count for it. */
-  #restart(name: string): void {
-    this.retries.cancel(name)
-    this.pauses.forget(name)
-    this.#kept.forget(name)
-    this.firstLists.restart(name)
-    for (const key of this.#refreshing.keys()) if (serverOfAttempt(key) === name) this.#refreshing.delete(key)
+  /** From now on these names stand for other servers: running listings and former lists do not count for them. */
+  #restart(names: ReadonlySet<string>): void {
+    for (const name of names) {
+      this.retries.cancel(name)
+      this.#kept.forget(name)
+    }
+    this.pauses.forget(names)
+    this.firstLists.restart(names)
+    deleteAttemptsOf(names, this.#refreshing)
   }
 
   /** Whether a listing concerns the server that has this name now. */

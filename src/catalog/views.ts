@@ -61,10 +61,7 @@ export class Views {
   readonly #kinds = new Set<ClientKind | undefined>([undefined])
   readonly #names = new ViewNames()
   /** One for all generations of a gateway: a view that is taken over goes on to use it. */
-  #pages = new LRUCache<string, Buffer>({
-    maxSize: MAX_PAGE_BYTES,
-    sizeCalculation: page => Math.max(1, page.length),
-  })
+  #pages = cachedPages()
   /** Work that requests wait for. Separate, so that it is not delayed by work for notifications. */
   readonly #asked = new SlicedWork()
   readonly #renewal = new SlicedWork()
@@ -363,6 +360,11 @@ export class Views {
     const personal = this.#personal
     return yield* View.making({ name, merged, policy, pages, pageSize, ttlMs, personal, serverInfo })
   }
+}
+
+/** A function of its own: what it closes over lives as long as the cache, which outlives the views that made it. */
+function cachedPages(): LRUCache<string, Buffer> {
+  return new LRUCache({ maxSize: MAX_PAGE_BYTES, sizeCalculation: page => Math.max(1, page.length) })
 }
 
 /** Whether a view of the same endpoint has the same lists as these members. */

@@ -23,8 +23,8 @@ export interface GenerationOptions {
 
 /**
  * What one configuration says: which caller may use what under which name, and how a request reaches a server. It is
- * complete before it is used. A request is served to its end by the generation that it began with. Nothing in
- * `runtime.ts` holds a generation, so that it is garbage after its last request.
+ * complete before it is used. A request is served to its end by the generation that it began with. The runtime holds a
+ * former generation by its suspended calls alone; a listener may hold one by an event of a request.
  */
 export class Generation {
   readonly config: Config

@@ -238,7 +238,7 @@ export class Runtime {
     if (problem !== undefined) return
     // It may be another server by now, or one that can be used at last.
     if (server.fingerprint !== before.fingerprint || before.problem !== undefined)
-      void this.lists.refresh(name)
+      this.lists.refreshes.add(name)
     else if (differsForLists(before, server) && this.lists.lacks(name)) this.lists.refreshSoon(name)
   }
 
@@ -251,9 +251,8 @@ export class Runtime {
       this.logger.warn('The stored lists of new servers are not used.', { cause: describeError(error) })
     }
     for (const { name } of servers) {
-      if (!this.pools.has(name)) continue
       this.#restoreEra(name)
-      void this.lists.refresh(name)
+      this.lists.refreshes.add(name)
     }
   }
 

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Writes what is generated from the schema of the configuration: docs/servers.schema.json, and the tables between the markers
- * of docs/configuration.md. With `--check` it writes nothing and fails when either is out of date. Reads the built program.
+ * Writes what is generated from the schema of the configuration: docs/servers.schema.json, and the tables between the
+ * markers of docs/configuration.md and docs/reload.md. With `--check` it writes nothing and fails when either is out of date. Reads the built program.
  */
 import { readFile, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
@@ -89,22 +89,35 @@ function row(key, option) {
   return `| ${[`\`${key}\``, option.type, fallback, bounds, meaning].join(' | ')} |`
 }
 
-async function outputs() {
-  const guide = new URL('../../docs/configuration.md', import.meta.url)
-  const schema = new URL('../../docs/servers.schema.json', import.meta.url)
-  const old = await readFile(guide, 'utf8')
+/** The keys that a running gateway does not take over. */
+function keysOfTheStart() {
+  const rows = SECTIONS.flatMap(({ path, options }) =>
+    Object.entries(options).flatMap(([key, { restart, check }]) => {
+      if (restart === undefined) return []
+      const what = check.kind === 'section' ? ', added or removed' : ''
+      return `| \`${path}.${key}\`${what} | ${restart.charAt(0).toUpperCase()}${restart.slice(1)}. |`
+    }),
+  )
+  return `| Key | Reason |\n| --- | --- |\n${rows.join('\n')}`
+}
+
+/** A page with other content between its markers. */
+async function page(name, content) {
+  const file = new URL(`../../${name}`, import.meta.url)
+  const old = await readFile(file, 'utf8')
   const begin = old.indexOf(BEGIN)
   const end = old.indexOf(END)
-  if (begin === -1 || end < begin)
-    throw new Error('docs/configuration.md has lost the markers of its generated part')
-  const text = `${old.slice(0, begin + BEGIN.length)}\n\n${reference()}\n\n${old.slice(end)}`
-  const style = await resolveConfig(fileURLToPath(guide))
+  if (begin === -1 || end < begin) throw new Error(`${name} has lost the markers of its generated part`)
+  const text = `${old.slice(0, begin + BEGIN.length)}\n\n${content}\n\n${old.slice(end)}`
+  const style = await resolveConfig(fileURLToPath(file))
+  return { file, name, text: await format(text, { ...style, parser: 'markdown' }) }
+}
+
+async function outputs() {
+  const schema = new URL('../../docs/servers.schema.json', import.meta.url)
   return [
-    {
-      file: guide,
-      name: 'docs/configuration.md',
-      text: await format(text, { ...style, parser: 'markdown' }),
-    },
+    await page('docs/configuration.md', reference()),
+    await page('docs/reload.md', keysOfTheStart()),
     {
       file: schema,
       name: 'docs/servers.schema.json',

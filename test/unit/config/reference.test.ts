@@ -6,7 +6,7 @@ import { serversJsonSchema } from '../../../src/config/schema/file.ts'
 
 const ROOT = new URL('../../../', import.meta.url)
 
-test('docs/servers.schema.json and the tables of docs/configuration.md are up to date', () => {
+test('docs/servers.schema.json and the tables of docs/configuration.md and docs/reload.md are up to date', () => {
   const { status, stderr } = spawnSync(process.execPath, ['test/tools/write-reference.js', '--check'], {
     cwd: fileURLToPath(ROOT),
     encoding: 'utf8',
