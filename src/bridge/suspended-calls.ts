@@ -19,7 +19,7 @@ export interface SuspensionLimits {
 export interface Awaited {
   /** @returns the index to pass to `remove` */
   add(call: { stop(): void }): number
-  remove(place: number): void
+  remove(index: number): void
 }
 
 export interface SuspendedCallsOptions {

@@ -74,7 +74,7 @@ export class EndpointCatalog {
   }
 
   /** Index of the entry with this exposed name, URI or template in its list. */
-  placeOf(kind: ListKind, exposed: string): number | undefined {
+  indexOf(kind: ListKind, exposed: string): number | undefined {
     return this.#content.indexes[kind].get(exposed)
   }
 
@@ -124,7 +124,7 @@ export class EndpointCatalog {
    * undecided within the bounds count for the other servers only.
    */
   mayLink(server: string, uri: string): boolean {
-    if (this.placeOf('resources', uri) !== undefined) return false
+    if (this.indexOf('resources', uri) !== undefined) return false
     let own = -1
     let others = -1
     const { known, open } = this.#claimsOf(uri)

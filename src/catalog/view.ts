@@ -140,7 +140,7 @@ export class View {
 
   /** A tool by its exposed name, or by its own name where only one server has it, as apps of a server use it. */
   tool(name: string): Route | undefined {
-    const exposed = this.#at('tools', this.merged.placeOf('tools', name))
+    const exposed = this.#at('tools', this.merged.indexOf('tools', name))
     if (exposed) return exposed
     let only: Route | undefined
     for (const at of this.merged.bareTools(name)) {
@@ -161,12 +161,12 @@ export class View {
   }
 
   prompt(name: string): Route | undefined {
-    return this.#at('prompts', this.merged.placeOf('prompts', name))
+    return this.#at('prompts', this.merged.indexOf('prompts', name))
   }
 
   /** A template by its exposed text, which `completion/complete` refers to. */
   template(uriTemplate: string): Route | undefined {
-    return this.#at('resourceTemplates', this.merged.placeOf('resourceTemplates', uriTemplate))
+    return this.#at('resourceTemplates', this.merged.indexOf('resourceTemplates', uriTemplate))
   }
 
   /** Number of entries of a list. */
@@ -176,7 +176,7 @@ export class View {
 
   /** A resource that a server lists. */
   listed(uri: string): Route | undefined {
-    return this.#at('resources', this.merged.placeOf('resources', uri))
+    return this.#at('resources', this.merged.indexOf('resources', uri))
   }
 
   /** The owner of a resource that no server lists: by template, by configured scheme, or as the only server. */
@@ -217,7 +217,7 @@ export class View {
    */
   decisionOn(kind: 'tools' | 'prompts' | 'resources', name: string): Decision | undefined {
     const indexes = [
-      this.merged.placeOf(kind, name) ?? (kind === 'tools' ? this.merged.bareTools(name) : []),
+      this.merged.indexOf(kind, name) ?? (kind === 'tools' ? this.merged.bareTools(name) : []),
     ].flat()
     const entry = indexes.length === 1 ? this.merged.lists[kind][indexes[0] as number] : undefined
     if (entry) return this.#policy?.decide(entry) ?? OPEN

@@ -233,7 +233,7 @@ export function exchangeOf(
     passed: 0,
     canBeAsked: 'never',
     notify: (name, text) => void heard.push({ method: name, params: text }),
-    ask: () => Promise.reject(new Error('nobody to ask')),
+    ask: () => Promise.reject(new Error('no client to ask')),
     ...rest,
     heard,
   }
