@@ -62,7 +62,7 @@ const DESCRIPTOR = /^\/dev\/(?:stdin|fd\/\d+)$|^\/proc\/(?:self|\d+)\/fd\/\d+$/
 /** Why a file was not read, for the middle of a sentence: `there is no such file`. */
 export function whyUnreadable(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException
-  if (code === 'ENOTREG') return message
+  if (code === 'ENOTREG' || code === 'EILSEQ') return message
   return WHY[code ?? ''] ?? `it cannot be read (${code ?? 'unknown cause'})`
 }
 

@@ -27,7 +27,7 @@ export interface AdminListenerOptions {
 
 /** Maximum number of connections of the socket, which only its owner can open. */
 const MAX_SOCKET_CONNECTIONS = 32
-const TIMEOUTS = { headersTimeout: 10_000, requestTimeout: 30_000 }
+const TIMEOUTS = { headersTimeout: 10_000, requestTimeout: 30_000, connectionsCheckingInterval: 2000 }
 
 /** A listener of the admin API. */
 export interface AdminListener {

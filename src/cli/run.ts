@@ -59,6 +59,7 @@ export async function runGateway(
   let stopped = false
   let graceful = false
   let asked = false
+  let isReloadAsked = false
   const stopping = new Promise<number>(resolve => {
     const onSignal = (signal: NodeJS.Signals): void => {
       // A second signal exits immediately, with the exit code of a process killed by that signal.
@@ -74,12 +75,9 @@ export async function runGateway(
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal)
     process.on('SIGHUP', signal => {
       if (options.endsOnHangup ?? true) onSignal(signal)
-      else
-        reloader
-          ?.reload()
-          .catch((error: unknown) =>
-            logger.debug('The configuration was not reloaded.', { cause: describeError(error) }),
-          )
+      else if (reloader) reloadOn(reloader, logger)
+      // The start has read the file already, so that a change after that would be missed.
+      else isReloadAsked = true
     })
     const onCrash = (error: unknown): void => {
       logger.error(`The gateway failed and stops: ${describeError(error)}`, {
@@ -102,6 +100,7 @@ export async function runGateway(
     const used = use(gateway, loaded, logger)
     // Runs in parallel to the work that the client waits for.
     reloader = startReloader({ gateway, loaded, files, options, threads, logger })
+    if (isReloadAsked) reloadOn(reloader, logger)
     const { overrides, allowsCommandAdmin: allowsCommands = false } = options
     admin = startAdmin({ gateway, config, overrides, reloader, threads, allowsCommands, logger })
     // The start fails when the admin API cannot use its configured address.
@@ -153,6 +152,17 @@ function exit(code: number, threads: ReadingThreads): never {
     process.abort()
   }
   process.exit(code)
+}
+
+/** Reloads after SIGHUP; the reloader logs the result. */
+function reloadOn(reloader: Reloader | undefined, logger: Logger): void {
+  if (!reloader)
+    return logger.warn('SIGHUP was ignored: the configuration is no file and cannot be read again.')
+  reloader
+    .reload()
+    .catch((error: unknown) =>
+      logger.info('The configuration was not reloaded after SIGHUP.', { cause: describeError(error) }),
+    )
 }
 
 interface Followed {

@@ -2,6 +2,7 @@ import { loadValue, loadWithSource } from '../config/load/load.ts'
 import type { Config } from '../config/types.ts'
 import { GatewayError } from '../core/errors.ts'
 import { isJsonObject } from '../core/json-object.ts'
+import { checkPlain } from './plain-value.ts'
 
 /** A configuration in the form of `servers.json`. */
 export type ConfigObject = Readonly<Record<string, unknown>>
@@ -25,6 +26,7 @@ export interface LoadOptions {
  */
 export async function loadConfig(source: ConfigObject | string, options: LoadOptions = {}): Promise<Config> {
   const { env } = options
+  if (typeof source !== 'string') checkPlain(source)
   const { config, raw, problems } =
     typeof source === 'string'
       ? await loadWithSource({ file: source, ...(env && { env }) })
@@ -38,9 +40,39 @@ export async function configOf(source: ConfigSource, options: LoadOptions): Prom
   return isConfig(source) ? source : await loadConfig(source, options)
 }
 
-/** In a file, both members would have another type. */
-function isConfig(source: ConfigSource): source is Config {
-  return typeof source !== 'string' && Array.isArray(source['servers']) && Array.isArray(source['warnings'])
+const LISTS = [
+  'servers',
+  'clients',
+  'roles',
+  'profiles',
+  'warnings',
+] as const satisfies readonly (keyof Config)[]
+const SECTIONS = [
+  'http',
+  'catalog',
+  'asks',
+  'listen',
+  'dns',
+  'auth',
+  'admin',
+  'cache',
+] as const satisfies readonly (keyof Config['gateway'])[]
+
+/**
+ * Whether a source is a `Config`: in a file, `servers` is no list.
+ * @throws GatewayError `config` for one that lacks a part
+ */
+function isConfig(source: unknown): source is Config {
+  if (!isJsonObject(source) || !Array.isArray(source['servers'])) return false
+  const missing = LISTS.filter(name => !Array.isArray(source[name]))
+  const { gateway } = source
+  const isWhole = isJsonObject(gateway) && SECTIONS.every(name => isJsonObject(gateway[name]))
+  const parts = isWhole ? missing : [...missing, 'a part of gateway']
+  if (parts.length === 0) return true
+  throw new GatewayError(
+    'config',
+    `The configuration has a list of servers, as what loadConfig returns, but lacks ${parts.join(', ')}. Pass all of what loadConfig has returned, or an object in the form of servers.json.`,
+  )
 }
 
 function namesState(raw: unknown): boolean {

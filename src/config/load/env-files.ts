@@ -1,4 +1,5 @@
 import { absolutePath } from '../paths.ts'
+import { fixOf, utf8Of } from './utf8.ts'
 import { whyUnreadable } from '../../regular-file.ts'
 import type { FilesRead } from './files-read.ts'
 import type { Path, Problem } from '../problem.ts'
@@ -31,11 +32,12 @@ export async function readEnvFiles(
     const absolute = absolutePath(name, folder, home)
     if (values.has(absolute)) continue
     try {
-      const text = (await files.read(absolute)).toString('utf8')
+      const text = utf8Of(await files.read(absolute))
       const { parseEnv } = await import('node:util')
       values.set(absolute, parseEnv(text) as Record<string, string>)
     } catch (error) {
-      problems.push({ path, cause: whyUnreadable(error), fix: `Relative paths start at ${folder}.` })
+      const fix = fixOf(error, `Relative paths start at ${folder}.`)
+      problems.push({ path, cause: whyUnreadable(error), fix })
     }
   }
   return { values, problems }

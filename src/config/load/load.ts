@@ -19,6 +19,7 @@ import { renderWarnings, valueAt } from '../problem.ts'
 import { resolveConfig } from '../resolve/config.ts'
 import { VERSION } from '../../version.ts'
 import { serverNames, serverOfProblem, withoutEntries } from '../validate/scope.ts'
+import { utf8Of } from './utf8.ts'
 import type { Problem } from '../problem.ts'
 import type { Overrides } from '../resolve/environment.ts'
 import type { ServersFile } from '../options/file.ts'
@@ -144,7 +145,7 @@ async function build(written: unknown, { file, text, options }: Source): Promise
       env,
       userHome: home,
       workspaceFolder: part.file === undefined || isUserWide ? cwd : projectFolder(part.file),
-      readFile: path => files.readNow(absolutePath(path, part.folder, home)).toString('utf8'),
+      readFile: path => utf8Of(files.readNow(absolutePath(path, part.folder, home))),
     })
   const expanded = new Map([[main, expandPart(main)]])
   const included = await includedParts(main, valueAt(expanded.get(main)?.value, ['include']), {

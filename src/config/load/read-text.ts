@@ -2,6 +2,7 @@ import { GatewayError } from '../../core/errors.ts'
 import { renderProblems } from '../problem.ts'
 import { isNestedTooDeep, MAX_DEPTH } from './nesting.ts'
 import { whyUnreadable } from '../../regular-file.ts'
+import { utf8Of } from './utf8.ts'
 import type { FilesRead } from './files-read.ts'
 
 /**
@@ -20,7 +21,7 @@ export async function readMainText(file: string, files: FilesRead, isReadAgain: 
 
 async function textOf(file: string, content: Promise<Buffer>, named: string): Promise<string> {
   try {
-    const text = (await content).toString('utf8')
+    const text = utf8Of(await content)
     // Editors on Windows write a byte order mark.
     return text.startsWith('\uFEFF') ? text.slice(1) : text
   } catch (cause) {
@@ -38,6 +39,7 @@ const FIXES: Readonly<Record<string, string>> = {
   EISDIR: 'Name the file in it',
   EACCES: 'Check its permissions',
   EPERM: 'Check its permissions',
+  EILSEQ: 'Save it as UTF-8',
 }
 
 /**

@@ -1,4 +1,5 @@
 import { basename, sep } from 'node:path'
+import { fixOf } from './utf8.ts'
 import { whyUnreadable } from '../../regular-file.ts'
 import { IGNORED_ROOT_KEYS, IGNORED_SERVER_KEYS } from '../options/foreign-keys.ts'
 import type { Path, Problem } from '../problem.ts'
@@ -105,7 +106,7 @@ export function expand(file: unknown, variables: Variables): Expanded {
       try {
         return variables.readFile(path).replace(/\r?\n$/, '')
       } catch (error) {
-        return missing(whyUnreadable(error), 'Check the path and its permissions.')
+        return missing(whyUnreadable(error), fixOf(error, 'Check the path and its permissions.'))
       }
     }
     return undefined

@@ -36,11 +36,12 @@ export type RequestHandler = (
 ) => void
 
 /** @throws GatewayError `config` when the prefix is no valid path */
-export function checkPrefix(prefix: string): void {
-  if (prefix === '' || (prefix.length <= MAX_PREFIX_LENGTH && PREFIX.test(prefix))) return
+export function checkPrefix(prefix: unknown): asserts prefix is string {
+  const isText = typeof prefix === 'string'
+  if (prefix === '' || (isText && prefix.length <= MAX_PREFIX_LENGTH && PREFIX.test(prefix))) return
   throw new GatewayError(
     'config',
-    `The prefix ${JSON.stringify(prefix)} of the handler is no path. Write it as in "/gateway": with "/" in front, none at the end, at most ${MAX_PREFIX_LENGTH} characters.`,
+    `The prefix ${isText ? JSON.stringify(prefix.slice(0, MAX_PREFIX_LENGTH)) : String(prefix)} of the handler is no path. Write it as in "/gateway": with "/" in front, none at the end, at most ${MAX_PREFIX_LENGTH} characters.`,
   )
 }
 

@@ -25,6 +25,12 @@ const CLOCK = fileURLToPath(new URL('../../../examples/clock.js', import.meta.ur
 const FREE_PORT = { http: { port: 0 } }
 const REFUSED = { url: 'http://127.0.0.1:9/mcp' }
 
+function cyclic(): object {
+  const servers: Record<string, unknown> = {}
+  servers['a'] = servers
+  return { mcpServers: servers }
+}
+
 async function problemsOf(making: Promise<Gateway>): Promise<string> {
   const thrown: unknown = await making.then(
     gateway => gateway.close().then(() => undefined),
@@ -46,6 +52,47 @@ function recorder(): HostLogger & { readonly lines: string[] } {
 }
 
 describe('a configuration', () => {
+  test.each<[string, () => unknown, string]>([
+    ['undefined', () => undefined, 'The configuration is undefined. Pass an object'],
+    ['null', () => null, 'The configuration is null. Pass an object'],
+    ['a list', () => [], 'The configuration is a list. Pass an object'],
+    ['a number', () => 1, 'The configuration is a number. Pass an object'],
+    ['a cycle', cyclic, 'The configuration["mcpServers"]["a"] contains itself.'],
+    [
+      'a BigInt',
+      () => ({ gateway: { queue: 1n } }),
+      '["gateway"]["queue"] is a bigint, which no file can hold.',
+    ],
+    [
+      'a Map',
+      () => ({ mcpServers: new Map([['a', REFUSED]]) }),
+      '["mcpServers"] is of the class Map. Pass a plain',
+    ],
+    [
+      'a part of a Config',
+      () => ({ servers: [], warnings: [] }),
+      'lacks clients, roles, profiles, a part of gateway.',
+    ],
+  ])(
+    'that is %s is refused with the reason, and a gateway that runs is as it was',
+    async (_, make, reason) => {
+      const gateway = await createGateway({ mcpServers: { a: REFUSED }, gateway: FREE_PORT })
+      const source = make() as ConfigObject
+      for (const refused of [createGateway(source), gateway.reload(source)])
+        await expect(refused).rejects.toMatchObject({
+          name: 'GatewayError',
+          code: 'config',
+          message: expect.stringContaining(reason) as string,
+        })
+      expect(gateway.status().servers).toMatchObject([{ name: 'a' }])
+      for (const prefix of [null, 1, 'x'])
+        expect(() => gateway.handler({ prefix: prefix as string })).toThrow(
+          `The prefix ${JSON.stringify(prefix)} of the`,
+        )
+      await gateway.close({ timeoutMs: 0 })
+    },
+  )
+
   test('as an object is refused with all that is wrong with it, also in single servers', async () => {
     const wrong = { mcpServers: { a: { comand: 'x' }, b: REFUSED }, gateway: { log: 'loud' } }
     const problems = await problemsOf(createGateway(wrong))
