@@ -67,6 +67,8 @@ test('what is left out has its default', async () => {
         queue: 1000,
         queueTimeoutMs: 30_000,
         cost: 1,
+        disabledTools: [],
+        excludeTools: [],
         quota: NO_QUOTA,
         retry: false,
         retries: 2,
