@@ -4,6 +4,7 @@ import { monotonicNow } from '../core/clock.ts'
 import { SlicedWork } from '../core/slices.ts'
 import type { Store } from '../state/store.ts'
 import { fromStored, storing, type ServerSnapshot } from './snapshot.ts'
+import { SnapshotKeys } from './snapshot-keys.ts'
 import type { Variants } from './variants.ts'
 
 /** Identity of a stored snapshot. */
@@ -49,6 +50,7 @@ export class StoredSnapshots {
   readonly #work = new SlicedWork()
   /** Server → time at which all its snapshots were last saved. */
   readonly #savedAt = new Map<string, number>()
+  readonly #keys = new SnapshotKeys()
   #secret: string | undefined
 
   constructor(store: Store) {
@@ -62,15 +64,22 @@ export class StoredSnapshots {
   async load(of: readonly KeptOf[]): Promise<readonly (ServerSnapshot | undefined)[]> {
     const secret = (this.#secret ??= await this.#store.get(SECRET_KEY))
     if (secret === undefined) return of.map(() => undefined)
-    const texts = await this.#store.getMany(of.map(kept => storedKey(secret, kept)))
-    return texts.map(text => (text === undefined ? undefined : fromStored(text)))
+    const keys = of.map(kept => storedKey(secret, kept))
+    const texts = await this.#store.getMany(keys)
+    return texts.map((text, at) => {
+      if (text === undefined) return undefined
+      this.#keys.stored((of[at] as KeptOf).server.name, keys[at] as string)
+      return fromStored(text)
+    })
   }
 
   /** @throws when the store cannot be reached, or the snapshot is too large for it */
   async save(of: KeptOf, snapshot: ServerSnapshot): Promise<void> {
     const secret = (this.#secret ??= await this.#createSecret())
     const text = await this.#work.do(() => storing(snapshot))
-    await this.#store.set(storedKey(secret, of), text, { ttlMs: KEPT_MS })
+    const key = storedKey(secret, of)
+    await this.#store.set(key, text, { ttlMs: KEPT_MS })
+    this.#keys.stored(of.server.name, key)
   }
 
   /**
@@ -90,6 +99,14 @@ export class StoredSnapshots {
   /** The name of a server stands for another one from now on, or for none. */
   forget(server: string): void {
     this.#savedAt.delete(server)
+    void this.#delete(this.#keys.replaced(server))
+  }
+
+  /** What cannot be deleted expires. */
+  async #delete(keys: readonly string[]): Promise<void> {
+    try {
+      for (const key of keys) await this.#store.delete(key)
+    } catch {}
   }
 
   /** Names of those servers that did not answer when they were last tried. @throws when the store cannot be reached */
@@ -104,7 +121,9 @@ export class StoredSnapshots {
   async setSilent(server: KeptOf['server'], silent: boolean): Promise<void> {
     const secret = (this.#secret ??= await this.#createSecret())
     const key = silentKey(secret, server)
-    await (silent ? this.#store.set(key, '1', { ttlMs: KEPT_MS }) : this.#store.delete(key))
+    if (!silent) return await this.#store.delete(key)
+    await this.#store.set(key, '1', { ttlMs: KEPT_MS })
+    this.#keys.stored(server.name, key)
   }
 
   async #createSecret(): Promise<string> {

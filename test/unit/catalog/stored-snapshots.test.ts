@@ -41,3 +41,28 @@ it('an empty store has nothing kept and is not written to by looking', async () 
   expect(await store.keys('')).toEqual([])
   await store.close()
 })
+
+it('of a server whose configuration changes 500 times, the newest snapshots stay stored, and one that comes back is found', async () => {
+  const store = createMemoryStore()
+  const kept = new StoredSnapshots(store)
+  const identities = Array.from({ length: 500 }, (_, at) => of({ fingerprint: `f${at}` }))
+  for (const identity of identities) {
+    await kept.save(identity, snapshot)
+    await kept.setSilent(identity.server, true)
+    kept.forget('a')
+  }
+  await expect.poll(() => store.keys('catalog')).toHaveLength(64 + 1)
+  expect(await store.keys('catalog-secret')).toHaveLength(1)
+  const [first, again, last] = [identities[0], identities[470], identities[499]] as [KeptOf, KeptOf, KeptOf]
+  expect(await kept.load([first, again, last])).toEqual([undefined, snapshot, snapshot])
+  // In use again, so that further changes of other servers leave it.
+  for (let at = 0; at < 100; at++) {
+    await kept.save(of({ name: 'b', fingerprint: `g${at}` }), snapshot)
+    kept.forget('b')
+  }
+  expect(await new StoredSnapshots(store).load([again, of({ name: 'b', fingerprint: 'g99' })])).toEqual([
+    snapshot,
+    snapshot,
+  ])
+  await store.close()
+})
