@@ -25,8 +25,8 @@ const USAGE = `Usage: npm run bench -- [options]
   --rounds <n>       rounds; each measures every target once (5)
   --connections <n>  concurrent clients (16)
   --targets <list>   comma-separated, of: direct, floor, floor-modern, sdk, gateway-legacy, gateway-modern, gateway-through, gateway-policy, gateway-audited, gateway-missing, gateway-missing-stored, gateway-cached, floor-64k, gateway-cached-64k
-  --against <dir>    another checkout, built, for the target gateway-before
-  --min-before <r>   fail when gateway-legacy is below r times gateway-before
+  --against <dir>    another checkout, built, for the targets gateway-before…
+  --min-before <r>   fail when gateway-legacy, -modern or -through is below r times that of the other checkout
   --size <n>         characters of a result of the targets in 64k (65536)
   --short            a quick look: 3 rounds of 1.5 s after 2 s of warm-up
   --json <file>      write the figures to a file
@@ -88,6 +88,8 @@ const minSdk = least('min-sdk')
 /** What single targets are held against besides. @type {Record<string, { base: string, least: number | undefined }>} */
 const MINIMA = {
   'gateway-legacy': { base: 'gateway-before', least: least('min-before') },
+  'gateway-modern': { base: 'gateway-before-modern', least: least('min-before') },
+  'gateway-through': { base: 'gateway-before-through', least: least('min-before') },
   'gateway-policy': { base: 'gateway-legacy', least: least('min-policy') },
   'gateway-audited': { base: 'gateway-legacy', least: least('min-audited') },
   'gateway-missing': { base: 'gateway-legacy', least: least('min-missing') },
@@ -140,10 +142,10 @@ function policyArgs(name, upstream, audited) {
 /** Shared, so that it does not matter whether callers are told apart. */
 const CACHED = { tools: { echo: { cache: { ttl: '1h', scope: 'shared' } } } }
 
-/** The gateway of another checkout. @param {string} url @returns {readonly string[]} */
-function beforeArgs(url) {
-  if (options.against === undefined) throw new Error('gateway-before: --against says where it is')
-  return [join(options.against, 'bin/mcp-manifold.js'), ...gatewayArgs('before', url).slice(1)]
+/** The gateway of another checkout. @param {string} name @param {string} url @returns {readonly string[]} */
+function beforeArgs(name, url) {
+  if (options.against === undefined) throw new Error(`${name}: --against says where it is`)
+  return [join(options.against, 'bin/mcp-manifold.js'), ...gatewayArgs(name, url).slice(1)]
 }
 
 /** @type {Record<string, Target>} */
@@ -187,7 +189,21 @@ const TARGETS = {
     what: 'as gateway-legacy, the gateway of another checkout',
     wire: 'legacy',
     tool: 'up__echo',
-    args: upstream => beforeArgs(`${upstream}/mcp`),
+    args: upstream => beforeArgs('gateway-before', `${upstream}/mcp`),
+    path: '/mcp',
+  },
+  'gateway-before-modern': {
+    what: 'as gateway-modern, the gateway of another checkout',
+    wire: 'modern',
+    tool: 'up__echo',
+    args: upstream => beforeArgs('gateway-before-modern', `${upstream}/mcp`),
+    path: '/mcp',
+  },
+  'gateway-before-through': {
+    what: 'as gateway-through, the gateway of another checkout',
+    wire: 'modern',
+    tool: 'up__echo',
+    args: upstream => beforeArgs('gateway-before-through', `${upstream}/modern`),
     path: '/mcp',
   },
   'gateway-modern': {
@@ -262,6 +278,8 @@ const TARGETS = {
 
 const ONLY_ASKED_FOR = [
   'gateway-before',
+  'gateway-before-modern',
+  'gateway-before-through',
   'gateway-through',
   'gateway-policy',
   'gateway-audited',
