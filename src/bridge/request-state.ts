@@ -1,4 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto'
+import { endpointOf } from '../core/endpoint.ts'
 import { monotonicNow } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Exchange } from '../core/exchange.ts'
@@ -81,11 +82,14 @@ export async function openState(seal: Seal, exchange: Exchange, text: string): P
   return bound.state
 }
 
-/** Digest of a request. Equal for its retries, independent of the order of members. */
+/**
+ * Digest of a request. Equal for its retries, independent of the order of members, and also when a reload has given the
+ * client another view: what it may do is decided again.
+ */
 function digestOf(exchange: Exchange): string {
   const { method, params } = exchange.request
   const { inputResponses: _responses, requestState: _state, _meta, ...rest } = params?.value ?? {}
   return createHash('sha256')
-    .update(`${method}\n${exchange.view}\n${canonical(rest)}`)
+    .update(`${method}\n${endpointOf(exchange.view)}\n${canonical(rest)}`)
     .digest('base64url')
 }

@@ -43,6 +43,11 @@ async function resumed(
   if (typeof given !== 'string') throw new GatewayError('invalid_params', '"requestState" must be a string.')
   const state = await openState(seal, exchange, given)
   if (state.kind === 'suspended') return await suspendedCalls.resume(state.call, state.round, exchange)
+  if (state.kind !== 'server' && state.kind !== 'again')
+    throw new GatewayError(
+      'invalid_params',
+      '"requestState" was given out by another version of the gateway. Make the call again without it; it may have been run in part.',
+    )
   if (state.kind === 'server' && state.server !== route.server)
     throw new GatewayError('invalid_params', '"requestState" belongs to another server.')
   if (state.kind === 'server') exchange.state.stick(state.replica)

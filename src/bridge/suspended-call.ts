@@ -123,7 +123,7 @@ export class SuspendedCall extends Delegate implements Deadline, Holding {
       return Promise.reject(
         new GatewayError(
           'forbidden',
-          'The client of this call is no longer in the configuration of the gateway, and cannot be asked.',
+          'The configuration of the gateway no longer permits this call to its client, which cannot be asked.',
           { server: request.server },
         ),
       )

@@ -2,7 +2,6 @@ import type { Deadlines } from '../core/deadlines.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Exchange, Outcome } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
-import type { Principal } from '../core/principal.ts'
 import { Shares } from '../core/shares.ts'
 import type { Seal } from '../state/seal.ts'
 import { sealState } from './request-state.ts'
@@ -27,8 +26,8 @@ export interface SuspendedCallsOptions {
   readonly deadlines: Deadlines
   readonly limits: SuspensionLimits
   readonly calls: Awaited
-  /** Whether the configuration in effect has a client. */
-  readonly isKnown: (client: Principal) => boolean
+  /** Whether the configuration in effect has a client, and permits what it called. */
+  readonly mayReturn: (client: SuspendedClient) => boolean
   readonly logger: Logger
 }
 
@@ -46,12 +45,12 @@ export class SuspendedCalls implements SuspendedCallSet {
   readonly #shares = new Shares()
   #limits: SuspensionLimits
   readonly #awaited: Awaited
-  readonly #isKnown: (client: Principal) => boolean
+  readonly #mayReturn: (client: SuspendedClient) => boolean
 
-  constructor({ seal, deadlines, limits, calls, isKnown, logger }: SuspendedCallsOptions) {
+  constructor({ seal, deadlines, limits, calls, mayReturn, logger }: SuspendedCallsOptions) {
     this.#seal = seal
     this.#awaited = calls
-    this.#isKnown = isKnown
+    this.#mayReturn = mayReturn
     this.#deadlines = deadlines
     this.#limits = limits
     this.#logger = logger
@@ -125,8 +124,8 @@ export class SuspendedCalls implements SuspendedCallSet {
   }
 
   /** Whether the client of a call can come back with an answer. */
-  canReturn({ principal }: SuspendedCall): boolean {
-    return this.#isKnown(principal)
+  canReturn({ client }: SuspendedCall): boolean {
+    return this.#mayReturn(client)
   }
 
   sealed(call: SuspendedCall, exchange: Exchange): Promise<string> {

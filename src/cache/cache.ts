@@ -23,6 +23,8 @@ export interface CacheOptions {
   readonly bounds: MemoryCacheOptions
   /** The current lists of a server. */
   readonly snapshot: (server: string) => ServerSnapshot | undefined
+  /** The current lists of a server for every kind of client. */
+  readonly shown: (server: string) => readonly ServerSnapshot[]
   /** Called when a client gets a result that names resources. */
   readonly onLinks: (principal: string, server: string, result: JsonObject) => void
   /** Raw JSON of the gateway's own `serverInfo`. */
@@ -85,7 +87,7 @@ export class Cache {
     this.#memory = new MemoryCache(options.bounds)
     this.#tier = options.tier
     this.now = options.now ?? monotonicNow
-    this.policies = new CachePolicies(options.servers, options.snapshot, this.stats)
+    this.policies = new CachePolicies(options.servers, options, this.stats)
   }
 
   /**
@@ -98,7 +100,7 @@ export class Cache {
     this.stats.keepServers(names)
     this.#tier = tier
     this.#memory.resize(bounds)
-    this.policies = new CachePolicies(servers, this.#options.snapshot, this.stats, this.policies)
+    this.policies = new CachePolicies(servers, this.#options, this.stats, this.policies)
   }
 
   /** Bytes and number of the results in memory. */

@@ -59,14 +59,24 @@ class ServerCachePolicies {
   }
 }
 
+/** The current lists of servers: the most common ones, and those for every kind of client. */
+interface ListsOfServers {
+  readonly snapshot: (server: string) => ServerSnapshot | undefined
+  readonly shown: (server: string) => readonly ServerSnapshot[]
+}
+
+function toolsOf(snapshots: readonly ServerSnapshot[]): ReadonlySet<string> {
+  return new Set(snapshots.flatMap(({ lists }) => lists.tools.map(({ key }) => key)))
+}
+
 export class CachePolicies {
   readonly #servers = new Map<string, ServerCachePolicies>()
-  readonly #snapshot: (server: string) => ServerSnapshot | undefined
+  readonly #lists: ListsOfServers
   readonly #stats: CacheStats
 
   constructor(
     servers: readonly ServerConfig[],
-    snapshot: (server: string) => ServerSnapshot | undefined,
+    lists: ListsOfServers,
     stats: CacheStats,
     former?: CachePolicies,
   ) {
@@ -75,7 +85,7 @@ export class CachePolicies {
       const changes = former?.changes(server.name) ?? new Invalidations()
       this.#servers.set(server.name, new ServerCachePolicies(server, changes))
     }
-    this.#snapshot = snapshot
+    this.#lists = lists
     this.#stats = stats
   }
 
@@ -122,11 +132,11 @@ export class CachePolicies {
   #current(server: string): ServerCachePolicies | undefined {
     const policies = this.#servers.get(server)
     if (!policies) return undefined
-    const snapshot = this.#snapshot(server)
+    const snapshot = this.#lists.snapshot(server)
     if (snapshot !== policies.snapshot) {
       policies.snapshot = snapshot
       policies.tools = new Map()
-      if (snapshot) this.#stats.keepTools(server, new Set(snapshot.lists.tools.map(({ key }) => key)))
+      if (snapshot) this.#stats.keepTools(server, toolsOf(this.#lists.shown(server)))
       // Only results of the modern era have a time to live.
       const reads = snapshot?.era === 'modern' && 'resources' in snapshot.capabilities
       policies.reads = reads ? this.#readsPolicy(policies) : undefined

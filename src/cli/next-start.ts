@@ -21,7 +21,7 @@ export async function nextStartProblem({ next, started, listens }: NextStart): P
   const { tls } = next.gateway.http
   try {
     // Loaded with the front, and not before.
-    if (tls) await (await import('../front/http/listener.ts')).readCertificates(tls)
+    if (tls && listens) await (await import('../front/http/listener.ts')).readCertificates(tls)
     if (listens) checkExposure(next, SILENT)
   } catch (error) {
     return describeError(error)

@@ -11,6 +11,8 @@ export interface ReloadOptions {
   readonly json?: boolean
 }
 
+/** Age of the last change up to which the watch has probably applied what the command asks for. */
+const MAX_AGE_S = 60
 /** Maximum number of servers with a problem that are listed one by one. */
 const MAX_UNUSABLE = 20
 
@@ -81,7 +83,8 @@ function textOf({ pid, report, problem, state = 'unchanged' }: Reloaded): string
   const lists = changes.length + notReloadable.length + unusable.length > 0 ? ':' : '.'
   const head = changes.length > 0 ? (dryRun ? 'would take over' : 'has taken over') : nothing(report)
   const lines = [`Gateway ${pid} ${head}${lists}`, ...changes.map(change => `  ${change}`)]
-  if (report.lastApplied) {
+  // An earlier change is not what this command is about.
+  if (report.lastApplied && report.lastApplied.secondsAgo <= MAX_AGE_S) {
     lines.push(`The last change was applied ${report.lastApplied.secondsAgo} s ago:`)
     lines.push(...report.lastApplied.changes.map(change => `  ${change}`))
   }

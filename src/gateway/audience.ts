@@ -93,7 +93,9 @@ export class Audience {
     const kinds = told ? await changed(told, after) : []
     if (kinds.length === 0 || !this.#isLast(seen) || !this.#isThere(listener)) return
     if ('listsChanged' in listener) listener.listsChanged(kinds)
-    else for (const method of new Set(kinds.map(listChangedMethod))) listener.notify(method, undefined)
+    // A client that is not greeted yet has no list that could be outdated.
+    else if (listener.ungreeted !== true)
+      for (const method of new Set(kinds.map(listChangedMethod))) listener.notify(method, undefined)
   }
 
   /** Whether the client has not moved on meanwhile. */

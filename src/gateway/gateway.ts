@@ -7,7 +7,7 @@ import { HttpFronts, type HandlerOptions, type PreparedFronts } from './http-fro
 import { noEndpoint } from './no-endpoint.ts'
 import { Operations } from './operations.ts'
 import type { RunningGatewayOptions, StdioClient } from './options.ts'
-import { endingsOf, isConfigured } from './endings.ts'
+import { endingsOf } from './endings.ts'
 import { mayReturn } from './may-return.ts'
 import { ReloadQueue } from './reload-queue.ts'
 import { reportOf, type ReloadReport } from './reload-report.ts'
@@ -72,7 +72,7 @@ export class RunningGateway extends ClientService implements Reloadable {
       calls,
       events: this.events,
       catalog,
-      isKnown: client => isConfigured(this.current, client),
+      mayReturn: client => mayReturn(this.current, client),
     }))
     this.audience = new Audience(runtime, this.listens, this.events)
     this.current = new Generation({ config, policies, runtime, events: this.events })

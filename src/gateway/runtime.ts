@@ -1,3 +1,4 @@
+import type { SuspendedClient } from '../bridge/suspended-call.ts'
 import { SuspendedCalls, type Awaited } from '../bridge/suspended-calls.ts'
 import { Cache } from '../cache/cache.ts'
 import type { Catalog } from '../catalog/catalog.ts'
@@ -13,7 +14,6 @@ import { describeError } from '../core/errors.ts'
 import type { EventSink } from '../core/event-bus.ts'
 import type { Conversation } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
-import type { Principal } from '../core/principal.ts'
 import { removedServer } from '../core/removed-server.ts'
 import { ConcurrencyLimiter } from '../middleware/queue/queue.ts'
 import { LimitLeases } from '../quota/limit-leases.ts'
@@ -45,8 +45,8 @@ export interface RuntimeOptions {
   readonly events: EventSink
   /** The catalogue of the configuration that is in effect. What runs asks for it each time, and keeps none. */
   readonly catalog: () => Catalog
-  /** Whether the configuration that is in effect has a client. */
-  readonly isKnown: (client: Principal) => boolean
+  /** Whether the configuration that is in effect has the client of a suspended call, and permits what it called. */
+  readonly mayReturn: (client: SuspendedClient) => boolean
 }
 
 /** The links of single sessions do not each list their server anew. */
@@ -123,6 +123,7 @@ export class Runtime {
       tier: this.#sharing.tier,
       onInvalidated: (server, tags) => this.#sharing.outdated(server, tags),
       snapshot: server => this.lists.snapshot(server),
+      shown: server => this.lists.shown(server),
       onLinks: (principal, server, result) => this.resourceOwners.learn(principal, server, result),
       serverInfo,
     })

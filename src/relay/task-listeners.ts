@@ -140,7 +140,8 @@ export class TaskListeners {
     try {
       const link = await slot.pick()
       const listen = this.#options.listenOf(link)
-      if (!listen) return []
+      // A reload may have taken the server from the client since the request came.
+      if (!listen || !this.#options.sees(subscriber.view, pool.server.name)) return []
       for (const { own, exposed } of tasks) this.#listened.add(slot, own, subscriber, exposed)
       await listen.listenToTasks(() => this.#listened.namesOf(slot))
       const heard: string[] = []

@@ -1,5 +1,6 @@
 import type { Deadlines } from '../core/deadlines.ts'
 import { GatewayError } from '../core/errors.ts'
+import { unseenServer } from '../core/unseen-server.ts'
 import type { Conversation, Exchange, Json, JsonObject, Outcome } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import type { Route } from '../core/route.ts'
@@ -95,13 +96,15 @@ export class LegacyTasks {
     const task = made
     try {
       const exposed = await this.#ids.wrapLegacy(exchange, link.server.name, task.own)
+      // A reload may have taken the server from the client since the call began.
+      if (!this.#sees(task.conversation.view, link.server.name)) throw unseenServer(link.server.name)
       if (!task.forgotten) this.#tasks.set(exposed, task)
       // The client has to receive the id before messages about the task.
       task.exposed = exposed
       setImmediate(() => task.handOut(exposed))
       return { ...outcome, text: renameTask(outcome, task.own, exposed) }
     } catch (error) {
-      // No client can ever reach it.
+      // Its client cannot reach it.
       task.abandon()
       throw error
     }

@@ -51,10 +51,10 @@ export async function includedParts(
   if (paths.size > MAX_INCLUDED)
     refuse(`"include" names ${paths.size} files, and ${MAX_INCLUDED} is the most. Join some of them.`)
   const parts: Part[] = []
-  let bytes = main.text?.length ?? 0
+  let bytes = Buffer.byteLength(main.text ?? '')
   for (const file of paths) {
     const text = await readText(file, files, `"include" in ${main.file ?? 'the configuration'}`)
-    bytes += text.length
+    bytes += Buffer.byteLength(text)
     if (bytes > MAX_FILE_BYTES)
       refuse(`with the files it includes it has more than ${MAX_FILE_BYTES} bytes, which is the most.`)
     parts.push(partOf(await parse(text, file), { file, text, folder: dirname(file), cwd }))

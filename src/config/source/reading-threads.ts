@@ -44,6 +44,8 @@ export class ReadingThreads {
   readonly #stops = new Set<() => void>()
   /** Threads that were told to end and have not ended. */
   readonly #ending = new Set<Worker>()
+  /** Those of them that have not ended after a second. */
+  readonly #blocked = new Set<Worker>()
   readonly #timeoutMs: number
   readonly #script: URL
 
@@ -81,7 +83,7 @@ export class ReadingThreads {
 
   async #read(request: ReadRequest, stopped: Promise<never>): Promise<FileReading> {
     if (this.#closed) return await stopped
-    if (this.#ending.size >= MAX_BLOCKED) return failed(BLOCKED)
+    if (this.#blocked.size >= MAX_BLOCKED) return failed(BLOCKED)
     const worker = this.#taken() ?? this.#started()
     worker.ref()
     const { port1, port2 } = new MessageChannel()
@@ -131,7 +133,13 @@ export class ReadingThreads {
     // The id is -1 once it has ended.
     if (worker.threadId === -1) return
     this.#ending.add(worker)
-    worker.once('exit', () => this.#ending.delete(worker))
+    const timer = setTimeout(() => this.#blocked.add(worker), END_MS)
+    timer.unref()
+    worker.once('exit', () => {
+      clearTimeout(timer)
+      this.#ending.delete(worker)
+      this.#blocked.delete(worker)
+    })
     worker.unref()
     void worker.terminate()
   }

@@ -42,11 +42,13 @@ export interface ListenAddress {
 /**
  * Whether an entry has the listen address of this gateway: its own tools would return with a further prefix each time.
  */
-export function isAt({ url }: ReplicaEntry, { host, port }: ListenAddress): boolean {
-  if (url === undefined || !URL.canParse(url)) return false
-  const { protocol, hostname, port: asked, pathname } = new URL(url)
+export function isAt({ url, serverUrl }: ReplicaEntry, { host, port }: ListenAddress): boolean {
+  const address = url ?? serverUrl
+  if (address === undefined || !URL.canParse(address)) return false
+  const { protocol, hostname, port: asked, pathname } = new URL(address)
   const isPort = Number(asked || (protocol === 'https:' ? 443 : 80)) === port
-  return isPort && (isLoopback(hostname) || hostname === host) && /^\/(mcp|sse)(\/|$)/.test(pathname)
+  const isHere = isLoopback(hostname) || hostname === host || hostname === '0.0.0.0' || hostname === '[::]'
+  return isPort && isHere && /^\/(mcp|sse)(\/|$)/.test(pathname)
 }
 
 /** Whether an argument of a package runner is a package, rather than an option or a sub-command. */

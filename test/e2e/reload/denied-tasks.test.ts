@@ -136,3 +136,16 @@ test('a subscription to a modern task of a server that a reload denies ends, and
   expect(await client.answer('"get"')).toContain('-32602')
   expect(JSON.stringify(client.lines.all)).not.toContain('secret')
 })
+
+test('a legacy task that a call makes after the reload that denies its server is cancelled there', async () => {
+  await using server = await legacyServer()
+  await using running = await startGateway({ mcpServers: { a: server.entry } })
+  await running.gateway.warmUp()
+  await using session = await LegacySession.open(running.origin)
+  const answer = session.request('"make"', 'tools/call', '{"name":"a__t","task":{"ttl":60000}}')
+  const call = await server.called('t')
+  await reload(running.gateway, { mcpServers: { a: server.entry }, ...DENIED })
+  call.answer(`"result":{"task":${legacyTask()}}`)
+  expect(rawAt(await answer, 'result', 'task')).toBeUndefined()
+  expect((await asked(server, 'tasks/cancel')).params).toContain('"job"')
+})

@@ -97,6 +97,7 @@ export function world(
     servers,
     bounds: { maxBytes: 1_000_000, maxBytesPerClient: 1_000_000 },
     snapshot: name => known.get(name),
+    shown: name => [known.get(name)].filter(one => one !== undefined),
     onLinks: () => undefined,
     serverInfo: '{"name":"gateway"}',
     now: () => made.now,
