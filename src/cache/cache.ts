@@ -1,4 +1,3 @@
-import type { ServerSnapshot } from '../catalog/snapshot.ts'
 import type { ServerConfig } from '../config/types.ts'
 import { monotonicNow } from '../core/clock.ts'
 import { UNHEARD, type EventSink } from '../core/event-bus.ts'
@@ -12,19 +11,15 @@ import { tellHit, tellInvalidated, tellStored } from './cache-events.ts'
 import { CacheEntry, type From } from './entry.ts'
 import { paramsKey, sha256 } from './key.ts'
 import { MemoryCache, type MemoryCacheOptions } from './memory.ts'
-import { CachePolicies, type CachePolicy } from './policies.ts'
+import { CachePolicies, type CachePolicy, type ListsOfServers } from './policies.ts'
 import { CacheStats } from './stats.ts'
 import { toolTag, uriTag } from './tags.ts'
 import type { TierEntry, Tier } from './tier.ts'
 import { Wait } from './wait.ts'
 
-export interface CacheOptions {
+export interface CacheOptions extends ListsOfServers {
   readonly servers: readonly ServerConfig[]
   readonly bounds: MemoryCacheOptions
-  /** The current lists of a server. */
-  readonly snapshot: (server: string) => ServerSnapshot | undefined
-  /** The current lists of a server for every kind of client. */
-  readonly shown: (server: string) => readonly ServerSnapshot[]
   /** Called when a client gets a result that names resources. */
   readonly onLinks: (principal: string, server: string, result: JsonObject) => void
   /** Raw JSON of the gateway's own `serverInfo`. */

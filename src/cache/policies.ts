@@ -59,9 +59,11 @@ class ServerCachePolicies {
   }
 }
 
-/** The current lists of servers: the most common ones, and those for every kind of client. */
-interface ListsOfServers {
+/** The current lists of servers. */
+export interface ListsOfServers {
+  /** Those for the least capable clients. */
   readonly snapshot: (server: string) => ServerSnapshot | undefined
+  /** Those for every kind of client. */
   readonly shown: (server: string) => readonly ServerSnapshot[]
 }
 

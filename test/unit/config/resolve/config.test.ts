@@ -331,16 +331,16 @@ describe('an entry with the address of this gateway', () => {
 
   test('is left out however its address is named', async () => {
     for (const entry of [
-      { serverUrl: 'http://127.0.0.1:3333/mcp' },
-      { replicas: [{ serverUrl: 'http://localhost:3333/mcp' }] },
-      { url: 'http://0.0.0.0:3333/mcp' },
-      { url: 'http://[::]:3333/sse' },
+      { serverUrl: 'http://127.0.0.1:4507/mcp' },
+      { replicas: [{ serverUrl: 'http://localhost:4507/mcp' }] },
+      { url: 'http://0.0.0.0:4507/mcp' },
+      { url: 'http://[::]:4507/sse' },
     ])
       expect((await configFrom({ mcpServers: { gw: entry } }, serving)).servers).toEqual([])
   })
 
   test('is kept by a gateway on stdio, which may stand before another one', async () => {
-    const config = await configFrom({ mcpServers: { gw: { url: 'http://127.0.0.1:3333/mcp' } } }, OPTIONS)
+    const config = await configFrom({ mcpServers: { gw: { url: 'http://127.0.0.1:4507/mcp' } } }, OPTIONS)
     expect(config.servers).toHaveLength(1)
   })
 })
