@@ -1,4 +1,5 @@
 import { keysThatDecide } from '../config/options/server.ts'
+import type { JsonObject } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 
 /** The addresses that the entry of a server sends its secrets to, as far as its text proves them. */
@@ -11,14 +12,28 @@ export function isMoved(before: unknown, after: unknown): boolean {
   return addressesOf(after).some(address => !known.has(address))
 }
 
-/** Addresses of an entry and its replicas, in a form that is equal only for equal destinations. */
-export function addressesOf(entry: unknown): string[] {
+/**
+ * Addresses of an entry and its replicas, in a form that is equal only for equal destinations. A `host` header names
+ * another party at the same address.
+ */
+export function addressesOf(entry: unknown, hosts: readonly string[] = []): string[] {
   if (!isJsonObject(entry)) return []
-  const parts = ADDRESS_KEYS.flatMap(key => (entry[key] === undefined ? [] : [destinationOf(entry[key])]))
+  const named = [...hosts, ...hostsOf(entry)]
+  const located = ADDRESS_KEYS.flatMap(key => (entry[key] === undefined ? [] : [destinationOf(entry[key])]))
+  const parts = located.length > 0 ? [...located, ...named] : []
   // What determines an address together is one address.
   const own = parts.length > 0 ? [JSON.stringify([...new Set(parts)])] : []
   const { replicas } = entry
-  return Array.isArray(replicas) ? [...own, ...replicas.flatMap(addressesOf)] : own
+  return Array.isArray(replicas)
+    ? [...own, ...replicas.flatMap((replica: unknown) => addressesOf(replica, named))]
+    : own
+}
+
+function hostsOf({ headers }: JsonObject): string[] {
+  if (!isJsonObject(headers)) return []
+  return Object.entries(headers).flatMap(([name, value]) =>
+    name.toLowerCase() === 'host' ? [`host ${JSON.stringify(value)}`] : [],
+  )
 }
 
 /** The origin of an address without variables. Any other value leads to an unknown place and equals only itself. */

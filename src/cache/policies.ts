@@ -67,6 +67,11 @@ export interface ListsOfServers {
   readonly shown: (server: string) => readonly ServerSnapshot[]
 }
 
+/** What results of a server depend on, besides the request. Its roots are the folders that it works on. */
+function identityOf({ name, fingerprint, roots }: ServerConfig): readonly unknown[] {
+  return [LAYOUT, name, fingerprint, roots ?? null]
+}
+
 function toolsOf(snapshots: readonly ServerSnapshot[]): ReadonlySet<string> {
   return new Set(snapshots.flatMap(({ lists }) => lists.tools.map(({ key }) => key)))
 }
@@ -160,9 +165,7 @@ export class CachePolicies {
       rule: text === undefined ? undefined : rule,
       outdates: !writes || invalidates === 'none' ? undefined : invalidates,
       // An entry has the tags it was stored with, and depends on the arguments ignored then.
-      prefix: sha256(
-        JSON.stringify([LAYOUT, config.name, config.fingerprint, 'tool', own, text, tags, ignoreArgs]),
-      ),
+      prefix: sha256(JSON.stringify([...identityOf(config), 'tool', own, text, tags, ignoreArgs])),
       tags: [toolTag(own), ...tags],
       ignored: argPaths(ignoreArgs),
       counters: this.#stats.of(config.name, own),
@@ -186,7 +189,7 @@ export class CachePolicies {
         tags: [],
       },
       outdates: undefined,
-      prefix: sha256(JSON.stringify([LAYOUT, config.name, config.fingerprint, 'resource', tags])),
+      prefix: sha256(JSON.stringify([...identityOf(config), 'resource', tags])),
       tags,
       ignored: [],
       counters: this.#stats.of(config.name, READS),

@@ -6,8 +6,8 @@ export interface Principal {
    */
   readonly kind: 'local' | 'anonymous' | 'client' | 'user'
   /**
-   * Stable key of the identity: `anonymous`, `client:<name>`, `user:<issuer> <subject>`. Caches, links, quotas and
-   * sealed state are keyed by it.
+   * Stable key of the identity: `local`, `anonymous`, `client:<name>`, `user:<issuer> <subject>`. Caches, links, quotas
+   * and sealed state are keyed by it.
    */
   readonly id: string
   /** Display name for logs and audit. Never a secret. */
@@ -35,7 +35,7 @@ export const ANONYMOUS = principalOf({
 /** The one user of a gateway that runs as a child of that user's client. */
 export const LOCAL = principalOf({
   kind: 'local',
-  id: 'client:local',
+  id: 'local',
   name: 'local',
   client: undefined,
   roles: [],

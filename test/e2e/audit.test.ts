@@ -82,7 +82,7 @@ test.each(['digest', 'full'])('every request has its line, and no secret is in a
   expect(waited).toMatchObject({ server: 'a', name: 't' })
   expect(waited?.['waitedMs']).toBeGreaterThan(0)
   expect(served).toMatchObject({
-    principal: 'client:local',
+    principal: 'local',
     server: 'a',
     name: 't',
     replica: new URL(String(server.entry.url)).host,

@@ -101,6 +101,36 @@ test('a masked secret goes to no other address, however the address is spelled',
   expect(seen).toEqual([])
 })
 
+test('a masked secret goes to no other virtual host of the same address', async () => {
+  const { patch, text } = await scene({
+    mcpServers: {
+      up: { url: UP, headers: { 'X-Api-Key': 'SUPERSECRET' } },
+      named: { url: UP, headers: { Host: 'one.example', 'X-Api-Key': 'SUPERSECRET' } },
+      many: { replicas: [{ url: UP }], headers: { 'X-Api-Key': 'SUPERSECRET' } },
+    },
+  })
+  const before = text()
+  const headers = { host: 'other.example', 'X-Api-Key': '***' }
+  for (const [name, body] of [
+    ['up', { headers }],
+    ['up', { headers: { HOST: 'other.example', 'X-Api-Key': '***' } }],
+    ['named', { headers: { Host: 'other.example', 'X-Api-Key': '***' } }],
+    ['many', { headers }],
+    ['many', { replicas: [{ url: UP, headers: { host: 'other.example' } }] }],
+  ] as const) {
+    const answer = await patch(name, body)
+    expect([name, body, answer.status]).toEqual([name, body, 403])
+  }
+  expect(text()).toBe(before)
+  expect(await patch('named', { url: 'http://127.0.0.1:9/other' })).toMatchObject({ status: 200 })
+  expect(await patch('named', { headers: { Host: '***', 'X-Api-Key': '***', 'X-More': 'y' } })).toMatchObject(
+    {
+      status: 200,
+    },
+  )
+  expect(text()).toContain('one.example')
+})
+
 test('a secret is kept when the path alone changes, and the same one may be sent in full to another address', async () => {
   const { patch, text } = await scene({
     mcpServers: { up: { url: UP, headers: { 'X-Api-Key': 'SUPERSECRET' } } },

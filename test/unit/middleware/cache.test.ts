@@ -70,6 +70,28 @@ it('gives a result again until its time is over', async () => {
   expect(isHit(await call(made))).toBe(false)
 })
 
+it('gives no result for other roots of the server', async () => {
+  const server = S([tool('get', { cache: rule() })])
+  const made = start([{ ...server, roots: [{ uri: 'file:///one' }] }])
+  await call(made)
+  expect(isHit(await call(made))).toBe(true)
+  const bounds = { maxBytes: 1_000_000, maxBytesPerClient: 1_000_000 }
+  made.cache.reconfigure([{ ...server, roots: [{ uri: 'file:///two' }] }], bounds, undefined)
+  expect(isHit(await call(made))).toBe(false)
+  made.cache.reconfigure([{ ...server, roots: [{ uri: 'file:///one' }] }], bounds, undefined)
+  expect(isHit(await call(made))).toBe(true)
+})
+
+it('keeps the counters of tools that only some clients see', async () => {
+  const made = start([S([tool('*', { cache: rule() })])], undefined, {
+    shown: () => [snapshotOf('s', TOOLS), snapshotOf('s', ['{"name":"other"}'])],
+  })
+  await call(made, 'other')
+  made.snapshots.set('s', snapshotOf('s', TOOLS))
+  await call(made, 'get')
+  expect(made.cache.stats.list().map(({ tool: of }) => of)).toEqual(['other', 'get'])
+})
+
 it('forgets the counters of tools that the server no longer lists, and of removed servers', async () => {
   const cached = S([tool('*', { cache: rule() })])
   const made = start([cached])
