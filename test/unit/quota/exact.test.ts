@@ -1,11 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { once } from 'node:events'
 import type { Readable } from 'node:stream'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { hasRedis, startRedis } from '../../helpers/redis-server.ts'
+import { hasRedis } from '../../helpers/redis-server.ts'
+import { sharedLmdb, sharedRedis } from '../../helpers/shared-state.ts'
 
 /**
  * Real processes use up one budget as fast as they can. What they were granted together is never more than the budget, and nearly all of it. `npm run quotas` does
@@ -51,21 +49,9 @@ async function run(hammers: readonly Hammer[]): Promise<number> {
   return hammers.reduce((sum, { admitted }) => sum + admitted, 0)
 }
 
-async function folder(): Promise<string> {
-  const path = await mkdtemp(join(tmpdir(), 'manifold-quota-'))
-  onTestFinished(() => rm(path, { recursive: true, force: true }))
-  return path
-}
-
-async function redis(): Promise<string> {
-  const server = await startRedis()
-  onTestFinished(() => server.stop())
-  return server.url
-}
-
 const cases: [string, number, () => Promise<string>, boolean][] = [
-  ['four processes over LMDB', 4, async () => `lmdb:${await folder()}`, true],
-  ['eight processes over Redis', 8, redis, hasRedis()],
+  ['four processes over LMDB', 4, sharedLmdb, true],
+  ['eight processes over Redis', 8, sharedRedis, hasRedis()],
 ]
 
 describe.each(cases)('%s', (name, processes, open, possible) => {

@@ -1,11 +1,9 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { hasRedis, startRedis } from '../../helpers/redis-server.ts'
+import { hasRedis } from '../../helpers/redis-server.ts'
+import { sharedLmdb, sharedRedis } from '../../helpers/shared-state.ts'
 
 /**
  * Real processes use a rate and a number of permits as fast as they can, and say when. Together they never have more than the limit, in any span of that length or
@@ -62,21 +60,9 @@ function mostWithin(times: readonly number[], spanMs: number): number {
   return most
 }
 
-async function folder(): Promise<string> {
-  const path = await mkdtemp(join(tmpdir(), 'manifold-quota-'))
-  onTestFinished(() => rm(path, { recursive: true, force: true }))
-  return path
-}
-
-async function redis(): Promise<string> {
-  const server = await startRedis()
-  onTestFinished(() => server.stop())
-  return server.url
-}
-
 const cases: [string, () => Promise<string>, boolean][] = [
-  ['LMDB', async () => `lmdb:${await folder()}`, true],
-  ['Redis', redis, hasRedis()],
+  ['LMDB', sharedLmdb, true],
+  ['Redis', sharedRedis, hasRedis()],
 ]
 
 describe.each(cases)('four processes over %s', (name, open, possible) => {
