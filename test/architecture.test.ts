@@ -316,7 +316,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   winston: ['observe'],
   undici: ['upstream'],
   'cross-spawn': ['upstream/transport/stdio/stdio'],
-  lmdb: ['state/lmdb', 'state/lmdb-zones'],
+  lmdb: ['state/lmdb-database', 'state/lmdb-zones'],
   '@redis/client': ['state/redis'],
   'lru-cache': ['catalog/resource-owners', 'catalog/views', 'core/growing-lru', 'state/memory'],
   '@marcbachmann/cel-js': ['policy/condition'],

@@ -128,9 +128,9 @@ export class StoredSnapshots {
 
   async #createSecret(): Promise<string> {
     const stored = await this.#store.get(SECRET_KEY)
-    if (stored !== undefined) return stored
-    await this.#store.set(SECRET_KEY, randomBytes(SECRET_BYTES).toString('base64url'))
-    // Read back, so that all of several processes that start at once use the secret that was written last.
-    return (await this.#store.get(SECRET_KEY)) ?? ''
+    // Servers that are listed at once, also by several processes, use one secret.
+    return (
+      stored ?? (await this.#store.setIfAbsent(SECRET_KEY, randomBytes(SECRET_BYTES).toString('base64url')))
+    )
   }
 }

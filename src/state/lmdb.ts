@@ -1,5 +1,3 @@
-import { createRequire } from 'node:module'
-import type * as Lmdb from 'lmdb'
 import {
   assertKey,
   assertRoom,
@@ -9,8 +7,9 @@ import {
   machineNow,
   type StoreOptions,
 } from './entry.ts'
+import { openDatabase, type Database } from './lmdb-database.ts'
 import { writeError } from './lmdb-errors.ts'
-import { identityOf, prepareFolder, protectFiles } from './lmdb-folder.ts'
+import { identityOf } from './lmdb-folder.ts'
 import { EXPIRIES, expiryKey, HEADER_BYTES, recordOf, textOf, valueKey, VALUES } from './lmdb-records.ts'
 import { enter, isZoned, leave, sizeOfZone } from './lmdb-zones.ts'
 import { attempt, hold, take, type Step, type WaitingStep } from './amounts.ts'
@@ -22,8 +21,6 @@ const SWEEP_EVERY_MS = 60_000
 const STEADY_KEPT_MS = 24 * 60 * 60 * 1000
 /** Maximum number of removals per sweep, because a sweep holds the write lock that all processes share. */
 const SWEEP_ENTRIES = 1000
-
-type Database = Lmdb.RootDatabase<Buffer, Buffer>
 
 /** Interval at which a store checks that its file is still the one in the folder. */
 const LOOK_EVERY_MS = 1000
@@ -41,32 +38,6 @@ export interface LmdbStoreOptions extends StoreOptions {
  */
 export function openLmdbStore(path: string, options: LmdbStoreOptions = {}): Store {
   return new LmdbStore(path, options)
-}
-
-function openDatabase(path: string, onRepaired: (what: string) => void): Database {
-  // `lmdb` and its dependencies in one file, made by the build; see `bin/bundle-lmdb.js`.
-  const { open } = createRequire(import.meta.url)('#lmdb') as typeof Lmdb
-  const aside = prepareFolder(path)
-  if (aside)
-    onRepaired(
-      `The state in "${path}" was damaged (${aside.damage}). Its file is set aside as "${aside.file}", and a new one is used: lists are fetched again, keys have to be made again, and what was used up of quotas is not known.`,
-    )
-  const database = open<Buffer, Buffer>({
-    path,
-    // Without this option, a path with a dot is treated as a file.
-    noSubdir: false,
-    encoding: 'binary',
-    keyEncoding: 'binary',
-    compression: false,
-    cache: false,
-    maxDbs: 1,
-    // A commit is flushed before its promise resolves, so that nothing is pending at exit.
-    overlappingSync: false,
-    // With batching, a failed commit (disk full) rejects an inner promise that no code can catch.
-    eventTurnBatching: false,
-  })
-  protectFiles(path)
-  return database
 }
 
 class LmdbStore implements Store {
@@ -146,6 +117,11 @@ class LmdbStore implements Store {
       writes.push(database.transaction(() => this.#sweep(now)))
     }
     await this.#written(Promise.all(writes))
+  }
+
+  async setIfAbsent(key: string, value: string): Promise<string> {
+    assertValue(key, value)
+    return await this.#step(key, (stored = value) => ({ answer: stored, text: stored, expiresAt: Infinity }))
   }
 
   async delete(key: string): Promise<void> {
@@ -271,7 +247,7 @@ class LmdbStore implements Store {
   #put(key: string, { text, expiresAt }: Step<unknown>, isThere: boolean, now: number): void {
     const database = this.#database
     if (expiresAt <= now) return void database.remove(valueKey(key))
-    if (!isThere) void database.put(expiryKey(expiresAt, key), Buffer.alloc(0))
+    if (!isThere && expiresAt < Infinity) void database.put(expiryKey(expiresAt, key), Buffer.alloc(0))
     void database.put(valueKey(key), recordOf(text, expiresAt))
   }
 

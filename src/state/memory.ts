@@ -94,6 +94,13 @@ class MemoryStore implements Store {
     if (zone && room !== undefined && this.#entries.has(key)) this.#enter(zone, key, room)
   }
 
+  async setIfAbsent(key: string, value: string): Promise<string> {
+    this.#assertOpen()
+    const current = this.#live(key)
+    if (current === undefined) await this.set(key, value)
+    return current ?? value
+  }
+
   async delete(key: string): Promise<void> {
     this.#assertOpen()
     assertKey(key)

@@ -8,6 +8,7 @@ import { withTimeout } from '../core/timeout.ts'
 import { GRACE_MS } from './amounts.ts'
 import { assertKey, assertRoom, assertValue, closedError, expiryOf, type StoreOptions } from './entry.ts'
 import { toAddress, type Address } from './redis-address.ts'
+import { connected } from './redis-connecting.ts'
 import { RedisEpoch, EPOCH } from './redis-epoch.ts'
 import { SCRIPTS, type Script } from './redis-evaluated.ts'
 import {
@@ -130,6 +131,15 @@ class RedisStore implements Store {
       if (ttlMs <= 0) return client.del(name)
       return client.set(name, value, { expiration: { type: 'PX', value: Math.ceil(ttlMs) } })
     })
+  }
+
+  async setIfAbsent(key: string, value: string): Promise<string> {
+    this.#assertOpen()
+    assertKey(key)
+    const timeoutMs = SLOW_MS + assertValue(key, value) / BYTES_PER_MS
+    const text = this.#clock ? `${Infinity} ${value}` : value
+    await this.#run(timeoutMs, client => client.set(this.#prefix + key, text, { condition: 'NX' }))
+    return (await this.get(key)) ?? value
   }
 
   async delete(key: string): Promise<void> {
@@ -294,7 +304,7 @@ class RedisStore implements Store {
       try {
         client.on('error', (error: Error) => this.#drop(client, error))
         client.on('end', () => this.#drop(client, new Error('the connection was closed')))
-        await this.#within(client.connect())
+        await connected(client.connect(), CONNECT_TIMEOUT_MS, this.#closed.signal)
         if (this.#closed.signal.aborted) return client.destroy()
         this.#client = client
         if (this.#away !== undefined) this.#logger.info(`The state store ${this.name} can be reached again.`)
@@ -314,23 +324,6 @@ class RedisStore implements Store {
         signal,
         ref: false,
       }).catch(() => undefined)
-    }
-  }
-
-  /** Also fails when a server accepts the connection and then sends nothing. */
-  async #within(connecting: Promise<unknown>): Promise<void> {
-    const stop = new AbortController()
-    const signal = AbortSignal.any([stop.signal, this.#closed.signal])
-    const overdue = sleep(CONNECT_TIMEOUT_MS, undefined, { signal }).then(() => {
-      throw new Error(`no answer in ${CONNECT_TIMEOUT_MS} ms`)
-    })
-    // Avoids an unhandled rejection of the slower promise.
-    connecting.catch(() => undefined)
-    overdue.catch(() => undefined)
-    try {
-      await Promise.race([connecting, overdue])
-    } finally {
-      stop.abort()
     }
   }
 

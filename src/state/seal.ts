@@ -70,11 +70,10 @@ export class Seal {
   }
 
   async #load(): Promise<readonly Key[]> {
-    const stored = await this.#store.get(KEY_RING)
-    if (stored === undefined)
-      await this.#store.set(KEY_RING, JSON.stringify([randomBytes(KEY_BYTES).toString('base64')]))
-    // Read back: when several processes start at once, all use the ring that was written last.
-    const text = stored ?? (await this.#store.get(KEY_RING)) ?? '[]'
+    // Processes that start at once use one ring.
+    const text =
+      (await this.#store.get(KEY_RING)) ??
+      (await this.#store.setIfAbsent(KEY_RING, JSON.stringify([randomBytes(KEY_BYTES).toString('base64')])))
     return (JSON.parse(text) as string[]).map(encoded => {
       const key = Buffer.from(encoded, 'base64')
       return { id: createIdOf(key), key }

@@ -25,6 +25,12 @@ export interface Store {
    * @throws RangeError (as a rejection) for a value that is too large for a store, or for the zone
    */
   set(key: string, value: string, options?: SetOptions): Promise<void>
+  /**
+   * Sets a value that never expires, unless the key has one, atomically over all processes that share the store.
+   * Returns the value that the key has afterwards. The value belongs to no zone.
+   * @throws as `set`
+   */
+  setIfAbsent(key: string, value: string): Promise<string>
   /** Resolves also when the key does not exist. */
   delete(key: string): Promise<void>
   /** Keys that start with `prefix`, in byte order; expired ones are left out. */

@@ -47,6 +47,30 @@ export function describeStore(
       expect(await store.get('a')).toBe('2')
     })
 
+    it('sets a value only where there is none, and gives the one that stands', async () => {
+      const store = await start()
+      expect(await store.setIfAbsent('a', '1')).toBe('1')
+      expect(await store.setIfAbsent('a', '2')).toBe('1')
+      expect(await store.get('a')).toBe('1')
+      await store.set('b', '')
+      expect(await store.setIfAbsent('b', '2')).toBe('')
+      time += 1e15
+      expect(await store.get('a')).toBe('1')
+      await store.delete('a')
+      expect(await store.setIfAbsent('a', '3')).toBe('3')
+      await expect(store.setIfAbsent('x'.repeat(MAX_KEY_BYTES + 1), '1')).rejects.toThrow(RangeError)
+    })
+
+    it('gives one value to all that set it at once', async () => {
+      const store = await start()
+      const other = (await reopen?.(() => time)) ?? store
+      onTestFinished(() => other.close())
+      const values = Array.from({ length: 50 }, (_, at) => (at % 2 ? store : other).setIfAbsent('a', `${at}`))
+      const [stands] = await Promise.all(values)
+      expect(new Set(await Promise.all(values))).toEqual(new Set([stands]))
+      expect(await other.get('a')).toBe(stands)
+    })
+
     it('reads many in the order of the keys', async () => {
       const store = await start()
       await store.set('a', '1')

@@ -35,6 +35,15 @@ it('what one gateway keeps is found by another over the same store, each variant
   await store.close()
 })
 
+it('the snapshots of servers that are first listed at the same moment, by two processes, are all found', async () => {
+  const store = createMemoryStore()
+  const [one, other] = [new StoredSnapshots(store), new StoredSnapshots(store)]
+  const servers = ['a', 'b', 'c', 'd'].map(name => of({ name }))
+  await Promise.all(servers.map((server, at) => (at % 2 ? one : other).save(server, snapshot)))
+  expect(await new StoredSnapshots(store).load(servers)).toEqual(servers.map(() => snapshot))
+  await store.close()
+})
+
 it('an empty store has nothing kept and is not written to by looking', async () => {
   const store = createMemoryStore()
   expect(await new StoredSnapshots(store).load([of()])).toEqual([undefined])
