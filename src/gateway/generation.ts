@@ -1,5 +1,6 @@
 import { composeCalls, composeRequests, type RequestChains } from './chains.ts'
 import { Router } from './router.ts'
+import { TaskRoutes } from './task-routes.ts'
 import { tellListChanged } from './gateway-events.ts'
 import type { Runtime } from './runtime.ts'
 import { Catalog } from '../catalog/catalog.ts'
@@ -33,6 +34,7 @@ export class Generation {
   readonly reporting: ReportOptions
   readonly catalog: Catalog
   readonly router: Router
+  readonly tasks: TaskRoutes
   readonly chains: RequestChains
 
   constructor({ config, policies, runtime, events }: GenerationOptions) {
@@ -86,12 +88,16 @@ export class Generation {
       called: (exchange, server) => lists.afterCalls.called(exchange, server),
       uriMap: (view, server) => catalog.view(view)?.uriMap(server),
     })
-    this.router = new Router({
-      catalog,
-      resourceOwners,
+    this.tasks = new TaskRoutes({
+      viewOf: exchange => this.router.viewOf(exchange),
       taskIds,
       taskListeners,
       legacyTasks,
+    })
+    this.router = new Router({
+      catalog,
+      resourceOwners,
+      tasks: this.tasks,
       subscriptions,
       inEffect: runtime.catalog,
       usage: this.quotas && new UsageResource(this.quotas),
