@@ -5,6 +5,7 @@ import { tellListChanged } from './gateway-events.ts'
 import type { Runtime } from './runtime.ts'
 import { Catalog } from '../catalog/catalog.ts'
 import type { Config, ServerConfig } from '../config/types.ts'
+import type { ReplicaId } from '../core/call-state.ts'
 import type { EventSink } from '../core/event-bus.ts'
 import { checkCall, recordDecision } from '../middleware/authorize.ts'
 import type { ReportOptions } from '../middleware/request/report.ts'
@@ -59,6 +60,8 @@ export class Generation {
       },
     }))
     const serverOf = (server: string): ServerConfig => runtime.poolOf(server).server
+    const hasReplica = async (server: string, replica: ReplicaId): Promise<boolean> =>
+      (await runtime.pools.get(server)?.membership.has(replica)) === true
     const onDecision = recordDecision(logger)
     const call = composeCalls({
       logger,
@@ -76,6 +79,7 @@ export class Generation {
       // Between the eras.
       seal,
       suspendedCalls: runtime.suspendedCalls,
+      hasReplica,
       ...asks,
       serverOf,
       taskIds,
@@ -93,6 +97,7 @@ export class Generation {
       taskIds,
       taskListeners,
       legacyTasks,
+      hasReplica,
     })
     this.router = new Router({
       catalog,

@@ -1,4 +1,5 @@
 import type { View } from '../catalog/view.ts'
+import type { ReplicaId } from '../core/call-state.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Exchange, Outcome } from '../core/exchange.ts'
 import type { Route } from '../core/route.ts'
@@ -7,7 +8,7 @@ import { knowsTasks, TASKS } from '../protocol/capabilities.ts'
 import { LATEST_LEGACY } from '../protocol/revisions.ts'
 import type { ListenedTask, TaskListeners } from '../relay/task-listeners.ts'
 import type { LegacyTasks } from '../tasks/legacy-tasks.ts'
-import type { TaskIds } from '../tasks/task-ids.ts'
+import type { TaskIds, TaskLocation } from '../tasks/task-ids.ts'
 import { unknownMethod } from './unknown-method.ts'
 
 export interface TaskRoutesOptions {
@@ -17,6 +18,8 @@ export interface TaskRoutesOptions {
   readonly taskIds: TaskIds
   readonly taskListeners: TaskListeners
   readonly legacyTasks: LegacyTasks
+  /** Whether a replica of a server is still in its place. */
+  readonly hasReplica: (server: string, replica: ReplicaId) => Promise<boolean>
 }
 
 /** Leads requests about tasks of both eras to the server of the task. */
@@ -29,16 +32,14 @@ export class TaskRoutes {
 
   /** Subscribes to the modern tasks of this client whose servers report on them; resolves with their ids. */
   async listen(exchange: Exchange, ids: readonly string[], subscriber: Subscriber): Promise<string[]> {
-    const { viewOf, taskIds, taskListeners } = this.#options
-    const { servers } = viewOf(exchange)
     const known = await Promise.all(
       ids.map(async (exposed): Promise<ListenedTask | undefined> => {
-        const task = await taskIds.open(exchange, exposed)
-        return task && servers.has(task.server) ? { server: task.server, own: task.id, exposed } : undefined
+        const task = await this.#located(exchange, exposed)
+        return task && { server: task.server, replica: task.replica, own: task.id, exposed }
       }),
     )
     const tasks = known.filter(task => task !== undefined)
-    return await taskListeners.subscribe(exchange, tasks, subscriber)
+    return await this.#options.taskListeners.subscribe(exchange, tasks, subscriber)
   }
 
   /** @throws GatewayError `missing_capability`, `invalid_params`, `unknown_method` */
@@ -49,10 +50,8 @@ export class TaskRoutes {
         data: { requiredCapabilities: { extensions: { [TASKS]: {} } } },
       })
     if (typeof taskId !== 'string') throw new GatewayError('invalid_params', '"taskId" must be a string.')
-    const { viewOf, taskIds } = this.#options
-    const task = await taskIds.open(exchange, taskId)
-    if (!task || !viewOf(exchange).servers.has(task.server))
-      throw new GatewayError('invalid_params', `Unknown task: ${taskId.slice(0, 100)}`)
+    const task = await this.#located(exchange, taskId)
+    if (!task) throw new GatewayError('invalid_params', `Unknown task: ${taskId.slice(0, 100)}`)
     exchange.state.stick(task.replica)
     return { server: task.server, own: task.id, exposed: taskId }
   }
@@ -69,6 +68,14 @@ export class TaskRoutes {
         `Unknown task: ${taskId.slice(0, 100)}. Its time may be over, or the session of its server.`,
       )
     return { server: task.link.server.name, own: task.own, exposed: taskId }
+  }
+
+  /** Where a modern task of this client is. `undefined`: it is not there for this client, or not any more. */
+  async #located(exchange: Exchange, exposed: string): Promise<TaskLocation | undefined> {
+    const { viewOf, taskIds, hasReplica } = this.#options
+    const task = await taskIds.open(exchange, exposed)
+    if (!task || !viewOf(exchange).servers.has(task.server)) return undefined
+    return (await hasReplica(task.server, task.replica)) ? task : undefined
   }
 
   /** Result of `tasks/list`. @throws GatewayError `invalid_params`, `unknown_method` */
