@@ -19,6 +19,8 @@ import { Tokens } from './tokens.ts'
 export interface GatekeeperOptions {
   readonly auth: AuthConfig
   readonly http: Pick<HttpFrontConfig, 'publicUrl'>
+  /** As in `listensAt`, where it is known already. */
+  readonly origin?: string | undefined
   readonly clients: readonly ClientConfig[]
   readonly issuerKeys: IssuerKeySets
   readonly store: Store
@@ -64,7 +66,7 @@ export class Gatekeeper implements Authenticator {
   readonly #needed: string
   readonly noLogin: string | undefined
 
-  constructor({ auth, http, clients, issuerKeys, store, logger }: GatekeeperOptions) {
+  constructor({ auth, http, origin, clients, issuerKeys, store, logger }: GatekeeperOptions) {
     const principals = new Principals(clients)
     this.#open = clients.length === 0 && auth.jwt.length === 0
     this.#needed = `Credentials are needed here: send the header "Authorization: Bearer <${auth.jwt.length > 0 ? 'key or access token' : 'key'}>". Ask the operator of the gateway for a key, ${CREATE_KEY}`
@@ -74,6 +76,7 @@ export class Gatekeeper implements Authenticator {
     this.#proxy = auth.proxy && new TrustedProxy(auth.proxy, clients, principals)
     this.#keys = new ApiKeys({ clients, principals, store, logger })
     this.#resources = new Resources(http, auth.jwt)
+    if (origin !== undefined) this.#resources.listensAt(origin)
     this.#tokens = new Tokens({ jwt: auth.jwt, clients, principals, resources: this.#resources, issuerKeys })
     const anonymous =
       auth.anonymous !== undefined ? principals.client(auth.anonymous) : this.#open ? ANONYMOUS : undefined
@@ -120,12 +123,12 @@ export class Gatekeeper implements Authenticator {
     if (former instanceof Gatekeeper) this.#keys.adoptAll(former.#keys)
   }
 
-  renewed(credential: Credential): Credential | undefined {
-    const renewed = this.#renewed(credential)
+  renewed(credential: Credential, endpoint: string): Credential | undefined {
+    const renewed = this.#renewed(credential, endpoint)
     return renewed?.principal.id === credential.principal.id ? renewed : undefined
   }
 
-  #renewed(credential: Credential): Credential | undefined {
+  #renewed(credential: Credential, endpoint: string): Credential | undefined {
     const { evidence } = credential
     const as = (principal: Principal | undefined): Credential | undefined =>
       principal && { ...credential, principal }
@@ -137,9 +140,9 @@ export class Gatekeeper implements Authenticator {
       case 'certificate':
         return as(this.#certificates.principalOf(evidence.name))
       case 'user':
-        return as(this.#proxy?.principalOf(evidence.name))
+        return as(this.#proxy?.principal(evidence))
       case 'token':
-        return as(this.#tokens.principal(evidence))
+        return this.#tokens.renewed(credential, evidence, endpoint)
       case 'nothing':
         return this.#anonymous
     }

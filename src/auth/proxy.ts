@@ -3,10 +3,12 @@ import { BlockList, isIPv6 } from 'node:net'
 import type { ClientConfig, ProxyAuthConfig } from '../config/types.ts'
 import type { Principal } from '../core/principal.ts'
 import { forbidden, malformed } from './challenge.ts'
-import type { Credential } from '../front/authenticator.ts'
+import type { Credential, Evidence } from '../front/authenticator.ts'
 import type { Principals } from './principals.ts'
 
 const MAX_USER_CHARS = 256
+
+type UserEvidence = Extract<Evidence, { by: 'user' }>
 
 /**
  * Users identified by a proxy in front of the gateway. Any sender can set a header, so it is accepted only from the
@@ -41,26 +43,32 @@ export class TrustedProxy {
     const user = request.headers[this.header]
     if (user === undefined) return undefined
     // Refused rather than ignored: it is an attack, or the proxy's address is missing in the configuration.
-    if (!this.#trusts(request.socket.remoteAddress))
+    const address = request.socket.remoteAddress
+    if (address === undefined || !this.#trusts(address))
       throw forbidden(`The header ${this.header} is not accepted from this address.`)
     if (typeof user !== 'string' || (user.includes(',') && isRepeated(request, this.header)))
       throw malformed(`The header ${this.header} is there more than once.`)
     if (user === '' || user.length > MAX_USER_CHARS)
       throw malformed(`The header ${this.header} must hold a name of 1 to ${MAX_USER_CHARS} characters.`)
-    const principal = this.principalOf(user)
+    const principal = this.#principalOf(user)
     if (!principal) throw forbidden('This user is not known here.')
-    return { principal, expiresAt: Infinity, renewable: false, evidence: { by: 'user', name: user } }
+    const evidence: UserEvidence = { by: 'user', name: user, header: this.header, address }
+    return { principal, expiresAt: Infinity, renewable: false, evidence }
   }
 
-  /** The principal of a user name. */
-  principalOf(user: string): Principal | undefined {
+  /** The principal, in this configuration, of a user that a proxy named under another one. */
+  principal({ name, header, address }: UserEvidence): Principal | undefined {
+    return header === this.header && this.#trusts(address) ? this.#principalOf(name) : undefined
+  }
+
+  #principalOf(user: string): Principal | undefined {
     const client = this.#users.get(user)
     if (client !== undefined) return this.#principals.client(client)
     return this.#client === undefined ? undefined : this.#principals.user('proxy', user, this.#client)
   }
 
-  #trusts(address: string | undefined): boolean {
-    return address !== undefined && this.#from.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')
+  #trusts(address: string): boolean {
+    return this.#from.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')
   }
 }
 

@@ -84,7 +84,7 @@ export class Tokens {
       verdict.until > monotonicNow() &&
       // The wall clock may have been set in the meantime.
       verdict.credential.expiresAt > Date.now() &&
-      this.#isFor(verdict, endpoint)
+      this.#isFor(verdict.issuer, verdict.audiences, endpoint)
       ? verdict
       : undefined
   }
@@ -120,6 +120,7 @@ export class Tokens {
       throw invalid('The token is no access token (typ).', challenge)
     const { config } = issuer
     let payload: JWTPayload
+    let algorithm: string
     try {
       const verified = await jwtVerify(token, issuer.keys.key, {
         algorithms: [...config.algorithms],
@@ -128,6 +129,7 @@ export class Tokens {
         clockTolerance: config.clockToleranceMs / 1000,
       })
       payload = verified.payload
+      algorithm = verified.protectedHeader.alg
     } catch (error) {
       if (error instanceof HttpError) throw error
       throw invalid(reasonOf(error), challenge)
@@ -138,24 +140,28 @@ export class Tokens {
     // The token is bound to a key that the request does not prove, so it may be stolen (RFC 8705, RFC 9449).
     if (payload.cnf !== undefined)
       throw invalid('The token is bound to a key, which cannot be checked here.', challenge)
-    const expiresAt = (payload.exp as number) * 1000 + config.clockToleranceMs
+    const expiresAt = (payload.exp as number) * 1000
     const verdict: TokenVerdict = {
       credential: {
         principal: this.#principalOf(payload, config, challenge),
-        expiresAt,
+        expiresAt: expiresAt + config.clockToleranceMs,
         renewable: true,
         evidence: {
           by: 'token',
           issuer: config.issuer,
           subject: payload.sub as string,
           scopes: scopesOf(payload),
+          audiences,
+          algorithm,
+          jwks: config.jwks,
+          expiresAt,
         },
       },
       until: monotonicNow() + BELIEVED_MS,
       issuer: config,
       audiences,
     }
-    if (!this.#isFor(verdict, endpoint))
+    if (!this.#isFor(config, audiences, endpoint))
       throw invalid('The token was issued for something else (aud).', challenge)
     this.#verdicts.set(digest, verdict)
     return verdict
@@ -170,23 +176,32 @@ export class Tokens {
     }
   }
 
-  #isFor({ issuer, audiences }: TokenVerdict, endpoint: string): boolean {
+  #isFor(issuer: JwtConfig, audiences: readonly string[], endpoint: string): boolean {
     return issuer.audience.length > 0
       ? audiences.some(audience => issuer.audience.includes(audience))
       : this.#options.resources.accepts(audiences, endpoint)
   }
 
-  /** The principal, in this configuration, of a token that was verified under another one. */
-  principal({ issuer, subject, scopes }: TokenEvidence): Principal | undefined {
-    const config = this.#issuers.get(issuer)?.config
+  /**
+   * The credential, in this configuration, of a token that was verified under another one. Only the token itself could
+   * show that a key set at another address has its key: it is not kept, so the token is refused then.
+   */
+  renewed(credential: Credential, evidence: TokenEvidence, endpoint: string): Credential | undefined {
+    const config = this.#issuers.get(evidence.issuer)?.config
+    if (
+      config === undefined ||
+      config.jwks !== evidence.jwks ||
+      !config.algorithms.includes(evidence.algorithm) ||
+      !this.#isFor(config, evidence.audiences, endpoint)
+    )
+      return undefined
+    const claims = { sub: evidence.subject, scope: evidence.scopes.join(' ') }
     try {
-      return (
-        config &&
-        this.#principalOf({ sub: subject, scope: scopes.join(' ') }, config, {
-          metadata: undefined,
-          scopes: [],
-        })
-      )
+      return {
+        ...credential,
+        principal: this.#principalOf(claims, config, { metadata: undefined, scopes: [] }),
+        expiresAt: evidence.expiresAt + config.clockToleranceMs,
+      }
     } catch {
       return undefined
     }

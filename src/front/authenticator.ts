@@ -1,16 +1,32 @@
 import type { IncomingMessage } from 'node:http'
 import type { Principal } from '../core/principal.ts'
 
-/** How a caller was recognised, without the secret. A reload looks the caller up again by it. */
+/**
+ * How a caller was recognised, without the secret. A reload looks the caller up again by it. It has everything of the
+ * credential that a configuration decides by.
+ */
 export type Evidence =
   | { readonly by: 'key'; readonly digest: string; readonly isStored: boolean }
   | { readonly by: 'certificate'; readonly name: string }
-  | { readonly by: 'user'; readonly name: string }
+  | {
+      readonly by: 'user'
+      readonly name: string
+      /** In lower case. */
+      readonly header: string
+      /** Of the proxy. */
+      readonly address: string
+    }
   | {
       readonly by: 'token'
       readonly issuer: string
       readonly subject: string
       readonly scopes: readonly string[]
+      readonly audiences: readonly string[]
+      readonly algorithm: string
+      /** Configured address of the key set that the signature was verified with. */
+      readonly jwks: string | undefined
+      /** Unix milliseconds, without the tolerance for clocks. */
+      readonly expiresAt: number
     }
   | { readonly by: 'nothing' }
 
@@ -51,9 +67,10 @@ export interface Authenticator {
    */
   listensAt(origin: string | undefined): void
   /**
-   * The same credential under this configuration. `undefined`: it is no longer valid, or belongs to another identity.
+   * The same credential under this configuration, for an endpoint. `undefined`: it is not valid there any more, or
+   * belongs to another identity.
    */
-  renewed(credential: Credential): Credential | undefined
+  renewed(credential: Credential, endpoint: string): Credential | undefined
   close(): void
 }
 

@@ -8,7 +8,7 @@ import type { Principal } from '../core/principal.ts'
 /** The callers of another configuration, before it takes effect. */
 interface Callers {
   /** As `Authenticator.renewed`. */
-  renewed(credential: Credential): Credential | undefined
+  renewed(credential: Credential, endpoint: string): Credential | undefined
 }
 
 /** The clients that a generation disconnects when it takes effect, by name and reason. */
@@ -20,7 +20,7 @@ export function endingsOf(
   const found = new Map<string, Ending>()
   for (const { endpoint, principal, credential } of clients) {
     const isKnown = credential
-      ? callers.renewed(credential) !== undefined
+      ? callers.renewed(credential, endpoint) !== undefined
       : isConfigured(generation, principal)
     if (isKnown && generation.serves(principal, endpoint)) continue
     const { message: reason } = noLongerServed(principal, isKnown, endpoint)

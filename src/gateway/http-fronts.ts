@@ -23,7 +23,7 @@ export interface HttpFrontsOptions extends Pick<HttpFrontOptions, 'service' | 'r
 /** What another configuration needs of the fronts, ready to be used. */
 export interface PreparedFronts {
   /** As `Authenticator.renewed`, for a caller of any front. */
-  renewed(credential: Credential): Credential | undefined
+  renewed(credential: Credential, endpoint: string): Credential | undefined
   use(): void
   /** It is not used. */
   discard(): void
@@ -58,7 +58,6 @@ export class HttpFronts {
    * @throws GatewayError `config`
    */
   async prepare(config: Config): Promise<PreparedFronts> {
-    const first = this.#open[0]
     const isSame = sameCallers(config, this.#config)
     const listens = this.#open.some(({ mount }) => !mount)
     if (listens) checkExposure(config, SILENT)
@@ -66,15 +65,21 @@ export class HttpFronts {
     // Servers of other programs have certificates of their own.
     const certificates = listens ? await certificatesOf(config) : undefined
     const made = new Map<HttpFront, Gatekeeper>()
-    if (!isSame) for (const front of this.#open) made.set(front, this.#authenticator(config, front.mount))
-    const authenticator = isSame ? first?.authenticator : first && made.get(first)
+    if (!isSame) for (const front of this.#open) made.set(front, this.#authenticator(config, front))
     return {
-      renewed: credential => authenticator?.renewed(credential),
+      renewed: (credential, endpoint) => {
+        // The address that a token is for differs between fronts. The others refuse it.
+        for (const front of this.#open) {
+          const found = (made.get(front) ?? front.authenticator).renewed(credential, endpoint)
+          if (found) return found
+        }
+        return undefined
+      },
       use: () => {
         this.#config = config
         const thisMachineOnly = servesThisMachineOnly(config)
         for (const front of this.#open) {
-          const next = isSame ? undefined : (made.get(front) ?? this.#authenticator(config, front.mount))
+          const next = isSame ? undefined : (made.get(front) ?? this.#authenticator(config, front))
           next?.succeed(front.authenticator)
           const authenticator = next ?? front.authenticator
           front.use({ authenticator, certificates, thisMachineOnly })
@@ -88,12 +93,15 @@ export class HttpFronts {
     }
   }
 
-  #authenticator({ clients, gateway: { auth, http } }: Config, mount: HttpFrontOptions['mount']): Gatekeeper {
+  #authenticator(
+    { clients, gateway: { auth, http } }: Config,
+    { mount, origin }: Pick<HttpFront, 'mount' | 'origin'>,
+  ): Gatekeeper {
     const { store, logger } = this.#options
     // Tokens are issued for the address of an endpoint, with what is in front of its path.
     const publicUrl = http.publicUrl && http.publicUrl + (mount?.prefix ?? '')
     const { Made, issuerKeys } = this.#auth as LoadedAuth
-    return new Made({ auth, http: { publicUrl }, clients, issuerKeys, store, logger })
+    return new Made({ auth, http: { publicUrl }, origin, clients, issuerKeys, store, logger })
   }
 
   /** Legacy sessions that are open. */
@@ -151,7 +159,7 @@ export class HttpFronts {
     const front = new HttpFront({
       service,
       config: this.#config.gateway.http,
-      authenticator: this.#authenticator(this.#config, mount),
+      authenticator: this.#authenticator(this.#config, { mount, origin: undefined }),
       logger,
       maxConnections: descriptorShares().clients,
       readiness,

@@ -133,6 +133,11 @@ export class HttpFront implements Front {
     return this.#authenticator
   }
 
+  /** `undefined`: it does not listen, or not yet. */
+  get origin(): string | undefined {
+    return this.#origin
+  }
+
   /** Its mount in another program's server. `undefined`: it listens itself. */
   get mount(): MountPlace | undefined {
     return this.#options.mount
@@ -174,7 +179,7 @@ export class HttpFront implements Front {
   /** The access of a caller under the new configuration, or the reason why it may not use anything. */
   #renewed(endpoint: string, credential: Credential): EndpointAccess | GatewayError {
     const { service } = this.#options
-    const renewed = this.#authenticator.renewed(credential)
+    const renewed = this.#authenticator.renewed(credential, endpoint)
     const view = renewed && service.viewOf(endpoint, renewed.principal)
     if (renewed && view !== undefined) return { endpoint, view, credential: renewed, epoch: service.epoch }
     return noLongerServed(credential.principal, renewed !== undefined, endpoint)

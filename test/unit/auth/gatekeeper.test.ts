@@ -46,7 +46,7 @@ describe('a credential by key', () => {
     const after = await gatekeeper({
       clients: withKeys({ ci: { rules: [{ effect: 'deny', match: ['a/*'] }] } }),
     })
-    const renewed = after.renewed(before)
+    const renewed = after.renewed(before, '')
     expect(renewed?.principal).toMatchObject({ id: before.principal.id, client: 'ci' })
     expect(renewed).toBe(await after.authenticate(withKey('ci'), ''))
   })
@@ -58,7 +58,7 @@ describe('a credential by key', () => {
     ['there are no clients', {}],
   ])('is not renewed where %s', async (_, file) => {
     const before = await shown({ clients: withKeys({ ci: {} }) }, withKey('ci'))
-    expect((await gatekeeper(file)).renewed(before)).toBeUndefined()
+    expect((await gatekeeper(file)).renewed(before, '')).toBeUndefined()
   })
 })
 
@@ -68,7 +68,7 @@ describe('a credential from a proxy', () => {
   test('is renewed where the user is still that client', async () => {
     const file = { clients: { ci: { users: ['ada'] } }, gateway: PROXY }
     const before = await shown(file, ada)
-    expect((await gatekeeper(file)).renewed(before)?.principal.id).toBe(before.principal.id)
+    expect((await gatekeeper(file)).renewed(before, '')?.principal.id).toBe(before.principal.id)
   })
 
   test.each([
@@ -77,7 +77,7 @@ describe('a credential from a proxy', () => {
     ['the user is another client', { clients: { ci: {}, other: { users: ['ada'] } }, gateway: PROXY }],
   ])('is not renewed where %s', async (_, file) => {
     const before = await shown({ clients: { ci: { users: ['ada'] } }, gateway: PROXY }, ada)
-    expect((await gatekeeper(file)).renewed(before)).toBeUndefined()
+    expect((await gatekeeper(file)).renewed(before, '')).toBeUndefined()
   })
 })
 
@@ -86,16 +86,16 @@ describe('a caller without credentials', () => {
 
   test('goes on where none are needed, before and after', async () => {
     const before = await shown({}, nobody)
-    expect((await gatekeeper({})).renewed(before)?.principal).toEqual(before.principal)
+    expect((await gatekeeper({})).renewed(before, '')?.principal).toEqual(before.principal)
   })
 
   test('does not go on where there are clients now, or where it is a client by name', async () => {
     const before = await shown({}, nobody)
-    expect((await gatekeeper({ clients: withKeys({ ci: {} }) })).renewed(before)).toBeUndefined()
+    expect((await gatekeeper({ clients: withKeys({ ci: {} }) })).renewed(before, '')).toBeUndefined()
     const named = { clients: withKeys({ guest: {} }), gateway: { auth: { anonymous: 'guest' } } }
-    expect((await gatekeeper(named)).renewed(before)).toBeUndefined()
+    expect((await gatekeeper(named)).renewed(before, '')).toBeUndefined()
     const guest = await shown(named, nobody)
-    expect((await gatekeeper({})).renewed(guest)).toBeUndefined()
-    expect((await gatekeeper(named)).renewed(guest)?.principal).toMatchObject({ client: 'guest' })
+    expect((await gatekeeper({})).renewed(guest, '')).toBeUndefined()
+    expect((await gatekeeper(named)).renewed(guest, '')?.principal).toMatchObject({ client: 'guest' })
   })
 })
