@@ -54,6 +54,11 @@ export class Catalog {
     return this.views.view(name)
   }
 
+  /** Whether clients of a view may use a tool of a server, as far as no arguments decide it. */
+  permits(view: string, server: string, tool: string): boolean {
+    return this.view(view)?.permits(server, tool) ?? false
+  }
+
   /** The last snapshot of a server. */
   snapshot(server: string): ServerSnapshot | undefined {
     return this.lists.snapshot(server)

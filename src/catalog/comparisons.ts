@@ -2,7 +2,8 @@ import { describeError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import type { ListKind } from '../core/route.ts'
 import type { SlicedWork, Steps } from '../core/slices.ts'
-import { changedKinds, type View } from './view.ts'
+import { changedKinds } from './changed-kinds.ts'
+import type { View } from './view.ts'
 
 /** A view as its clients were last told of it. */
 export interface ToldView {

@@ -22,7 +22,7 @@ import { isReserved, type EndpointMember, type EndpointCatalog } from './endpoin
 import { cursorAt, Definitions, offsetOf } from './page.ts'
 import { similarNames } from './similar.ts'
 import { ResourceRules } from './resource-rules.ts'
-import { HIDDEN, judged, SEEN, type States } from './visibility.ts'
+import { HIDDEN, isPermitted, judged, SEEN, type States } from './visibility.ts'
 
 export interface ViewOptions {
   /** Identifies the view: its endpoint and its policy. */
@@ -158,6 +158,12 @@ export class View {
       if (route?.server === server) return route
     }
     return undefined
+  }
+
+  /** Whether the client may use a tool, as far as no arguments decide it (`visibility.ts`). */
+  permits(server: string, own: string): boolean {
+    const route = this.toolOf(server, own)
+    return this.servers.has(server) && isPermitted(this.merged, this.#policy, route, server, own)
   }
 
   prompt(name: string): Route | undefined {
@@ -391,10 +397,4 @@ export class View {
     after += `,${caching},"_meta":{"${META.serverInfo}":${serverInfo}}}`
     return definitions.between(`{"resultType":"complete","${kind}":[`, after)
   }
-}
-
-/** Kinds whose signature differs between two views. */
-export function changedKinds(before: View, after: View): ListKind[] {
-  if (before === after) return []
-  return LIST_KINDS.filter(kind => before.signature(kind) !== after.signature(kind))
 }

@@ -1,4 +1,4 @@
-import { LIST_KINDS, type Decision, type ListKind } from '../core/route.ts'
+import { LIST_KINDS, type Decision, type ListKind, type Route } from '../core/route.ts'
 import { Stride, type Steps } from '../core/slices.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { EndpointCatalog } from './endpoint-catalog.ts'
@@ -36,4 +36,26 @@ export function* judged({ lists }: EndpointCatalog, policy: Policy): Steps<State
  */
 export function needsCheck({ verdict, shadowed }: Decision): boolean {
   return verdict === 'depends' || shadowed !== undefined
+}
+
+/**
+ * Whether a client may use a tool of a server whatever its arguments: for its tasks, whose arguments are not kept.
+ * `route` is the way to the tool where the client sees it. A tool that the server does not list now is decided by its
+ * name, and a condition that reads its definition fails.
+ */
+export function isPermitted(
+  merged: EndpointCatalog,
+  policy: Policy | undefined,
+  route: Route | undefined,
+  server: string,
+  own: string,
+): boolean {
+  // A condition on the arguments was decided when the task was made.
+  if (route) {
+    const { check } = route
+    return !check || check.reads !== undefined || check.decide({}).verdict === 'allow'
+  }
+  if (merged.bareTools(own).some(at => merged.lists.tools[at]?.server === server)) return false
+  const unlisted = { kind: 'tool', server, name: own, title: '', annotations: {}, isUnknown: true } as const
+  return merged.selects('tool', server, own) && policy?.decide(unlisted).verdict !== 'deny'
 }

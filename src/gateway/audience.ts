@@ -86,10 +86,10 @@ export class Audience {
     if (!after || after === told?.view || !this.#isLast(seen) || !this.#isThere(listener)) return
     const isOwner = (server: string, uri: string): boolean => router.ownerOf(listener, uri) === server
     const { subscriptions, taskListeners, legacyTasks } = this.#runtime
-    const sees = (server: string): boolean => after.servers.has(server)
+    const permits = (server: string, tool: string): boolean => after.permits(server, tool)
     subscriptions.retain(listener, isOwner)
-    taskListeners.retain(listener, sees)
-    if (!('listsChanged' in listener)) legacyTasks.retain(listener, sees)
+    taskListeners.retain(listener, permits)
+    if (!('listsChanged' in listener)) legacyTasks.retain(listener, permits)
     const kinds = told ? await changed(told, after) : []
     if (kinds.length === 0 || !this.#isLast(seen) || !this.#isThere(listener)) return
     if ('listsChanged' in listener) listener.listsChanged(kinds)

@@ -137,8 +137,9 @@ export class Runtime {
       onMissed: server => this.lists.refreshSoon(server),
     })
     const sees = (view: string, server: string) => catalog().view(view)?.servers.has(server) ?? false
+    const permits: Catalog['permits'] = (view, server, tool) => catalog().permits(view, server, tool)
     this.taskListeners = new TaskListeners({
-      sees,
+      permits,
       pool: server => this.poolOf(server),
       listenOf: link => this.subscriptions.listenOf(link),
       logger,
@@ -155,7 +156,7 @@ export class Runtime {
 
     this.seal = new Seal(store)
     this.taskIds = new TaskIds(this.seal)
-    this.legacyTasks = new LegacyTasks(this.taskIds, this.deadlines, sees)
+    this.legacyTasks = new LegacyTasks(this.taskIds, this.deadlines, permits)
     const { seal, deadlines } = this
     this.suspendedCalls = new SuspendedCalls({ ...options, seal, deadlines, limits: gateway.asks })
   }

@@ -35,7 +35,7 @@ export class TaskRoutes {
     const known = await Promise.all(
       ids.map(async (exposed): Promise<ListenedTask | undefined> => {
         const task = await this.#located(exchange, exposed)
-        return task && { server: task.server, replica: task.replica, own: task.id, exposed }
+        return task && { server: task.server, tool: task.tool, replica: task.replica, own: task.id, exposed }
       }),
     )
     const tasks = known.filter(task => task !== undefined)
@@ -62,7 +62,7 @@ export class TaskRoutes {
     if (typeof taskId !== 'string') throw new GatewayError('invalid_params', '"taskId" must be a string.')
     const { viewOf, legacyTasks } = this.#options
     const task = legacyTasks.find(exchange, taskId)
-    if (!task || !viewOf(exchange).servers.has(task.link.server.name))
+    if (!task || !viewOf(exchange).permits(task.link.server.name, task.tool))
       throw new GatewayError(
         'invalid_params',
         `Unknown task: ${taskId.slice(0, 100)}. Its time may be over, or the session of its server.`,
@@ -74,7 +74,7 @@ export class TaskRoutes {
   async #located(exchange: Exchange, exposed: string): Promise<TaskLocation | undefined> {
     const { viewOf, taskIds, hasReplica } = this.#options
     const task = await taskIds.open(exchange, exposed)
-    if (!task || !viewOf(exchange).servers.has(task.server)) return undefined
+    if (!task || !viewOf(exchange).permits(task.server, task.tool)) return undefined
     return (await hasReplica(task.server, task.replica)) ? task : undefined
   }
 
@@ -82,7 +82,8 @@ export class TaskRoutes {
   async list(exchange: Exchange, cursor: unknown): Promise<Outcome> {
     if (!hasLegacyTasks(exchange)) throw unknownMethod(exchange.request.method)
     const { viewOf, legacyTasks } = this.#options
-    return await legacyTasks.list(exchange, viewOf(exchange).servers, cursor)
+    const view = viewOf(exchange)
+    return await legacyTasks.list(exchange, (server, tool) => view.permits(server, tool), cursor)
   }
 }
 

@@ -2,6 +2,7 @@ import type { ReplicaId } from '../core/call-state.ts'
 import { describeError } from '../core/errors.ts'
 import type { Exchange, Json, JsonObject } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
+import { withTasks } from '../protocol/capabilities.ts'
 import { withMembers } from '../protocol/json-text.ts'
 import { isFinal } from '../protocol/related-task.ts'
 import type { Link } from '../upstream/link/link.ts'
@@ -16,6 +17,8 @@ import type { UpstreamListen } from '../upstream/link/listen-stream.ts'
 /** A task of a modern server that a client subscribes to. */
 export interface ListenedTask {
   readonly server: string
+  /** The tool whose call made it, by its name at the server. */
+  readonly tool: string
   /** The replica that runs it. */
   readonly replica: ReplicaId
   /** The server's own id. */
@@ -28,8 +31,8 @@ export interface TaskListenersOptions {
   readonly pool: (server: string) => Pool
   readonly listenOf: (link: Link) => UpstreamListen | undefined
   readonly logger: Logger
-  /** Whether clients of a view see a server. */
-  readonly sees: (view: string, server: string) => boolean
+  /** Whether clients of a view may use a tool of a server, by the configuration in effect. */
+  readonly permits: (view: string, server: string, tool: string) => boolean
 }
 
 /**
@@ -39,8 +42,8 @@ export interface TaskListenersOptions {
  */
 export class TaskListeners {
   readonly #options: TaskListenersOptions
-  /** With the id for each subscriber. */
-  readonly #listened = new TopicTable<string>()
+  /** With the task as each subscriber named it. */
+  readonly #listened = new TopicTable<ListenedTask>()
   /** The slot of each link. */
   readonly #slots = new WeakMap<Link, LinkSlot>()
 
@@ -81,10 +84,21 @@ export class TaskListeners {
     for (const listened of this.#listened.by(subscriber)) this.#remove(listened, subscriber)
   }
 
-  /** Ends the subscriptions of a subscriber to tasks of servers that it does not see any more. */
-  retain(subscriber: Subscriber, sees: (server: string) => boolean): void {
-    for (const listened of this.#listened.by(subscriber))
-      if (!sees(listened.slot.server.name)) this.#remove(listened, subscriber)
+  /**
+   * Ends the subscriptions of a subscriber to tasks of tools that it may not use any more. A task without another
+   * subscriber is cancelled at its server.
+   */
+  retain(subscriber: Subscriber, permits: (server: string, tool: string) => boolean): void {
+    for (const listened of this.#listened.by(subscriber)) {
+      const task = listened.subscribers.get(subscriber)
+      if (!task || permits(task.server, task.tool)) continue
+      const link = listened.slot.current
+      this.#remove(listened, subscriber)
+      if (!link || listened.subscribers.size > 0) continue
+      const params = JSON.stringify({ taskId: task.own })
+      const { listTimeoutMs } = link.server
+      link.request('tasks/cancel', params, listTimeoutMs, withTasks(''), task.own).catch(() => undefined)
+    }
   }
 
   /** Restores the subscriptions of a replaced link, because a link has been opened. */
@@ -113,8 +127,8 @@ export class TaskListeners {
       return
     }
     const plain = inputRequests === undefined ? text : withMembers(text, { inputRequests })
-    for (const [subscriber, exposed] of listened.subscribers)
-      if (this.#options.sees(subscriber.view, link.server.name))
+    for (const [subscriber, { tool, exposed }] of listened.subscribers)
+      if (this.#options.permits(subscriber.view, link.server.name, tool))
         subscriber.notify('notifications/tasks', withMembers(plain, { taskId: JSON.stringify(exposed) }))
     if (isFinal(status)) this.#listened.drop(listened)
   }
@@ -129,7 +143,7 @@ export class TaskListeners {
     exchange: Exchange,
     pool: Pool,
     home: ReplicaId,
-    tasks: readonly ListenedTask[],
+    asked: readonly ListenedTask[],
     subscriber: Subscriber,
   ): Promise<string[]> {
     const replica = pool.replicas.at(home)
@@ -140,9 +154,10 @@ export class TaskListeners {
     try {
       const link = await slot.pick()
       const listen = this.#options.listenOf(link)
-      // A reload may have taken the server from the client since the request came.
-      if (!listen || !this.#options.sees(subscriber.view, pool.server.name)) return []
-      for (const { own, exposed } of tasks) this.#listened.add(slot, own, subscriber, exposed)
+      // A reload may have taken the tool from the client since the request came.
+      const tasks = asked.filter(({ server, tool }) => this.#options.permits(subscriber.view, server, tool))
+      if (!listen || tasks.length === 0) return []
+      for (const task of tasks) this.#listened.add(slot, task.own, subscriber, task)
       await listen.listenToTasks(() => this.#listened.namesOf(slot))
       const heard: string[] = []
       for (const { own, exposed } of tasks) {

@@ -16,7 +16,7 @@ import {
   type ServerOutcome,
 } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
-import { unseenServer } from '../core/unseen-server.ts'
+import { unseenTool } from '../core/unseen-server.ts'
 import type { Principal } from '../core/principal.ts'
 import { withMembers } from '../protocol/json-text.ts'
 import { isFinal, renameTask, renameTaskIn, TASK_STATUS } from '../protocol/related-task.ts'
@@ -30,6 +30,9 @@ import { stillWorking } from './task-alive.ts'
 export const MAX_KEEP_MS = 24 * 60 * 60 * 1000
 /** Maximum number of messages about a task before its client has its id. */
 const MAX_EARLY = 200
+
+/** Whether clients of a view may use a tool of a server, by the configuration in effect. */
+export type PermitsTool = (view: string, server: string, tool: string) => boolean
 
 export interface LegacyTaskOptions {
   /** Its position in the order of creation. */
@@ -46,8 +49,9 @@ export interface LegacyTaskOptions {
   /** The task as the server described it. */
   readonly task: Json<JsonObject>
   readonly deadlines: Deadlines
-  /** Whether clients of a view see a server, by the configuration in effect. */
-  readonly sees: (view: string, server: string) => boolean
+  /** The called tool, by its name at the server. */
+  readonly tool: string
+  readonly permits: PermitsTool
   readonly onForget: (task: LegacyTask) => void
 }
 
@@ -62,6 +66,7 @@ export class LegacyTask implements Exchange, Deadline {
   readonly number: number
   readonly owner: string
   readonly own: string
+  readonly tool: string
   readonly link: Link
   readonly request: CallRequest
   readonly principal: Principal
@@ -79,7 +84,7 @@ export class LegacyTask implements Exchange, Deadline {
   exposed = ''
   readonly #slot: LinkSlot | undefined
   readonly #deadlines: Deadlines
-  readonly #sees: LegacyTaskOptions['sees']
+  readonly #permits: PermitsTool
   readonly #onForget: (task: LegacyTask) => void
   readonly #release: () => void
   /** Open `tasks/result` calls, oldest first. */
@@ -97,6 +102,7 @@ export class LegacyTask implements Exchange, Deadline {
     this.number = options.number
     this.owner = options.owner
     this.own = task.value.taskId as string
+    this.tool = options.tool
     this.link = link
     this.request = { method: 'tools/call', params: undefined, progressToken: exchange.request.progressToken }
     this.principal = exchange.principal
@@ -106,7 +112,7 @@ export class LegacyTask implements Exchange, Deadline {
     this.conversation = options.conversation
     this.#slot = slot
     this.#deadlines = options.deadlines
-    this.#sees = options.sees
+    this.#permits = options.permits
     this.#onForget = options.onForget
     this.#status = task
     this.#known = new Promise(resolve => {
@@ -161,7 +167,7 @@ export class LegacyTask implements Exchange, Deadline {
     const tell = (): void => {
       // A change of status is for the session. Everything else belongs to the work that a client may be waiting for.
       const latest = method === TASK_STATUS ? undefined : this.#latest
-      if (this.#isSeenFor(latest))
+      if (this.#isFor(latest))
         (latest ?? this.conversation).notify(method, params && renameTaskIn(params, this.own, this.exposed))
     }
     if (!this.#early) tell()
@@ -172,7 +178,7 @@ export class LegacyTask implements Exchange, Deadline {
     await this.#known
     if (this.#forgotten) throw new GatewayError('cannot_ask', 'The task is gone.', { server: request.server })
     const latest = this.#latest
-    if (!this.#isSeenFor(latest)) throw unseenServer(request.server)
+    if (!this.#isFor(latest)) throw unseenTool(request.server, this.tool)
     const params = request.params && renameTaskIn(request.params, this.own, this.exposed)
     const answer = await (latest ?? this.conversation).ask({ ...request, params, sent: undefined })
     return renameTaskIn(answer, this.exposed, this.own)
@@ -239,9 +245,9 @@ export class LegacyTask implements Exchange, Deadline {
     return withMembers(this.#status.text, { taskId: JSON.stringify(this.exposed), _meta: undefined })
   }
 
-  /** Whether the client still sees the server, in the session of an open `tasks/result` or in that of the task. */
-  #isSeenFor(latest: Exchange | undefined): boolean {
-    return this.#sees((latest?.conversation ?? this.conversation).view, this.link.server.name)
+  /** Whether the client may still use the tool, in the session of an open `tasks/result` or in that of the task. */
+  #isFor(latest: Exchange | undefined): boolean {
+    return this.#permits((latest?.conversation ?? this.conversation).view, this.link.server.name, this.tool)
   }
 
   /** Cancels the task at its server, and drops it, because no client will fetch its result. */

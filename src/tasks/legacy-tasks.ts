@@ -1,6 +1,6 @@
 import type { Deadlines } from '../core/deadlines.ts'
 import { GatewayError } from '../core/errors.ts'
-import { unseenServer } from '../core/unseen-server.ts'
+import { unseenTool } from '../core/unseen-server.ts'
 import type { Conversation, Exchange, Json, JsonObject, Outcome } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import type { Route } from '../core/route.ts'
@@ -9,7 +9,7 @@ import { renameTask } from '../protocol/related-task.ts'
 import type { Link } from '../upstream/link/link.ts'
 import type { LinkCall } from '../upstream/link/link-contract.ts'
 import type { LinkSlot } from '../upstream/pool/link-slot.ts'
-import { LegacyTask, type LegacyTaskOptions } from './legacy-task.ts'
+import { LegacyTask, type PermitsTool } from './legacy-task.ts'
 import type { TaskIds } from './task-ids.ts'
 
 /** Maximum number of tasks, of all clients and of one. Ended tasks are dropped for new ones. */
@@ -17,6 +17,9 @@ const MAX_TASKS = 5000
 export const MAX_TASKS_OF_ONE = 500
 /** Tasks on one page of `tasks/list`. Each running one is requested from its server. */
 const PAGE = 50
+
+/** Whether a client may use a tool of a server. */
+type MayUse = (server: string, tool: string) => boolean
 
 /**
  * Tasks of legacy servers that legacy clients created (revision 2025-11-25). A client can reach and list only the tasks
@@ -26,17 +29,16 @@ const PAGE = 50
 export class LegacyTasks {
   readonly #ids: TaskIds
   readonly #deadlines: Deadlines
-  readonly #sees: LegacyTaskOptions['sees']
+  readonly #permits: PermitsTool
   /** By the id for clients, in the order of creation. */
   readonly #tasks = new Map<string, LegacyTask>()
   /** Tasks that are being created, or whose id has not been sent yet, by owner. */
   readonly #making = new Map<string, number>()
   #next = 1
 
-  /** `sees` as in `LegacyTaskOptions`. */
-  constructor(ids: TaskIds, deadlines: Deadlines, sees: LegacyTaskOptions['sees']) {
+  constructor(ids: TaskIds, deadlines: Deadlines, permits: PermitsTool) {
     this.#ids = ids
-    this.#sees = sees
+    this.#permits = permits
     this.#deadlines = deadlines
   }
 
@@ -49,12 +51,18 @@ export class LegacyTasks {
    * server.
    * @throws GatewayError `overloaded` when too many tasks are running
    */
-  async create(link: Link, slot: LinkSlot | undefined, exchange: Exchange, call: LinkCall): Promise<Outcome> {
+  async create(
+    link: Link,
+    slot: LinkSlot | undefined,
+    exchange: Exchange,
+    tool: string,
+    call: LinkCall,
+  ): Promise<Outcome> {
     const owner = ownerOf(exchange)
     this.#makeRoom(owner, link)
     this.#making.set(owner, (this.#making.get(owner) ?? 0) + 1)
     try {
-      return await this.#create(link, slot, exchange, call, owner)
+      return await this.#create(link, slot, exchange, tool, call, owner)
     } finally {
       const left = (this.#making.get(owner) ?? 1) - 1
       if (left > 0) this.#making.set(owner, left)
@@ -66,6 +74,7 @@ export class LegacyTasks {
     link: Link,
     slot: LinkSlot | undefined,
     exchange: Exchange,
+    tool: string,
     call: LinkCall,
     owner: string,
   ): Promise<Outcome> {
@@ -87,7 +96,8 @@ export class LegacyTasks {
           request,
           task,
           deadlines: this.#deadlines,
-          sees: this.#sees,
+          tool,
+          permits: this.#permits,
           onForget: ({ exposed }) => this.#tasks.delete(exposed),
         })
       },
@@ -96,8 +106,9 @@ export class LegacyTasks {
     const task = made
     try {
       const exposed = await this.#ids.wrapLegacy(exchange, link.server.name, task.own)
-      // A reload may have taken the server from the client since the call began.
-      if (!this.#sees(task.conversation.view, link.server.name)) throw unseenServer(link.server.name)
+      // A reload may have taken the tool from the client since the call began.
+      if (!this.#permits(task.conversation.view, link.server.name, tool))
+        throw unseenTool(link.server.name, tool)
       if (!task.forgotten) this.#tasks.set(exposed, task)
       // The client has to receive the id before messages about the task.
       task.exposed = exposed
@@ -126,14 +137,14 @@ export class LegacyTasks {
   }
 
   /**
-   * Result of `tasks/list`: the client's own tasks at these servers, in the order of creation.
+   * Result of `tasks/list`: the client's own tasks of the tools that it may use, in the order of creation.
    * @throws GatewayError `invalid_params` for an unknown cursor
    */
-  async list(exchange: Exchange, servers: ReadonlySet<string>, cursor: unknown): Promise<Outcome> {
+  async list(exchange: Exchange, permits: MayUse, cursor: unknown): Promise<Outcome> {
     const after = cursor === undefined ? 0 : numberOf(cursor)
     const owner = ownerOf(exchange)
     const own = [...this.#tasks.values()].filter(
-      task => task.number > after && task.owner === owner && servers.has(task.link.server.name),
+      task => task.number > after && task.owner === owner && permits(task.link.server.name, task.tool),
     )
     const page = own.slice(0, PAGE)
     const texts = (await Promise.all(page.map(task => task.current()))).filter(text => text !== undefined)
@@ -155,10 +166,10 @@ export class LegacyTasks {
     for (const task of this.#tasks.values()) if (task.link.owner === conversation) task.forget()
   }
 
-  /** Ends the tasks of a session at servers that it does not see any more. */
-  retain(conversation: Conversation, sees: (server: string) => boolean): void {
+  /** Ends the tasks of a session whose tools it may not use any more. */
+  retain(conversation: Conversation, permits: MayUse): void {
     for (const task of this.#tasks.values())
-      if (task.conversation === conversation && !sees(task.link.server.name)) task.abandon()
+      if (task.conversation === conversation && !permits(task.link.server.name, task.tool)) task.abandon()
   }
 
   /** Whether a task of this session has a result that has not been fetched. */

@@ -1,5 +1,6 @@
 import { isReplicaId, replicaIdOf, type ReplicaId } from '../core/call-state.ts'
 import type { Exchange } from '../core/exchange.ts'
+import type { Route } from '../core/route.ts'
 import type { Seal } from '../state/seal.ts'
 
 /** Separates the two kinds of task: an id of one kind is invalid for the other. */
@@ -15,6 +16,8 @@ interface TaskHandle {
 /** A task of the modern extension at its server. */
 export interface TaskLocation {
   readonly server: string
+  /** The tool whose call made it, by its name at the server. */
+  readonly tool: string
   /** The server's own id. */
   readonly id: string
   /** The replica that runs it. Another one, at another place, has other tasks of the same ids. */
@@ -32,9 +35,11 @@ export class TaskIds {
     this.#seal = seal
   }
 
-  wrap(exchange: Exchange, server: string, id: string): Promise<string> {
+  /** An id for a task that a call of the tool at `route` has made. */
+  wrap(exchange: Exchange, { server, own }: Route, id: string): Promise<string> {
     return this.#seal.seal(PURPOSE, {
       ...handleOf(exchange, server, id),
+      tool: own,
       replica: replicaIdOf(exchange.state),
     })
   }
@@ -43,8 +48,8 @@ export class TaskIds {
   async open(exchange: Exchange, text: string): Promise<TaskLocation | undefined> {
     const handle = (await this.#seal.open(PURPOSE, text)) as (TaskHandle & TaskLocation) | undefined
     if (handle?.principal !== exchange.principal.id) return undefined
-    // An id of an earlier version of the gateway does not say where its task is.
-    return isReplicaId(handle.replica) ? handle : undefined
+    // An id of an earlier version of the gateway does not say where its task is, nor whose.
+    return isReplicaId(handle.replica) && typeof handle.tool === 'string' ? handle : undefined
   }
 
   /** An id for a task of a legacy server. Its link exists in this process only, so the id is looked up here. */

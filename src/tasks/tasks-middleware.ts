@@ -90,9 +90,7 @@ async function wrapped(
   outcome: ServerResult,
 ): Promise<Outcome> {
   const { taskId } = outcome.value as JsonObject
-  return typeof taskId === 'string'
-    ? withTaskId(outcome, await ids.wrap(exchange, route.server, taskId))
-    : outcome
+  return typeof taskId === 'string' ? withTaskId(outcome, await ids.wrap(exchange, route, taskId)) : outcome
 }
 
 function isTask(outcome: Outcome): outcome is ServerResult {

@@ -107,7 +107,8 @@ export class ServerCall implements Failover {
     const call = callFor(link, exchange, route, attempt.timeoutMs)
     const { method, params } = exchange.request
     if (method === 'tools/call' && link.peer.era === 'legacy') {
-      if (params?.value.task !== undefined) return legacyTasks.create(link, pool.slotOf(link), exchange, call)
+      if (params?.value.task !== undefined)
+        return legacyTasks.create(link, pool.slotOf(link), exchange, route.own, call)
       if (route.needsTask) return awaitLegacyTask(link, exchange, call)
     }
     return link.call(exchange, call)

@@ -251,8 +251,10 @@ export class Link implements Receiver {
     params: string | undefined,
     timeoutMs: number,
     capabilities?: string,
+    name?: string,
   ): Promise<Json<JsonObject>> {
     let text = params
+    const headers = this.#envelope && name !== undefined ? { 'mcp-name': encodeHeaderValue(name) } : undefined
     if (this.#envelope) {
       const value = params === undefined ? {} : (JSON.parse(params) as JsonObject)
       const envelope = capabilities
@@ -260,7 +262,7 @@ export class Link implements Receiver {
         : this.#envelope
       text = outgoingParams({ text: params ?? '{}', value }, { envelope })
     }
-    const outcome = await this.#send(this.#nextId++, method, text, timeoutMs, undefined, undefined)
+    const outcome = await this.#send(this.#nextId++, method, text, timeoutMs, undefined, headers)
     if (outcome.kind === 'result' && isJsonObject(outcome.value))
       return { text: outcome.text, value: outcome.value }
     if (outcome.kind === 'error') throw new UpstreamRpcError(this.server.name, method, outcome)

@@ -12,9 +12,16 @@ import {
 } from '../../helpers/scripted-servers.ts'
 import { LegacySession, requestText, StdioClient, withEnvelope } from '../../helpers/wire-clients.ts'
 
-/** Tasks of a server that a reload denies to their clients. */
+/** Tasks of a server or of a tool that a reload denies to their clients. */
 
-const DENIED = { gateway: { policy: { deny: ['a/*'] } } }
+const DENIALS = [
+  ['server', { gateway: { policy: { deny: ['a/*'] } } }],
+  ['tool, of a server that the client still sees,', { gateway: { policy: { deny: ['a/t'] } } }],
+  [
+    'tool, because only another one is allowed,',
+    { roles: {}, gateway: { policy: { default: 'deny', allow: ['a/other'] } } },
+  ],
+] as const
 const EXTENSION = 'io.modelcontextprotocol/tasks'
 
 const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
@@ -49,103 +56,125 @@ async function legacyServer() {
     'initialize',
     '{"protocolVersion":"2025-11-25","capabilities":{"tools":{},"tasks":{"list":{},"cancel":{},"requests":{"tools":{"call":{}}}}},"serverInfo":{"name":"scripted","version":"1"}}',
   )
-  server.results.set('tools/list', `{"tools":[${toolText('t', ',"execution":{"taskSupport":"optional"}')}]}`)
+  server.results.set(
+    'tools/list',
+    `{"tools":[${toolText('t', ',"execution":{"taskSupport":"optional"}')},${toolText('other')}]}`,
+  )
   return server
 }
 
-test('a legacy task of a server that a reload denies is cancelled, and the server neither reports nor asks', async () => {
-  await using server = await legacyServer()
-  await using running = await startGateway({ mcpServers: { a: server.entry } })
-  await running.gateway.warmUp()
-  await using client = await legacyClient(running.origin, server)
-  server.say(QUESTION)
-  await expect.poll(client.heard, { timeout: 10_000 }).toEqual([expect.stringContaining('Password?')])
+test.each(DENIALS)(
+  'a legacy task of a %s that a reload denies is cancelled, and neither reports nor asks',
+  async (_, denied) => {
+    await using server = await legacyServer()
+    await using running = await startGateway({ mcpServers: { a: server.entry } })
+    await running.gateway.warmUp()
+    await using client = await legacyClient(running.origin, server)
+    server.say(QUESTION)
+    await expect.poll(client.heard, { timeout: 10_000 }).toEqual([expect.stringContaining('Password?')])
 
-  await reload(running.gateway, { mcpServers: { a: server.entry }, ...DENIED })
-  expect((await asked(server, 'tasks/cancel')).params).toContain('"job"')
-  // The question that was open is withdrawn at the client, and answered at the server.
-  await server.messages.take(text => text.includes('"id":77') && text.includes('"error"'), 'the refusal')
-  await expect.poll(client.heard).toContainEqual(expect.stringContaining('notifications/cancelled'))
-  expect(await client.session.request('5', 'tasks/get', `{"taskId":"${client.id}"}`)).toContain('-32602')
+    await reload(running.gateway, { mcpServers: { a: server.entry }, ...denied })
+    expect((await asked(server, 'tasks/cancel')).params).toContain('"job"')
+    // The question that was open is withdrawn at the client, and answered at the server.
+    await server.messages.take(text => text.includes('"id":77') && text.includes('"error"'), 'the refusal')
+    await expect.poll(client.heard).toContainEqual(expect.stringContaining('notifications/cancelled'))
+    for (const method of ['tasks/get', 'tasks/result', 'tasks/cancel'])
+      expect(await client.session.request('5', method, `{"taskId":"${client.id}"}`)).toContain('-32602')
+    expect(await client.session.request('6', 'tasks/list', '{}')).toContain('"tasks":[]')
 
-  const before = client.heard()
-  server.say(STATUS)
-  server.say(QUESTION)
-  await server.messages.take(text => text.includes('"id":77') && text.includes('"error"'), 'the refusal')
-  expect(client.heard()).toEqual(before)
-})
+    const before = client.heard()
+    server.say(STATUS)
+    server.say(QUESTION)
+    await server.messages.take(text => text.includes('"id":77') && text.includes('"error"'), 'the refusal')
+    expect(client.heard()).toEqual(before)
+  },
+)
 
-test('from the swap on a denied server puts no question of a legacy task, also before its clients are compared', async () => {
-  await using server = await legacyServer()
-  await using running = await startGateway({ mcpServers: { a: server.entry } })
-  await running.gateway.warmUp()
-  await using client = await legacyClient(running.origin, server)
-  const held = vi.spyOn(Audience.prototype, 'moved').mockResolvedValue()
-  onTestFinished(() => held.mockRestore())
-  await reload(running.gateway, { mcpServers: { a: server.entry }, ...DENIED })
-  server.say(STATUS)
-  server.say(QUESTION)
-  const refusal = await server.messages.take(text => text.includes('"id":77'), 'the refusal')
-  expect(refusal).toContain(String.raw`The client may not use server \"a\" any more.`)
-  expect(client.heard()).toEqual([])
-})
+test.each(DENIALS)(
+  'from the swap on a denied %s puts no question of a legacy task, also before its clients are compared',
+  async (_, denied) => {
+    await using server = await legacyServer()
+    await using running = await startGateway({ mcpServers: { a: server.entry } })
+    await running.gateway.warmUp()
+    await using client = await legacyClient(running.origin, server)
+    const held = vi.spyOn(Audience.prototype, 'moved').mockResolvedValue()
+    onTestFinished(() => held.mockRestore())
+    await reload(running.gateway, { mcpServers: { a: server.entry }, ...denied })
+    server.say(STATUS)
+    server.say(QUESTION)
+    const refusal = await server.messages.take(text => text.includes('"id":77'), 'the refusal')
+    expect(refusal).toContain(String.raw`The client may not use the tool \"t\" of server \"a\" any more.`)
+    expect(client.heard()).toEqual([])
+  },
+)
 
-test('a subscription to a modern task of a server that a reload denies ends, and its result is not told', async () => {
-  await using server = await scriptedStdio()
-  server.results.set(
-    'server/discover',
-    `{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{},"extensions":{"${EXTENSION}":{}}},"ttlMs":0,"cacheScope":"private"}`,
-  )
-  server.results.delete('initialize')
-  server.results.set(
-    'tools/list',
-    `{"resultType":"complete","tools":[${toolText('t')}],"ttlMs":0,"cacheScope":"private"}`,
-  )
-  await using running = await startGateway({ mcpServers: { a: server.entry } })
-  await running.gateway.warmUp()
-  await using client = new StdioClient(running.gateway, true)
-  const knowing = (params: string): string =>
-    withEnvelope(params).replace(
-      '/clientCapabilities":{}',
-      `/clientCapabilities":{"extensions":{"${EXTENSION}":{}}}`,
+test.each(DENIALS)(
+  'a modern task of a %s that a reload denies is cancelled, and its listener is not told its result',
+  async (_, denied) => {
+    await using server = await scriptedStdio()
+    server.results.set(
+      'server/discover',
+      `{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{},"extensions":{"${EXTENSION}":{}}},"ttlMs":0,"cacheScope":"private"}`,
     )
-  const state = (status: string, more = ''): string =>
-    `"taskId":"job","status":"${status}","createdAt":"2026-01-01T00:00:00Z","lastUpdatedAt":"2026-01-01T00:00:00Z","ttlMs":60000,"pollIntervalMs":50${more}`
-  client.send(requestText('"make"', 'tools/call', knowing('{"name":"a__t"}')))
-  ;(await server.called('t')).answer(`"result":{"resultType":"task",${state('working')}}`)
-  const id = JSON.parse(rawAt(await client.answer('"make"'), 'result', 'taskId') ?? '') as string
-  client.send(requestText('"l"', 'subscriptions/listen', knowing(`{"notifications":{"taskIds":["${id}"]}}`)))
-  const stand = await asked(server, 'subscriptions/listen')
-  const meta = `"_meta":{"io.modelcontextprotocol/subscriptionId":${stand.id}}`
-  stand.say(
-    `{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{"notifications":{"taskIds":["job"]},${meta}}}`,
-  )
-  await client.notification('notifications/subscriptions/acknowledged')
-  const { taskListeners } = (running.gateway as unknown as { runtime: { taskListeners: { size: number } } })
-    .runtime
-  expect(taskListeners.size).toBe(1)
+    server.results.delete('initialize')
+    server.results.set(
+      'tools/list',
+      `{"resultType":"complete","tools":[${toolText('t')},${toolText('other')}],"ttlMs":0,"cacheScope":"private"}`,
+    )
+    await using running = await startGateway({ mcpServers: { a: server.entry } })
+    await running.gateway.warmUp()
+    await using client = new StdioClient(running.gateway, true)
+    const knowing = (params: string): string =>
+      withEnvelope(params).replace(
+        '/clientCapabilities":{}',
+        `/clientCapabilities":{"extensions":{"${EXTENSION}":{}}}`,
+      )
+    const state = (status: string, more = ''): string =>
+      `"taskId":"job","status":"${status}","createdAt":"2026-01-01T00:00:00Z","lastUpdatedAt":"2026-01-01T00:00:00Z","ttlMs":60000,"pollIntervalMs":50${more}`
+    client.send(requestText('"make"', 'tools/call', knowing('{"name":"a__t"}')))
+    ;(await server.called('t')).answer(`"result":{"resultType":"task",${state('working')}}`)
+    const id = JSON.parse(rawAt(await client.answer('"make"'), 'result', 'taskId') ?? '') as string
+    client.send(
+      requestText('"l"', 'subscriptions/listen', knowing(`{"notifications":{"taskIds":["${id}"]}}`)),
+    )
+    const stand = await asked(server, 'subscriptions/listen')
+    const meta = `"_meta":{"io.modelcontextprotocol/subscriptionId":${stand.id}}`
+    stand.say(
+      `{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{"notifications":{"taskIds":["job"]},${meta}}}`,
+    )
+    await client.notification('notifications/subscriptions/acknowledged')
+    const { taskListeners } = (running.gateway as unknown as { runtime: { taskListeners: { size: number } } })
+      .runtime
+    expect(taskListeners.size).toBe(1)
 
-  await reload(running.gateway, { mcpServers: { a: server.entry }, ...DENIED })
-  expect(taskListeners.size).toBe(0)
-  stand.say(
-    `{"jsonrpc":"2.0","method":"notifications/tasks","params":{${state('completed', ',"result":{"secret":1}')},${meta}}}`,
-  )
-  // It is told nothing by the time that this is answered.
-  await pause(200)
-  client.send(requestText('"get"', 'tasks/get', knowing(`{"taskId":"${id}"}`)))
-  expect(await client.answer('"get"')).toContain('-32602')
-  expect(JSON.stringify(client.lines.all)).not.toContain('secret')
-})
+    await reload(running.gateway, { mcpServers: { a: server.entry }, ...denied })
+    expect(taskListeners.size).toBe(0)
+    const cancelled = await asked(server, 'tasks/cancel')
+    expect(cancelled.params).toContain('"taskId":"job"')
+    expect(cancelled.params).toContain(EXTENSION)
+    stand.say(
+      `{"jsonrpc":"2.0","method":"notifications/tasks","params":{${state('completed', ',"result":{"secret":1}')},${meta}}}`,
+    )
+    // It is told nothing by the time that this is answered.
+    await pause(200)
+    client.send(requestText('"get"', 'tasks/get', knowing(`{"taskId":"${id}"}`)))
+    expect(await client.answer('"get"')).toContain('-32602')
+    expect(JSON.stringify(client.lines.all)).not.toContain('secret')
+  },
+)
 
-test('a legacy task that a call makes after the reload that denies its server is cancelled there', async () => {
-  await using server = await legacyServer()
-  await using running = await startGateway({ mcpServers: { a: server.entry } })
-  await running.gateway.warmUp()
-  await using session = await LegacySession.open(running.origin)
-  const answer = session.request('"make"', 'tools/call', '{"name":"a__t","task":{"ttl":60000}}')
-  const call = await server.called('t')
-  await reload(running.gateway, { mcpServers: { a: server.entry }, ...DENIED })
-  call.answer(`"result":{"task":${legacyTask()}}`)
-  expect(rawAt(await answer, 'result', 'task')).toBeUndefined()
-  expect((await asked(server, 'tasks/cancel')).params).toContain('"job"')
-})
+test.each(DENIALS)(
+  'a legacy task that a call makes after the reload that denies its %s is cancelled there',
+  async (_, denied) => {
+    await using server = await legacyServer()
+    await using running = await startGateway({ mcpServers: { a: server.entry } })
+    await running.gateway.warmUp()
+    await using session = await LegacySession.open(running.origin)
+    const answer = session.request('"make"', 'tools/call', '{"name":"a__t","task":{"ttl":60000}}')
+    const call = await server.called('t')
+    await reload(running.gateway, { mcpServers: { a: server.entry }, ...denied })
+    call.answer(`"result":{"task":${legacyTask()}}`)
+    expect(rawAt(await answer, 'result', 'task')).toBeUndefined()
+    expect((await asked(server, 'tasks/cancel')).params).toContain('"job"')
+  },
+)

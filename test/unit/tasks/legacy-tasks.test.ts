@@ -25,7 +25,6 @@ afterEach(() => {
 })
 
 const TTL_MS = 60_000
-const SERVERS: ReadonlySet<string> = new Set(['fake'])
 
 function conversationOf(id: string, principal: Principal = ANONYMOUS): Conversation {
   return {
@@ -92,7 +91,7 @@ type Linked = Awaited<ReturnType<typeof linkOf>>
 /** Makes a task; resolves with the id its client knows. */
 async function made({ link, slot }: Linked, conversation: Conversation): Promise<string> {
   const call = { method: 'tools/call', change: {} }
-  const outcome = await tasks.create(link, slot, callOf(conversation), call)
+  const outcome = await tasks.create(link, slot, callOf(conversation), 'own', call)
   return (JSON.parse(String(outcome.text)) as { task: { taskId: string } }).task.taskId
 }
 
@@ -189,7 +188,7 @@ describe('the owner of a task', () => {
       finds(named, '1'),
     ]).toEqual([true, true, false, false])
     const listed = async (who: string, principal?: Principal): Promise<number> => {
-      const { text } = await tasks.list(callOf(conversationOf(who, principal)), SERVERS, undefined)
+      const { text } = await tasks.list(callOf(conversationOf(who, principal)), () => true, undefined)
       return (JSON.parse(String(text)) as { tasks: unknown[] }).tasks.length
     }
     expect([await listed('2', ada), await listed('1', bob), await listed('1')]).toEqual([1, 0, 1])
