@@ -17,10 +17,6 @@ import { LegacySession, requestText, StdioClient, withEnvelope } from '../../hel
 const DENIALS = [
   ['server', { gateway: { policy: { deny: ['a/*'] } } }],
   ['tool, of a server that the client still sees,', { gateway: { policy: { deny: ['a/t'] } } }],
-  [
-    'tool, because only another one is allowed,',
-    { roles: {}, gateway: { policy: { default: 'deny', allow: ['a/other'] } } },
-  ],
 ] as const
 const EXTENSION = 'io.modelcontextprotocol/tasks'
 
