@@ -148,6 +148,9 @@ export class NotificationRelay {
     const latest = calls.at(-1)
     if (latest && !link.owner) shown(latest)
     if (link.owner) {
+      // Its client has cancelled it, or may not use its tool any more.
+      if (among.length === 0 && link.tasks.about(method, params?.value))
+        throw new GatewayError('cannot_ask', 'The task is gone.', { server: link.server.name })
       if (!this.#seenByOwner(link)) throw unseenServer(link.server.name)
       return await link.owner.ask(
         shown({

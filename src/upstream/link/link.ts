@@ -560,7 +560,7 @@ export class Link implements Receiver {
       return
     }
     const task = this.#taskOf(method, params)
-    if (task && !task.exchange && stream === undefined && !this.owner) {
+    if (task && !task.exchange && stream === undefined) {
       this.logger.debug('A notification is about a task that no client has here; dropped.', { method })
       return
     }
