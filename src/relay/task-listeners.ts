@@ -133,7 +133,7 @@ export class TaskListeners {
     if (isFinal(status)) this.#listened.drop(listened)
   }
 
-  #remove(listened: Topic<string>, subscriber: Subscriber): void {
+  #remove(listened: Topic<ListenedTask>, subscriber: Subscriber): void {
     const { slot } = listened
     const link = this.#listened.remove(listened, subscriber) && slot.current
     if (link) void this.#options.listenOf(link)?.listenToTasks(() => this.#listened.namesOf(slot))
