@@ -1,11 +1,26 @@
 import { loadValue, loadWithSource } from '../config/load/load.ts'
+import type { ServersFile } from '../config/options/file.ts'
 import type { Config } from '../config/types.ts'
 import { GatewayError } from '../core/errors.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { plainCopy } from './plain-value.ts'
 
-/** A configuration in the form of `servers.json`. */
-export type ConfigObject = Readonly<Record<string, unknown>>
+/**
+ * A configuration in the form of `servers.json`. Where a file has one of a few words, any text is accepted by the type,
+ * because an imported JSON file has the type `string` there. `ServersFile` has the words. A value of the type `unknown`,
+ * as from a parser, needs a cast; what it holds is checked when it is loaded.
+ */
+export type ConfigObject = Widened<ServersFile>
+
+type Widened<T> = unknown extends T
+  ? T
+  : T extends string
+    ? T | (string & {})
+    : T extends readonly (infer Item)[]
+      ? readonly Widened<Item>[]
+      : T extends object
+        ? { readonly [K in keyof T]: Widened<T[K]> }
+        : T
 
 /**
  * The source of a configuration: an object in the form of the file, the path of a file, or a result of `loadConfig`.

@@ -167,12 +167,11 @@ describe('a configuration', () => {
 
   test('as an object is refused with all that is wrong with it, also in single servers', async () => {
     const wrong = { mcpServers: { a: { comand: 'x' }, b: REFUSED }, gateway: { log: 'loud' } }
-    const problems = await problemsOf(createGateway(wrong))
+    const problems = await problemsOf(createGateway(wrong as object))
     expect(problems).toContain('comand')
     expect(problems).toContain('gateway.log')
-    expect(await problemsOf(createGateway({ mcpServers: { a: { comand: 'x' }, b: REFUSED } }))).toContain(
-      'comand',
-    )
+    const one: object = { mcpServers: { a: { comand: 'x' }, b: REFUSED } }
+    expect(await problemsOf(createGateway(one))).toContain('comand')
   })
 
   test('in a file leaves out a server with a mistake, and the log and the status say why', async () => {
