@@ -9,7 +9,7 @@ import { openStore } from '../state/open.ts'
 import type { Store } from '../state/store.ts'
 import type { CloseOptions, Gateway } from './gateway.ts'
 import { toLogger, type HostLogger } from './host-logger.ts'
-import { configOf, hold, type ConfigSource, type HeldSource, type LoadOptions } from './load-config.ts'
+import { configOf, takeSource, type ConfigSource, type HeldSource, type LoadOptions } from './load-config.ts'
 
 export interface GatewayOptions extends LoadOptions {
   /**
@@ -34,7 +34,7 @@ export interface GatewayOptions extends LoadOptions {
 export async function createGateway(source: ConfigSource, options: GatewayOptions = {}): Promise<Gateway> {
   const load = async (from: HeldSource): Promise<Config> =>
     withAnonymous(await configOf(from, options), options.allowAnonymous)
-  const config = await load(hold(source))
+  const config = await load(takeSource(source))
   const logger = options.logger ? toLogger(options.logger, config.gateway.log) : SILENT
   tellProblems(config, logger)
   const { store = config.gateway.state } = options
@@ -91,7 +91,7 @@ class EmbeddedGateway implements Gateway {
   reload: Gateway['reload'] = async source => {
     this.#refuseClosed()
     let warnings: readonly string[] = []
-    const held = holdNow(source)
+    const held = takeNow(source)
     // Loaded when its turn comes, so that the reload that was asked for last also counts when it is loaded faster.
     const report = await this.#running.reload(async () => {
       const config = await this.#parts.load(held())
@@ -128,10 +128,10 @@ class EmbeddedGateway implements Gateway {
   }
 }
 
-/** As `hold`, but what it throws is thrown in the turn of the reload, which is then refused. */
-function holdNow(source: ConfigSource): () => HeldSource {
+/** As `takeSource`, but what it throws is thrown in the turn of the reload, which is then refused. */
+function takeNow(source: ConfigSource): () => HeldSource {
   try {
-    const held = hold(source)
+    const held = takeSource(source)
     return () => held
   } catch (error) {
     return () => {

@@ -7,8 +7,8 @@ import { plainCopy } from './plain-value.ts'
 
 /**
  * A configuration in the form of `servers.json`. Where a file has one of a few words, any text is accepted by the type,
- * because an imported JSON file has the type `string` there. `ServersFile` has the words. A value of the type `unknown`,
- * as from a parser, needs a cast; what it holds is checked when it is loaded.
+ * because an imported JSON file has the type `string` there. `ServersFile` has the words. A value of the type
+ * `unknown`, as from a parser, needs a cast. What it holds is checked when it is loaded.
  */
 export type ConfigObject = Widened<ServersFile>
 
@@ -53,7 +53,7 @@ export type HeldSource =
  * Reads a source at once, so that later changes of an object do not count. A file is read later.
  * @throws GatewayError `config`
  */
-export function hold(source: ConfigSource): HeldSource {
+export function takeSource(source: ConfigSource): HeldSource {
   if (typeof source === 'string') return { file: source }
   try {
     return isConfig(source) ? { config: source } : { value: plainCopy(source) }
