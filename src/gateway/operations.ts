@@ -1,4 +1,5 @@
 import { deleteDrained, readDrained, writeDrained, type Drained } from '../state/drained.ts'
+import { describeError } from '../core/errors.ts'
 import type { Store } from '../state/store.ts'
 import type { AdminNote, GatewayEvents } from './gateway-events.ts'
 import type { Pool } from '../upstream/pool/pool.ts'
@@ -7,6 +8,17 @@ import type { Pool } from '../upstream/pool/pool.ts'
 export interface Operated {
   poolOf(server: string): Pool
   drain(drained: Drained): void
+}
+
+/** The state store does not do what an operator asks for. The message names store, cause and fix. */
+export class StoreAway extends Error {
+  constructor(store: string, cause: unknown) {
+    super(
+      `The state store ${store} failed: ${describeError(cause)}. Gateways may have been told or not; ask again once the store answers.`,
+      { cause },
+    )
+    this.name = 'StoreAway'
+  }
 }
 
 /** What operators do to a running gateway, besides giving it another configuration. */
@@ -24,11 +36,18 @@ export class Operations {
   /**
    * Takes a server, or one replica, out of use in all gateways that share the store, or uses it again. In effect here
    * when it resolves, elsewhere within a second.
+   * @throws StoreAway when the store does not answer
    */
   async drain(server: string, replica: string | undefined, drained: boolean): Promise<void> {
-    if (drained) await writeDrained(this.#store, server, replica ?? '')
-    else await deleteDrained(this.#store, server, replica)
-    this.#parts.drain(await readDrained(this.#store))
+    let all: Drained
+    try {
+      if (drained) await writeDrained(this.#store, server, replica ?? '')
+      else await deleteDrained(this.#store, server, replica)
+      all = await readDrained(this.#store)
+    } catch (error) {
+      throw new StoreAway(this.#store.name, error)
+    }
+    this.#parts.drain(all)
   }
 
   /** Calls in flight at a server, or at one replica, of those that are drained or on their way out as well. */
