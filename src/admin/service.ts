@@ -1,3 +1,5 @@
+import type { Ending } from '../config/source/reloadable.ts'
+
 /** The interface of the admin API to its gateway. */
 export interface AdminService {
   /** Absolute path of the configuration file; `undefined` when the configuration is not a file. */
@@ -55,21 +57,25 @@ export interface ReloadAnswer {
   /** The changes, one sentence each; empty when there are none. */
   readonly changes: readonly string[]
   /** When nothing is left to change: what was applied last. `undefined` when nothing was since the start. */
-  readonly lastApplied?: { readonly secondsAgo: number; readonly changes: readonly string[] } | undefined
+  readonly lastApplied?: LastApplied | undefined
   /** Servers that get new links, with the keys that cause it. Calls in flight end on the old links. */
   readonly restarts: readonly { readonly server: string; readonly keys: readonly string[] }[]
   /** Clients that are disconnected, by name and reason. */
-  readonly endings: readonly {
-    readonly client: string
-    readonly connections: number
-    readonly reason: string
-  }[]
+  readonly endings: readonly Ending[]
   /** Changed keys that take effect at the next start of the gateway, each with the reason. */
   readonly notReloadable: readonly { readonly key: string; readonly reason: string }[]
   /** Servers with invalid entries: those that run on as they were until the next start, and those that are left out. */
   readonly unusable: readonly { readonly server: string; readonly runsOn: boolean }[]
   /** The problems of these entries, one per line; `undefined` when there are none. */
   readonly problems: string | undefined
+}
+
+/** The last change that took effect. */
+export interface LastApplied {
+  readonly secondsAgo: number
+  readonly changes: readonly string[]
+  /** Clients that it has disconnected. */
+  readonly endings: readonly Ending[]
 }
 
 export interface DrainTarget {

@@ -150,7 +150,7 @@ export class GatewayAdmin implements AdminService {
 function lastAppliedOf({ lastApplied }: Reloader): ReloadAnswer['lastApplied'] {
   if (!lastApplied) return undefined
   const secondsAgo = Math.round((monotonicNow() - lastApplied.at) / 1000)
-  return { secondsAgo, changes: lastApplied.lines }
+  return { secondsAgo, changes: lastApplied.lines, endings: lastApplied.endings }
 }
 
 /** The servers that get new links, with the keys that cause it. */

@@ -4,6 +4,7 @@ import { isJsonObject } from '../core/json-object.ts'
 import { adminSocketFolder } from './admin.ts'
 import { typed } from './this-program.ts'
 import type { ReloadAnswer } from '../admin/service.ts'
+import type { Ending } from '../config/source/reloadable.ts'
 
 export interface ReloadOptions {
   readonly config?: string
@@ -87,16 +88,19 @@ function textOf({ pid, report, problem, state = 'unchanged' }: Reloaded): string
   if (report.lastApplied && report.lastApplied.secondsAgo <= MAX_AGE_S) {
     lines.push(`The last change was applied ${report.lastApplied.secondsAgo} s ago:`)
     lines.push(...report.lastApplied.changes.map(change => `  ${change}`))
+    lines.push(...report.lastApplied.endings.map(ending => endingText(ending, 'has lost')))
   }
-  for (const { client, connections, reason } of endings)
-    lines.push(
-      `  Client ${JSON.stringify(client)} ${dryRun ? 'would lose' : 'has lost'} ${connections} ${connections === 1 ? 'connection' : 'connections'}. It is told: ${reason}`,
-    )
+  lines.push(...endings.map(ending => endingText(ending, dryRun ? 'would lose' : 'has lost')))
   for (const { key, reason } of notReloadable) lines.push(`  At the next start: ${key}, because ${reason}.`)
   lines.push(...unusable.slice(0, MAX_UNUSABLE).map(entry => `  ${unusableText(entry)}`))
   if (unusable.length > MAX_UNUSABLE) lines.push(`  And ${unusable.length - MAX_UNUSABLE} more such servers.`)
   if (problems !== undefined) lines.push(problems)
   return lines.join('\n')
+}
+
+function endingText({ client, connections, reason }: Ending, loses: string): string {
+  const what = connections === 1 ? 'connection' : 'connections'
+  return `  Client ${JSON.stringify(client)} ${loses} ${connections} ${what}. It is told: ${reason}`
 }
 
 function nothing({ dryRun, unusable }: ReloadAnswer): string {
