@@ -37,7 +37,7 @@ export async function runDrain(
     if (undo) {
       const undone = await deleteDrained(store, server, replica)
       if (undone.length === 0) return say(`Nothing of ${what} was drained.`)
-      return say(`${capital(what)} takes calls again; running gateways hear of it within a second.`)
+      return say(`${capital(what)} takes calls again; running gateways read that within a second.`)
     }
     const version = await writeDrained(store, server, replica ?? '')
     const until = `mcp-manifold drain ${[server, replica]
@@ -63,11 +63,12 @@ async function waitForCalls(store: Store, config: Config, drain: Drain): Promise
   let said: string | undefined
   for (;;) {
     const { gateways, calls } = await inFlight(store, drain)
-    if (gateways === 0) return say('No running gateway shares this state; those that start will know.')
-    const at = gateways === 1 ? 'a gateway' : `${gateways} gateways`
-    if (calls === 0) return say(`Nothing is in flight any more, at ${at}.`)
+    if (gateways === 0)
+      return say('No running gateway shares this state; a gateway that starts later reads it.')
+    const where = `in ${gateways} running ${gateways === 1 ? 'gateway' : 'gateways'}`
+    if (calls === 0) return say(`Nothing is in flight any more ${where}.`)
     if (monotonicNow() >= until) break
-    const now = `${calls} ${calls === 1 ? 'call is' : 'calls are'} in flight, at ${at}; waiting.`
+    const now = `${calls} ${calls === 1 ? 'call is' : 'calls are'} in flight ${where}; waiting.`
     if (now !== said) say((said = now))
     await sleep(LOOK_MS)
   }

@@ -49,7 +49,7 @@ export async function runReload({ config, dryRun = false, json = false }: Reload
   if (gateways.length === 0)
     throw new GatewayError(
       'config',
-      `No gateway of this user runs with ${file}. Start one with: ${typed('serve', file)}\nTo check the file alone: ${typed('check', file)}`,
+      `No gateway of this user runs with ${file}. Start one with: ${typed('serve', file)}\nOne on stdio is started by its client, and runs as long as that.\nTo check the file alone: ${typed('check', file)}`,
     )
   const reloaded = await Promise.all(
     gateways.map(async ({ pid, socket }): Promise<Reloaded> => {
@@ -81,31 +81,37 @@ function textOf({ pid, report, problem, state = 'unchanged' }: Reloaded): string
   if (!report) return `Gateway ${pid} ${STATES[state]}: ${problem}`
   const { dryRun, superseded, changes, endings, notReloadable, unusable, problems } = report
   if (superseded) return `Gateway ${pid}: a later reload took the place of this one.`
-  const lists = changes.length + notReloadable.length + unusable.length > 0 ? ':' : '.'
+  const about = [...changes]
+  about.push(...endings.map(ending => endingText(ending, dryRun ? 'would lose' : 'has lost')))
+  for (const { key, reason } of notReloadable) about.push(`At the next start: ${key}, because ${reason}.`)
+  about.push(...unusable.slice(0, MAX_UNUSABLE).map(unusableText))
+  if (unusable.length > MAX_UNUSABLE) about.push(`And ${unusable.length - MAX_UNUSABLE} more such servers.`)
   const head = changes.length > 0 ? (dryRun ? 'would take over' : 'has taken over') : nothing(report)
-  const lines = [`Gateway ${pid} ${head}${lists}`, ...changes.map(change => `  ${change}`)]
-  // An earlier change is not what this command is about.
+  const lines = [`Gateway ${pid} ${head}${about.length > 0 ? ':' : '.'}`, ...indented(about)]
+  if (problems !== undefined) lines.push(problems)
+  // An earlier change is not what this command is about, and stands after all that is present.
   if (report.lastApplied && report.lastApplied.secondsAgo <= MAX_AGE_S) {
     lines.push(`The last change was applied ${report.lastApplied.secondsAgo} s ago:`)
-    lines.push(...report.lastApplied.changes.map(change => `  ${change}`))
-    lines.push(...report.lastApplied.endings.map(ending => endingText(ending, 'has lost')))
+    lines.push(...indented(report.lastApplied.changes))
+    lines.push(...indented(report.lastApplied.endings.map(ending => endingText(ending, 'has lost'))))
   }
-  lines.push(...endings.map(ending => endingText(ending, dryRun ? 'would lose' : 'has lost')))
-  for (const { key, reason } of notReloadable) lines.push(`  At the next start: ${key}, because ${reason}.`)
-  lines.push(...unusable.slice(0, MAX_UNUSABLE).map(entry => `  ${unusableText(entry)}`))
-  if (unusable.length > MAX_UNUSABLE) lines.push(`  And ${unusable.length - MAX_UNUSABLE} more such servers.`)
-  if (problems !== undefined) lines.push(problems)
   return lines.join('\n')
 }
 
 function endingText({ client, connections, reason }: Ending, loses: string): string {
   const what = connections === 1 ? 'connection' : 'connections'
-  return `  Client ${JSON.stringify(client)} ${loses} ${connections} ${what}. It is told: ${reason}`
+  return `Client ${JSON.stringify(client)} ${loses} ${connections} ${what}. It is told: ${reason}`
 }
 
-function nothing({ dryRun, unusable }: ReloadAnswer): string {
+function indented(lines: readonly string[]): string[] {
+  return lines.map(line => `  ${line}`)
+}
+
+function nothing({ dryRun, notReloadable, unusable }: ReloadAnswer): string {
   if (dryRun) return 'would change nothing'
-  return unusable.length > 0 ? 'has changed nothing' : 'runs with this configuration already'
+  return notReloadable.length + unusable.length > 0
+    ? 'has changed nothing'
+    : 'runs with this configuration already'
 }
 
 function unusableText({ server, runsOn }: ReloadAnswer['unusable'][number]): string {

@@ -53,6 +53,8 @@ export class RunningGateway extends ClientService implements Reloadable {
   readonly #drains: DrainWatch | undefined
   readonly #fronts: Fronts
   readonly #http: HttpFronts
+  /** The problems that the last reload found in entries of servers. One that stays is logged once. */
+  #saidProblems: ReadonlySet<string> = new Set()
   #stopping: Promise<void> | undefined
   #closing: Promise<void> | undefined
 
@@ -198,7 +200,8 @@ export class RunningGateway extends ClientService implements Reloadable {
     const config = typeof asked === 'function' ? await asked() : asked
     if (this.#closing) return { outcome: 'closing' }
     const plan = await planReload(this.config, config)
-    for (const problem of plan.problems) this.#logger.error(problem)
+    for (const problem of plan.problems) if (!this.#saidProblems.has(problem)) this.#logger.error(problem)
+    this.#saidProblems = new Set(plan.problems)
     if (plan.change.isEmpty) return { outcome: 'unchanged', plan: { ...plan, endings: [] } }
     const built = await this.#build(plan.config)
     // Closing takes everything away that a configuration could be about.

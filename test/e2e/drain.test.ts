@@ -122,7 +122,7 @@ describe.each(['legacy', 'modern'] as const)('replicas of the %s era', era => {
     const [home, other, name] = holdsSlow(a) ? [a, b, 'r0'] : [b, a, 'r1']
 
     const drain = command('drain', 'up', name, '--config', file)
-    await expect.poll(drain.said).toContain('1 call is in flight, at a gateway; waiting.')
+    await expect.poll(drain.said).toContain('1 call is in flight in 1 running gateway; waiting.')
     const before = callsAt(home)
     for (let at = 0; at < 30; at++)
       expect(await client.request(String(at), 'tools/call', CALL)).toContain('"a":1')

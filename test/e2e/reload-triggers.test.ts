@@ -124,6 +124,9 @@ test('SIGHUP reads the file of serve again and logs the result, also where the f
   writeFileSync(file, '{ nonsense')
   process.kill(running.pid, 'SIGHUP')
   await says(running, 'is not JSON at line 1, column 3')
+  process.kill(running.pid, 'SIGHUP')
+  await says(running, `${file} was read again: it is as it was, and cannot be used.`)
+  expect(times(running, 'is not JSON at line 1, column 3')).toBe(1)
 })
 
 test('a gateway on stdio follows its file as well', async () => {

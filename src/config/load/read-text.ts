@@ -16,7 +16,7 @@ export async function readText(file: string, files: FilesRead, named: string): P
 
 /** As `readText`, for the main file. `isReadAgain`: what was given to this process as a pipe is gone by then. */
 export async function readMainText(file: string, files: FilesRead, isReadAgain: boolean): Promise<string> {
-  return await textOf(file, isReadAgain ? files.read(file) : files.readOnce(file), 'the path after --config')
+  return await textOf(file, isReadAgain ? files.read(file) : files.readOnce(file), 'its path')
 }
 
 async function textOf(file: string, content: Promise<Buffer>, named: string): Promise<string> {
@@ -24,12 +24,12 @@ async function textOf(file: string, content: Promise<Buffer>, named: string): Pr
     const text = utf8Of(await content)
     // Editors on Windows write a byte order mark.
     return text.startsWith('\uFEFF') ? text.slice(1) : text
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException
+  } catch (error) {
+    // The text says why. As a cause, the error of the file system would repeat it.
+    const { code } = error as NodeJS.ErrnoException
     throw new GatewayError(
       'config',
-      `The configuration ${file} was not loaded: ${whyUnreadable(cause)}. ${FIXES[code ?? ''] ?? `Check ${named}`}.`,
-      { cause },
+      `The configuration ${file} was not loaded: ${whyUnreadable(error)}. ${FIXES[code ?? ''] ?? `Check ${named}`}.`,
     )
   }
 }

@@ -15,7 +15,7 @@ import type { Config, ServerConfig } from '../types.ts'
 export interface ChangeDescription {
   /** Whether a running gateway is unaffected. */
   readonly isEmpty: boolean
-  /** A sentence for each entry of `changes`: the first 20, and the number of the others. */
+  /** A sentence for each entry of `changes` that runs or ran: the first 20, and the number of the others. */
   readonly lines: readonly string[]
   /** Servers, clients, roles and profiles in this order, then the sections of `gateway`. */
   readonly changes: readonly EntryChange[]
@@ -26,7 +26,8 @@ export interface EntryChange {
   readonly kind: 'server' | 'client' | 'role' | 'profile' | 'gateway'
   /** `undefined` for the gateway itself. */
   readonly name: string | undefined
-  readonly change: 'added' | 'removed' | 'changed'
+  /** `unusable`: what differs is an entry with a problem, which runs nothing. No sentence describes it. */
+  readonly change: 'added' | 'removed' | 'changed' | 'unusable'
   /** The keys of a changed entry, some with their values, as `timeout: 1m → 2m`. */
   readonly details: readonly string[]
   /** Of a changed server: those of `details` that replace its links. Calls in flight end on the old links. */
@@ -66,12 +67,12 @@ export function* describing(before: Config, after: Config): Steps<ChangeDescript
     ...(yield* named('profile', before.profiles, after.profiles, plain(profileDetails))),
     ...gatewayChanges(before, after),
   ]
-  const sentences = changes.map(sentenceOf)
+  const sentences = changes.filter(({ change }) => change !== 'unusable').map(sentenceOf)
   if (isReordered(before.servers, after.servers)) sentences.push('The servers are in another order.')
   const lines = sentences.length > MAX_LINES + 1 ? sentences.slice(0, MAX_LINES) : sentences
   const more = sentences.length - lines.length
   return {
-    isEmpty: sentences.length === 0,
+    isEmpty: changes.length === 0 && sentences.length === 0,
     lines: more > 0 ? [...lines, `And ${more} more changes.`] : lines,
     changes,
   }
@@ -79,6 +80,8 @@ export function* describing(before: Config, after: Config): Steps<ChangeDescript
 
 interface Named {
   readonly name: string
+  /** Why the entry cannot be used. */
+  readonly problem?: string | undefined
 }
 
 function* named<T extends Named>(
@@ -94,13 +97,18 @@ function* named<T extends Named>(
     const { name } = entry
     left.delete(name)
     const was = old.get(name)
-    if (!was) changes.push({ kind, name, change: 'added', ...NONE })
-    else if (!isSame(was, entry)) {
+    if (was && isSame(was, entry)) continue
+    if (entry.problem !== undefined) changes.push({ kind, name, change: 'unusable', ...NONE })
+    else if (!was) changes.push({ kind, name, change: 'added', ...NONE })
+    else {
       changes.push({ kind, name, change: 'changed', ...detailsOf(was, entry) })
       yield
     }
   }
-  for (const name of left) changes.push({ kind, name, change: 'removed', ...NONE })
+  for (const name of left) {
+    const ran = old.get(name)?.problem === undefined
+    changes.push({ kind, name, change: ran ? 'removed' : 'unusable', ...NONE })
+  }
   return changes
 }
 
@@ -119,11 +127,7 @@ function namesOf(entries: readonly Named[]): string[] {
 }
 
 function serverDetails(before: ServerConfig, after: ServerConfig): Details {
-  if (before.problem !== undefined || after.problem !== undefined) {
-    if (before.problem === undefined) return { ...NONE, details: ['its entry has a problem now'] }
-    const detail = after.problem === undefined ? 'its entry is mended' : 'its entry has another problem'
-    return { ...NONE, details: [detail] }
-  }
+  if (before.problem !== undefined) return { ...NONE, details: ['its entry is mended'] }
   const replicas = replicaDetails(before.replicas, after.replicas)
   const own = serverSettings(before, after)
   const isRenewing = (detail: string): boolean => LINK_KEYS.has(/^\w+/.exec(detail)?.[0] ?? '')

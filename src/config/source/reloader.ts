@@ -141,13 +141,14 @@ export class Reloader {
 
   async #run(isNoticed: boolean): Promise<ReloadResult> {
     const reading = await this.#source.read()
-    const isTried = isNoticed && reading.digest !== '' && reading.digest === this.#digest
+    const isKnown = reading.digest !== '' && reading.digest === this.#digest
+    const isTried = isNoticed && isKnown
     this.#digest = reading.digest
     if (reading.config === undefined) {
-      if (!isTried) {
-        this.#target.unreadable(reading.problem)
-        this.#logInvalid(reading.problem)
-      }
+      if (!isTried) this.#target.unreadable(reading.problem)
+      if (!isKnown) this.#logInvalid(reading.problem)
+      else if (!isNoticed)
+        this.#logger.info(`${this.#source.name} was read again: it is as it was, and cannot be used.`)
       this.#isSound = false
       return invalid(reading.problem)
     }
@@ -184,10 +185,11 @@ export class Reloader {
     this.#read = config
     this.#isSound = problems === undefined
     for (const text of newOnes(before.warnings, config.warnings)) this.#logger.warn(text)
-    if (!change.isEmpty) this.#lastApplied = { at: monotonicNow(), lines: change.lines, endings }
-    if (!change.isEmpty)
-      this.#logger.info(`The configuration has changed and is in effect. ${change.lines.join(' ')}`)
-    else if (!wasSound && this.#isSound)
+    const { lines } = change
+    if (lines.length > 0) {
+      this.#lastApplied = { at: monotonicNow(), lines, endings }
+      this.#logger.info(`The configuration has changed and is in effect. ${lines.join(' ')}`)
+    } else if (!wasSound && this.#isSound)
       this.#logger.info(`${this.#source.name} can be used as a whole again. What runs has not changed.`)
     // A client that stores its own data in the file writes it often, so unchanged results are not logged.
     else if (!isNoticed) this.#logger.info(`${this.#source.name} was read again: nothing has changed.`)

@@ -155,7 +155,10 @@ export class ReplicaMembership {
     const added = replicas.list.filter(replica => !before.includes(replica))
     if (added.length === 0 && gone.length === 0) return
     const names = (list: readonly Replica[]): string => list.map(({ name }) => name).join(', ')
-    logger.info('The replicas have changed.', { added: names(added), gone: names(gone) })
+    logger.info('The replicas have changed.', {
+      ...(added.length > 0 && { added: names(added) }),
+      ...(gone.length > 0 && { gone: names(gone) }),
+    })
     onChanged()
     for (const replica of gone) this.#drain(replica, true)
   }

@@ -32,6 +32,11 @@ async function serving(folder: Scratch, file: string): Promise<Served> {
   return served
 }
 
+/** How often the log has a text. */
+function times({ said }: Served, text: string): number {
+  return said.replaceAll('\\"', '"').split(text).length - 1
+}
+
 async function socketOf({ path }: Scratch, count = 1): Promise<string[]> {
   await expect.poll(() => socketsIn(path).length).toBe(count)
   return socketsIn(path)
@@ -118,9 +123,8 @@ describe('a gateway that serves', () => {
       expect(stdout).toMatch(/mcpServers\.up\.timeut/)
       expect(stdout).not.toContain('already')
     }
-    await expect
-      .poll(() => served.said.replaceAll('\\"', '"'))
-      .toContain(`${runsOn}, until its configuration is mended`)
+    await command()
+    await expect.poll(() => times(served, `${runsOn}, until its configuration is mended`)).toBe(1)
     expect(served.said).not.toContain('is left out')
 
     writeFileSync(
@@ -128,8 +132,16 @@ describe('a gateway that serves', () => {
       JSON.stringify({ ...configOf(url), mcpServers: { up: { url }, added: { timeut: '3s' } } }),
     )
     const added = (await command()).stdout
-    expect(added).toContain('Server "added" is added.')
-    expect(added).toContain('Server "added" is left out, because its entry has a problem.')
+    expect(added).toMatch(
+      /has changed nothing:\n {2}Server "added" is left out, because its entry has a problem\.\n/,
+    )
+    // The command prints what is wrong each time. The log has it once.
+    expect((await command()).stdout).toContain('Server "added" is left out')
+    await expect.poll(() => times(served, 'Server "added" is left out')).toBe(1)
+    expect(times(served, runsOn)).toBe(1)
+    writeFileSync(file, JSON.stringify(configOf(url)))
+    expect((await command()).stdout).toContain('runs with this configuration already')
+    for (const text of ['"added" is added', '"added" is removed']) expect(times(served, text)).toBe(0)
   })
 
   test('drains a server, uses it again, and gives it new links', async () => {

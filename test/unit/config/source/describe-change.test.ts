@@ -128,12 +128,22 @@ test('quotas, percentages and the audit log are described as the file has them',
   expect(describeChange(after, before).lines.at(-1)).toBe('gateway.audit.file: the audit log is off.')
 })
 
-test('a server whose entry gets a problem, and is repaired', async () => {
-  const [sound, broken] = [
-    await configOf(FILE),
-    await configOf({ ...FILE, mcpServers: { ...FILE.mcpServers, b: {} } }),
-  ]
-  expect(describeChange(sound, broken).lines).toEqual(['Server "b" is changed: its entry has a problem now.'])
+test('a server whose entry has a problem is neither added, changed nor removed, and one that is mended is changed', async () => {
+  const entries = (b: object | undefined): Promise<Config> =>
+    configOf({ ...FILE, mcpServers: { ...FILE.mcpServers, ...(b && { b }) } })
+  const without = await configOf({ ...FILE, mcpServers: { a: FILE.mcpServers.a } })
+  const [sound, broken, other] = [await entries(undefined), await entries({}), await entries({ comand: 'x' })]
+  for (const [before, after] of [
+    [without, broken],
+    [broken, other],
+    [broken, without],
+  ] as const)
+    expect(describeChange(before, after)).toMatchObject({
+      isEmpty: false,
+      lines: [],
+      changes: [{ kind: 'server', name: 'b', change: 'unusable' }],
+    })
+  expect(describeChange(broken, broken).isEmpty).toBe(true)
   expect(describeChange(broken, sound).lines).toEqual(['Server "b" is changed: its entry is mended.'])
 })
 

@@ -221,7 +221,7 @@ test('a file that is too large is refused with its name, and has a mark and a di
   expect(marks.map(({ path }) => path)).toEqual([file])
   expect(reading).toMatchObject({
     problem: expect.stringContaining(
-      `The configuration ${file} was not loaded: it is larger than 16777216 bytes, which is the most. Check the path`,
+      `The configuration ${file} was not loaded: it is larger than 16777216 bytes, which is the most. Check its path`,
     ) as string,
   })
   const including = scratch.write('including.json', JSON.stringify({ include: 'servers.json' }))
