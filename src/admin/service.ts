@@ -1,5 +1,3 @@
-import type { Ending } from '../config/source/reloadable.ts'
-
 /** The interface of the admin API to its gateway. */
 export interface AdminService {
   /** Absolute path of the configuration file; `undefined` when the configuration is not a file. */
@@ -61,7 +59,7 @@ export interface ReloadAnswer {
   /** Servers that get new links, with the keys that cause it. Calls in flight end on the old links. */
   readonly restarts: readonly { readonly server: string; readonly keys: readonly string[] }[]
   /** Clients that are disconnected, by name and reason. */
-  readonly endings: readonly Ending[]
+  readonly endings: readonly ClientEnding[]
   /** Changed keys that take effect at the next start of the gateway, each with the reason. */
   readonly notReloadable: readonly { readonly key: string; readonly reason: string }[]
   /** Servers with invalid entries: those that run on as they were until the next start, and those that are left out. */
@@ -70,12 +68,20 @@ export interface ReloadAnswer {
   readonly problems: string | undefined
 }
 
+/** A client that a reload disconnects. */
+export interface ClientEnding {
+  readonly client: string
+  readonly connections: number
+  /** What the client is told. */
+  readonly reason: string
+}
+
 /** The last change that took effect. */
 export interface LastApplied {
   readonly secondsAgo: number
   readonly changes: readonly string[]
   /** Clients that it has disconnected. */
-  readonly endings: readonly Ending[]
+  readonly endings: readonly ClientEnding[]
 }
 
 export interface DrainTarget {

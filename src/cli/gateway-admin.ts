@@ -21,7 +21,7 @@ import type { ReloadPlan } from '../config/source/reload-plan.ts'
 import type { Config } from '../config/types.ts'
 import type { Logger } from '../core/logger.ts'
 import type { RunningGateway } from '../gateway/gateway.ts'
-import { StoreAway } from '../gateway/operations.ts'
+import { StoreAway } from '../core/store-away.ts'
 import { readinessOf } from '../gateway/status.ts'
 
 export interface GatewayAdminOptions {

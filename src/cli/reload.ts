@@ -3,8 +3,7 @@ import { describeError, GatewayError } from '../core/errors.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { adminSocketFolder } from './admin.ts'
 import { typed } from './this-program.ts'
-import type { ReloadAnswer } from '../admin/service.ts'
-import type { Ending } from '../config/source/reloadable.ts'
+import type { ClientEnding, ReloadAnswer } from '../admin/service.ts'
 
 export interface ReloadOptions {
   readonly config?: string
@@ -98,7 +97,7 @@ function textOf({ pid, report, problem, state = 'unchanged' }: Reloaded): string
   return lines.join('\n')
 }
 
-function endingText({ client, connections, reason }: Ending, loses: string): string {
+function endingText({ client, connections, reason }: ClientEnding, loses: string): string {
   const what = connections === 1 ? 'connection' : 'connections'
   return `Client ${JSON.stringify(client)} ${loses} ${connections} ${what}. It is told: ${reason}`
 }

@@ -1,5 +1,5 @@
 import { deleteDrained, readDrained, writeDrained, type Drained } from '../state/drained.ts'
-import { describeError } from '../core/errors.ts'
+import { StoreAway } from '../core/store-away.ts'
 import type { Store } from '../state/store.ts'
 import type { AdminNote, GatewayEvents } from './gateway-events.ts'
 import type { Pool } from '../upstream/pool/pool.ts'
@@ -8,17 +8,6 @@ import type { Pool } from '../upstream/pool/pool.ts'
 export interface Operated {
   poolOf(server: string): Pool
   drain(drained: Drained): void
-}
-
-/** The state store does not do what an operator asks for. The message names store, cause and fix. */
-export class StoreAway extends Error {
-  constructor(store: string, cause: unknown) {
-    super(
-      `The state store ${store} failed: ${describeError(cause)}. Gateways may have been told or not; ask again once the store answers.`,
-      { cause },
-    )
-    this.name = 'StoreAway'
-  }
 }
 
 /** What operators do to a running gateway, besides giving it another configuration. */
