@@ -1,3 +1,4 @@
+import { replicaIdOf } from '../core/call-state.ts'
 import { repeating, type CallMiddleware } from '../core/compose.ts'
 import { MISSING_CAPABILITY, URL_ELICITATION_REQUIRED } from '../core/rpc-codes.ts'
 import { GatewayError } from '../core/errors.ts'
@@ -93,7 +94,7 @@ async function sealedFor(
   const held = {
     kind: 'server',
     server: server.name,
-    replica: exchange.state.replica,
+    replica: replicaIdOf(exchange.state),
     state: rawAt(outcome.text, 'requestState'),
     answered,
   } as const

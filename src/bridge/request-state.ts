@@ -1,5 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { endpointOf } from '../core/endpoint.ts'
+import type { ReplicaId } from '../core/call-state.ts'
 import { monotonicNow } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Exchange } from '../core/exchange.ts'
@@ -21,7 +22,7 @@ export type RequestState =
       readonly kind: 'server'
       readonly server: string
       /** The replica that asked. */
-      readonly replica: string | undefined
+      readonly replica: ReplicaId | undefined
       readonly state: string | undefined
       readonly answered: Readonly<Record<string, string>>
     }

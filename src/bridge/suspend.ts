@@ -3,6 +3,7 @@ import { GatewayError } from '../core/errors.ts'
 import type { Exchange, Json, JsonObject, Outcome } from '../core/exchange.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import type { Route } from '../core/route.ts'
+import { isReplicaId, type ReplicaId } from '../core/call-state.ts'
 import { rawAt, withMembers } from '../protocol/json-text.ts'
 import { WithParams } from '../core/derived-exchange.ts'
 import type { SuspendedCalls } from './suspended-calls.ts'
@@ -12,18 +13,21 @@ import type { Seal } from '../state/seal.ts'
 export interface SuspendOptions {
   readonly suspendedCalls: SuspendedCalls
   readonly seal: Seal
+  /** Whether a replica of a server is still in its place. */
+  readonly hasReplica: (server: string, replica: ReplicaId) => Promise<boolean>
 }
 
 /**
  * Handles calls of modern clients that can be asked: requests of a legacy server suspend them, and retries with answers
  * resume them. State of a modern server is returned to it unchanged.
  */
-export function suspend({ suspendedCalls, seal }: SuspendOptions): CallMiddleware {
+export function suspend(options: SuspendOptions): CallMiddleware {
+  const { suspendedCalls } = options
   return next => (exchange, route) => {
     const { method, params } = exchange.request
     if (!exchange.modern || !INPUT_CALLS.has(method)) return next(exchange, route)
     const given = params?.value.requestState
-    if (given !== undefined) return resumed(suspendedCalls, seal, next, exchange, route, given)
+    if (given !== undefined) return resumed(options, next, exchange, route, given)
     return exchange.features === ''
       ? next(exchange, route)
       : suspendedCalls.start(exchange, call => next(call, route))
@@ -32,8 +36,7 @@ export function suspend({ suspendedCalls, seal }: SuspendOptions): CallMiddlewar
 
 /** Continues with a retry that carries sealed state. */
 async function resumed(
-  suspendedCalls: SuspendedCalls,
-  seal: Seal,
+  { suspendedCalls, seal, hasReplica }: SuspendOptions,
   next: CallHandler,
   exchange: Exchange,
   route: Route,
@@ -50,7 +53,16 @@ async function resumed(
     )
   if (state.kind === 'server' && state.server !== route.server)
     throw new GatewayError('invalid_params', '"requestState" belongs to another server.')
-  if (state.kind === 'server') exchange.state.stick(state.replica)
+  if (state.kind === 'server') {
+    const { replica } = state
+    // What one server has said about a call is not for another server that has its name now.
+    if (!isReplicaId(replica) || !(await hasReplica(route.server, replica)))
+      throw new GatewayError(
+        'invalid_params',
+        `"requestState" belongs to a server that is not there any more: "${route.server}" is at another place. Make the call again without it; it may have been run in part.`,
+      )
+    exchange.state.stick(replica)
+  }
   const changes =
     state.kind === 'server'
       ? { requestState: state.state, ...responses(params, state.answered) }

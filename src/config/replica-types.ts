@@ -45,6 +45,12 @@ export interface SseEndpoint extends UrlEndpoint {
 export interface ReplicaConfig extends Resolved<typeof REPLICA> {
   /** Unique within its server. */
   readonly name: string
+  /**
+   * Digest of where it is: its name with its URL and `host` header, or with its program, arguments and folder. Other
+   * headers and variables do not count, since the same server may get another token. Replicas that DNS gives for one
+   * name have the place of the name.
+   */
+  readonly place: string
   readonly endpoint: Endpoint
 }
 

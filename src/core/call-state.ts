@@ -3,17 +3,34 @@ export interface Remaining {
   text(now?: number): string
 }
 
+/** A replica of a server, as named from outside: by sealed state, and by calls that it began. */
+export interface ReplicaId {
+  readonly name: string
+  /** Digest of where it is. Another server of the same name has another one. */
+  readonly place: string
+}
+
+export function isReplicaId(value: unknown): value is ReplicaId {
+  const { name, place } = (value ?? {}) as Partial<Record<keyof ReplicaId, unknown>>
+  return typeof name === 'string' && typeof place === 'string'
+}
+
+/** The replica that received a call, in a form that can be sealed. */
+export function replicaIdOf({ replica }: { readonly replica: ReplicaId | undefined }): ReplicaId | undefined {
+  return replica && { name: replica.name, place: replica.place }
+}
+
 /** State of one client call. It outlives a single request: a call that continues with the client's answers keeps it. */
 export class CallState {
-  #replica: string | undefined = undefined
+  #replica: ReplicaId | undefined = undefined
   #asked = false
   #remaining: Remaining | undefined = undefined
 
   /**
-   * Name of the replica that received the call, or that has to receive it because it started the question or task that
+   * The replica that received the call, or that has to receive it because it started the question or task that
    * the call is about.
    */
-  get replica(): string | undefined {
+  get replica(): ReplicaId | undefined {
     return this.#replica
   }
 
@@ -27,7 +44,7 @@ export class CallState {
   }
 
   /** Binds the call to this replica from now on; `undefined` unbinds it. */
-  stick(replica: string | undefined): void {
+  stick(replica: ReplicaId | undefined): void {
     this.#replica = replica
   }
 

@@ -132,7 +132,7 @@ export abstract class ClientService implements Service {
   }
 
   listenToTasks(exchange: Exchange, ids: readonly string[], subscriber: Subscriber): Promise<string[]> {
-    return this.current.router.listenToTasks(exchange, ids, subscriber)
+    return this.current.tasks.listen(exchange, ids, subscriber)
   }
 
   unsubscribe(subscriber: Subscriber): void {

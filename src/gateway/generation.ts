@@ -1,9 +1,11 @@
 import { composeCalls, composeRequests, type RequestChains } from './chains.ts'
 import { Router } from './router.ts'
+import { TaskRoutes } from './task-routes.ts'
 import { tellListChanged } from './gateway-events.ts'
 import type { Runtime } from './runtime.ts'
 import { Catalog } from '../catalog/catalog.ts'
 import type { Config, ServerConfig } from '../config/types.ts'
+import type { ReplicaId } from '../core/call-state.ts'
 import type { EventSink } from '../core/event-bus.ts'
 import { checkCall, recordDecision } from '../middleware/authorize.ts'
 import type { ReportOptions } from '../middleware/request/report.ts'
@@ -33,6 +35,7 @@ export class Generation {
   readonly reporting: ReportOptions
   readonly catalog: Catalog
   readonly router: Router
+  readonly tasks: TaskRoutes
   readonly chains: RequestChains
 
   constructor({ config, policies, runtime, events }: GenerationOptions) {
@@ -57,6 +60,8 @@ export class Generation {
       },
     }))
     const serverOf = (server: string): ServerConfig => runtime.poolOf(server).server
+    const hasReplica = async (server: string, replica: ReplicaId): Promise<boolean> =>
+      (await runtime.pools.get(server)?.membership.has(replica)) === true
     const onDecision = recordDecision(logger)
     const call = composeCalls({
       logger,
@@ -74,6 +79,7 @@ export class Generation {
       // Between the eras.
       seal,
       suspendedCalls: runtime.suspendedCalls,
+      hasReplica,
       ...asks,
       serverOf,
       taskIds,
@@ -86,12 +92,17 @@ export class Generation {
       called: (exchange, server) => lists.afterCalls.called(exchange, server),
       uriMap: (view, server) => catalog.view(view)?.uriMap(server),
     })
-    this.router = new Router({
-      catalog,
-      resourceOwners,
+    this.tasks = new TaskRoutes({
+      viewOf: exchange => this.router.viewOf(exchange),
       taskIds,
       taskListeners,
       legacyTasks,
+      hasReplica,
+    })
+    this.router = new Router({
+      catalog,
+      resourceOwners,
+      tasks: this.tasks,
       subscriptions,
       inEffect: runtime.catalog,
       usage: this.quotas && new UsageResource(this.quotas),

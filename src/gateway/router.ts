@@ -9,16 +9,14 @@ import { inTurns } from '../core/slices.ts'
 import { MAX_URI_CHARS } from '../core/uri-readings.ts'
 import type { ListKind, Route } from '../core/route.ts'
 import { cachingMembers } from '../protocol/caching.ts'
-import { knowsTasks, TASKS } from '../protocol/capabilities.ts'
-import { LATEST_LEGACY, META, MODERN_VERSIONS } from '../protocol/revisions.ts'
+import { META, MODERN_VERSIONS } from '../protocol/revisions.ts'
 import { USAGE_URI, type UsageResource } from '../quota/usage.ts'
 import type { ResourceOwners } from '../catalog/resource-owners.ts'
-import type { LegacyTasks } from '../tasks/legacy-tasks.ts'
-import type { TaskIds } from '../tasks/task-ids.ts'
-import type { ListenedTask, TaskListeners } from '../relay/task-listeners.ts'
 import type { Subscriptions } from '../relay/subscriptions.ts'
 import type { Subscriber } from '../core/subscriber.ts'
 import { checkUri, notFound } from './named-uri.ts'
+import type { TaskRoutes } from './task-routes.ts'
+import { unknownMethod } from './unknown-method.ts'
 import { unknownName } from './unknown-name.ts'
 
 export interface RouterOptions {
@@ -27,10 +25,8 @@ export interface RouterOptions {
   readonly subscriptions: Subscriptions
   /** The catalogue of the configuration in effect. */
   readonly inEffect: () => Catalog
-  /** Ids of tasks of the modern extension. */
-  readonly taskIds: TaskIds
-  readonly taskListeners: TaskListeners
-  readonly legacyTasks: LegacyTasks
+  /** The ways to tasks of both eras. */
+  readonly tasks: TaskRoutes
   /** What limited clients read of their quotas; `undefined` when nothing is limited. */
   readonly usage: UsageResource | undefined
   /** The chain of calls. */
@@ -65,7 +61,7 @@ export class Router {
     const { method, params } = exchange.request
     const name = params?.value.name
     if (method === 'tools/call' && typeof name === 'string') {
-      const route = this.#view(exchange).tool(name)
+      const route = this.viewOf(exchange).tool(name)
       if (route) return this.#options.call(exchange, route)
     }
     return this.#handle(exchange)
@@ -86,19 +82,23 @@ export class Router {
         return await this.#complete(exchange)
       case 'tasks/get':
       case 'tasks/cancel':
-        return await this.#options.call(exchange, await this.#task(exchange, params?.value.taskId))
+        return await this.#options.call(
+          exchange,
+          await this.#options.tasks.routeTo(exchange, params?.value.taskId),
+        )
       case 'tasks/update':
         if (!exchange.modern) throw unknownMethod(method)
-        return await this.#options.call(exchange, await this.#task(exchange, params?.value.taskId))
-      case 'tasks/result':
-        return await this.#options.call(exchange, this.#legacyTask(exchange, params?.value.taskId))
-      case 'tasks/list':
-        if (!hasLegacyTasks(exchange)) throw unknownMethod(method)
-        return await this.#options.legacyTasks.list(
+        return await this.#options.call(
           exchange,
-          this.#view(exchange).servers,
-          params?.value.cursor,
+          await this.#options.tasks.routeTo(exchange, params?.value.taskId),
         )
+      case 'tasks/result':
+        return await this.#options.call(
+          exchange,
+          this.#options.tasks.legacyRouteTo(exchange, params?.value.taskId),
+        )
+      case 'tasks/list':
+        return await this.#options.tasks.list(exchange, params?.value.cursor)
       case 'server/discover':
         return await this.#discover(exchange)
       case 'resources/subscribe':
@@ -113,7 +113,7 @@ export class Router {
         const kind = PAGED.get(method)
         if (kind === undefined) throw unknownMethod(method)
         const { catalog, usage } = this.#options
-        const view = (await catalog.complete(exchange.view, exchange)) ?? this.#view(exchange)
+        const view = (await catalog.complete(exchange.view, exchange)) ?? this.viewOf(exchange)
         const cursor = params?.value.cursor
         if (cursor === undefined) catalog.renew(view, exchange.view, exchange)
         const page = await catalog.views.list(view, kind, exchange.protocolVersion, cursor)
@@ -136,7 +136,7 @@ export class Router {
    */
   ruleOn(exchange: Pick<Exchange, 'view' | 'request'>): string | undefined {
     const { method, params } = exchange.request
-    const view = this.#view(exchange)
+    const view = this.viewOf(exchange)
     const { name, uri, ref } = params?.value ?? {}
     const on = (kind: 'tools' | 'prompts' | 'resources', value: unknown): string | undefined =>
       typeof value === 'string' && (kind !== 'resources' || value.length <= MAX_URI_CHARS)
@@ -172,7 +172,7 @@ export class Router {
 
   /** The server from which a client would read this resource, by what is known now. */
   ownerOf(client: Pick<Exchange, 'principal' | 'view'>, uri: string): string | undefined {
-    return this.#ownerOf(this.#view(client), client, uri)?.server
+    return this.#ownerOf(this.viewOf(client), client, uri)?.server
   }
 
   /** The route to a resource of which the client may hear; `undefined` where there is none. */
@@ -180,7 +180,7 @@ export class Router {
     try {
       checkUri(uri)
       // The client waits for the acknowledgement, so nothing is listed for it.
-      const route = this.#ownerOf(this.#view(exchange), exchange, uri)
+      const route = this.#ownerOf(this.viewOf(exchange), exchange, uri)
       if (!route) return undefined
       this.#options.authorized(exchange, route)
       const resources = this.#options.catalog.snapshot(route.server)?.capabilities.resources as
@@ -218,7 +218,7 @@ export class Router {
 
   async #named(exchange: Exchange, kind: 'tools' | 'prompts', name: unknown): Promise<Route> {
     if (typeof name !== 'string') throw new GatewayError('invalid_params', '"name" must be a string.')
-    let view = this.#view(exchange)
+    let view = this.viewOf(exchange)
     const lookUp = (): Route | undefined => (kind === 'tools' ? view.tool(name) : view.prompt(name))
     let route = lookUp()
     if (!route) {
@@ -234,7 +234,7 @@ export class Router {
 
   async #located(exchange: Exchange, uri: unknown): Promise<Route> {
     checkUri(uri)
-    let view = this.#view(exchange)
+    let view = this.viewOf(exchange)
     if (!view.listed(uri)) {
       const isFound = (now: View | undefined): boolean => now?.listed(uri) !== undefined
       view = (await this.#options.catalog.complete(exchange.view, exchange, isFound)) ?? view
@@ -248,47 +248,6 @@ export class Router {
     return view.listed(uri) ?? view.linked(owner, uri) ?? view.unlisted(uri)
   }
 
-  /** Subscribes to the modern tasks of this client whose servers report on them; resolves with their ids. */
-  async listenToTasks(exchange: Exchange, ids: readonly string[], subscriber: Subscriber): Promise<string[]> {
-    const { servers } = this.#view(exchange)
-    const known = await Promise.all(
-      ids.map(async (exposed): Promise<ListenedTask | undefined> => {
-        const task = await this.#options.taskIds.open(exchange, exposed)
-        return task && servers.has(task.server) ? { server: task.server, own: task.id, exposed } : undefined
-      }),
-    )
-    const tasks = known.filter(task => task !== undefined)
-    return await this.#options.taskListeners.subscribe(exchange, tasks, subscriber)
-  }
-
-  /** @throws GatewayError `missing_capability`, `invalid_params`, `unknown_method` */
-  async #task(exchange: Exchange, taskId: unknown): Promise<Route> {
-    if (!exchange.modern) return this.#legacyTask(exchange, taskId)
-    if (!knowsTasks(exchange.features))
-      throw new GatewayError('missing_capability', 'The client has not declared the tasks extension.', {
-        data: { requiredCapabilities: { extensions: { [TASKS]: {} } } },
-      })
-    if (typeof taskId !== 'string') throw new GatewayError('invalid_params', '"taskId" must be a string.')
-    const task = await this.#options.taskIds.open(exchange, taskId)
-    if (!task || !this.#view(exchange).servers.has(task.server))
-      throw new GatewayError('invalid_params', `Unknown task: ${taskId.slice(0, 100)}`)
-    exchange.state.stick(task.replica)
-    return { server: task.server, own: task.id, exposed: taskId }
-  }
-
-  /** @throws GatewayError `invalid_params`, `unknown_method` */
-  #legacyTask(exchange: Exchange, taskId: unknown): Route {
-    if (!hasLegacyTasks(exchange)) throw unknownMethod(exchange.request.method)
-    if (typeof taskId !== 'string') throw new GatewayError('invalid_params', '"taskId" must be a string.')
-    const task = this.#options.legacyTasks.find(exchange, taskId)
-    if (!task || !this.#view(exchange).servers.has(task.link.server.name))
-      throw new GatewayError(
-        'invalid_params',
-        `Unknown task: ${taskId.slice(0, 100)}. Its time may be over, or the session of its server.`,
-      )
-    return { server: task.link.server.name, own: task.own, exposed: taskId }
-  }
-
   async #complete(exchange: Exchange): Promise<Outcome> {
     const ref = exchange.request.params?.value.ref as
       { type?: unknown; name?: unknown; uri?: unknown } | null | undefined
@@ -296,7 +255,7 @@ export class Router {
     if (ref?.type === 'ref/prompt') route = await this.#named(exchange, 'prompts', ref.name)
     else if (ref?.type === 'ref/resource' && typeof ref.uri === 'string') {
       checkUri(ref.uri)
-      route = this.#view(exchange).template(ref.uri) ?? (await this.#located(exchange, ref.uri))
+      route = this.viewOf(exchange).template(ref.uri) ?? (await this.#located(exchange, ref.uri))
     } else
       throw new GatewayError(
         'invalid_params',
@@ -312,7 +271,7 @@ export class Router {
 
   async #discover(exchange: Exchange): Promise<Outcome> {
     await this.#options.catalog.introduced(exchange)
-    const view = this.#view(exchange)
+    const view = this.viewOf(exchange)
     const parts = [
       '"resultType":"complete"',
       `"supportedVersions":${JSON.stringify(MODERN_VERSIONS)}`,
@@ -325,7 +284,8 @@ export class Router {
     return { kind: 'own', text: `{${parts.join(',')}}` }
   }
 
-  #view(exchange: Pick<Exchange, 'view'>): View {
+  /** What the client of a request sees. */
+  viewOf(exchange: Pick<Exchange, 'view'>): View {
     const view = this.#options.catalog.view(exchange.view)
     if (!view) throw new GatewayError('internal', `There is no view "${exchange.view}".`)
     return view
@@ -338,13 +298,4 @@ function conversationOf(exchange: Exchange): Conversation {
     'unknown_method',
     `${exchange.request.method} needs a session; use subscriptions/listen instead.`,
   )
-}
-
-function unknownMethod(method: string): GatewayError {
-  return new GatewayError('unknown_method', `The method ${method.slice(0, 100)} is not known here.`)
-}
-
-/** Tasks of the core protocol exist in one revision only. */
-function hasLegacyTasks({ modern, protocolVersion }: Exchange): boolean {
-  return !modern && protocolVersion === LATEST_LEGACY
 }

@@ -65,7 +65,7 @@ export class Attempt {
     this.sentAt = performance.now()
     if (events.heard['attempt.ended']) this.#reported = { events, link, exchange, route }
     trace.sent(link.replica.name, this.sentAt)
-    state.stick(link.replica.name)
+    state.stick(link.replica)
     link.replica.load.began()
   }
 

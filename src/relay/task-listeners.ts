@@ -1,3 +1,4 @@
+import type { ReplicaId } from '../core/call-state.ts'
 import { describeError } from '../core/errors.ts'
 import type { Exchange, Json, JsonObject } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
@@ -15,6 +16,8 @@ import type { UpstreamListen } from '../upstream/link/listen-stream.ts'
 /** A task of a modern server that a client subscribes to. */
 export interface ListenedTask {
   readonly server: string
+  /** The replica that runs it. */
+  readonly replica: ReplicaId
   /** The server's own id. */
   readonly own: string
   /** The id for the client. */
@@ -55,16 +58,10 @@ export class TaskListeners {
     tasks: readonly ListenedTask[],
     subscriber: Subscriber,
   ): Promise<string[]> {
-    const byServer = new Map<string, ListenedTask[]>()
-    for (const task of tasks) {
-      const same = byServer.get(task.server)
-      if (same) same.push(task)
-      else byServer.set(task.server, [task])
-    }
     const heard = await Promise.all(
-      [...byServer].map(async ([server, own]) => {
+      byReplica(tasks).map(async ({ server, replica, own }) => {
         try {
-          return await this.#subscribe(exchange, this.#options.pool(server), own, subscriber)
+          return await this.#subscribe(exchange, this.#options.pool(server), replica, own, subscriber)
         } catch (error) {
           this.#options.logger.debug('Tasks could not be subscribed to.', {
             server,
@@ -131,10 +128,13 @@ export class TaskListeners {
   async #subscribe(
     exchange: Exchange,
     pool: Pool,
+    home: ReplicaId,
     tasks: readonly ListenedTask[],
     subscriber: Subscriber,
   ): Promise<string[]> {
-    const slot = pool.standing(exchange)
+    const replica = pool.replicas.at(home)
+    if (!replica) return []
+    const slot = pool.standing(exchange, replica)
     // Pinned until it is known whether there is something to listen to.
     slot.pin()
     try {
@@ -159,4 +159,21 @@ export class TaskListeners {
       slot.unpin()
     }
   }
+}
+
+interface TasksOfReplica extends Pick<ListenedTask, 'server' | 'replica'> {
+  readonly own: ListenedTask[]
+}
+
+/** The tasks by the replica that runs them, which alone tells of them. */
+function byReplica(tasks: readonly ListenedTask[]): TasksOfReplica[] {
+  const groups = new Map<string, TasksOfReplica>()
+  for (const task of tasks) {
+    const { server, replica } = task
+    const key = JSON.stringify([server, replica.name, replica.place])
+    const group = groups.get(key)
+    if (group) group.own.push(task)
+    else groups.set(key, { server, replica, own: [task] })
+  }
+  return [...groups.values()]
 }

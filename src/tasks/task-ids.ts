@@ -1,3 +1,4 @@
+import { isReplicaId, replicaIdOf, type ReplicaId } from '../core/call-state.ts'
 import type { Exchange } from '../core/exchange.ts'
 import type { Seal } from '../state/seal.ts'
 
@@ -9,8 +10,15 @@ interface TaskHandle {
   readonly principal: string
   readonly server: string
   readonly id: string
-  /** The replica that runs it, if there are several. */
-  readonly replica?: string | undefined
+}
+
+/** A task of the modern extension at its server. */
+export interface TaskLocation {
+  readonly server: string
+  /** The server's own id. */
+  readonly id: string
+  /** The replica that runs it. Another one, at another place, has other tasks of the same ids. */
+  readonly replica: ReplicaId
 }
 
 /**
@@ -27,17 +35,16 @@ export class TaskIds {
   wrap(exchange: Exchange, server: string, id: string): Promise<string> {
     return this.#seal.seal(PURPOSE, {
       ...handleOf(exchange, server, id),
-      replica: exchange.state.replica,
+      replica: replicaIdOf(exchange.state),
     })
   }
 
   /** The location of a task. `undefined`: the id was not issued to this principal. */
-  async open(
-    exchange: Exchange,
-    text: string,
-  ): Promise<{ server: string; id: string; replica?: string | undefined } | undefined> {
-    const handle = (await this.#seal.open(PURPOSE, text)) as TaskHandle | undefined
-    return handle && handle.principal === exchange.principal.id ? handle : undefined
+  async open(exchange: Exchange, text: string): Promise<TaskLocation | undefined> {
+    const handle = (await this.#seal.open(PURPOSE, text)) as (TaskHandle & TaskLocation) | undefined
+    if (handle?.principal !== exchange.principal.id) return undefined
+    // An id of an earlier version of the gateway does not say where its task is.
+    return isReplicaId(handle.replica) ? handle : undefined
   }
 
   /** An id for a task of a legacy server. Its link exists in this process only, so the id is looked up here. */

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { resolveSection, section } from '../options/option.ts'
 import { REPLICA } from '../options/resilience.ts'
 import type { ReplicaEntry, ServerEntry } from '../options/file.ts'
@@ -23,8 +24,17 @@ export function resolveReplicas(
     const wanted = settings.name ?? nameOf(endpoint, index)
     const unique = taken.has(wanted) ? `${wanted}-${index + 1}` : wanted
     taken.add(unique)
-    return { name: unique, endpoint, ...resolveSection(SETTINGS, settings) }
+    const section = resolveSection(SETTINGS, settings)
+    return { name: unique, place: placeOf(unique, endpoint, section.service), endpoint, ...section }
   })
+}
+
+function placeOf(name: string, endpoint: Endpoint, service: string | undefined): string {
+  const parts =
+    endpoint.url === undefined
+      ? [name, endpoint.command, endpoint.args, endpoint.cwd]
+      : [name, endpoint.url, endpoint.headers.host ?? null, service ?? null]
+  return createHash('sha256').update(JSON.stringify(parts)).digest('base64url').slice(0, 22)
 }
 
 function nameOf(endpoint: Endpoint, index: number): string {

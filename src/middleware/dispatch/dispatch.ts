@@ -2,6 +2,7 @@ import type { CallHandler } from '../../core/compose.ts'
 import type { EventSink } from '../../core/event-bus.ts'
 import type { Exchange, JsonObject, Outcome, ServerResult } from '../../core/exchange.ts'
 import { isJsonObject } from '../../core/json-object.ts'
+import { replacedServer } from '../../core/removed-server.ts'
 import type { Route } from '../../core/route.ts'
 import { rawAt, withMembers } from '../../protocol/json-text.ts'
 import { mapUris } from '../../protocol/results.ts'
@@ -56,7 +57,10 @@ function sendOn(options: DispatchOptions, exchange: Exchange, route: Route): Pro
   replicas.retryBudget.called()
   const { events, legacyTasks } = options
   const repeatable = isRepeatable(pool, exchange, route)
-  const lacking = replicas.several ? replicas.excludedFor(route.own, exchange.state.replica) : undefined
+  // Only a call that goes on belongs to a replica: with answers, or for its task.
+  const home = exchange.state.replica
+  if (home && !pool.membership.pending && !replicas.at(home)) throw replacedServer(route.server)
+  const lacking = replicas.several || home ? replicas.excludedFor(route.own, home) : undefined
   const call = new ServerCall({ events, pool, legacyTasks, exchange, route, repeatable, lacking })
   return replicas.several && repeatable ? hedged(call) : call.persist()
 }

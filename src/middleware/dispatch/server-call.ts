@@ -90,6 +90,9 @@ export class ServerCall implements Failover {
       // A task of a legacy server is bound to the link it was created on.
       const task = legacyTasks.at(route)
       if (task) return task.call(exchange)
+      // It has gone while the request waited. At the server its id may be that of another client's task by now.
+      if (!exchange.modern && route.exposed !== route.own)
+        throw new GatewayError('invalid_params', 'The task is gone.', { server: route.server })
     }
     const lease = pool.acquire(exchange, attempt)
     return lease instanceof Promise

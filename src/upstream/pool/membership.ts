@@ -1,3 +1,4 @@
+import type { ReplicaId } from '../../core/call-state.ts'
 import type { DnsConfig, ReplicaConfig } from '../../config/replica-types.ts'
 import type { Deadlines } from '../../core/deadlines.ts'
 import type { GatewayError } from '../../core/errors.ts'
@@ -68,6 +69,12 @@ export class ReplicaMembership {
   /** Resolves when the replicas are looked up and the server can be used. `undefined`: it can be now. Never rejects. */
   get pending(): Promise<void> | undefined {
     return this.#addresses.pending
+  }
+
+  /** Whether a replica is still in its place. Waits for a look-up of names that is due. */
+  async has(home: ReplicaId): Promise<boolean> {
+    await this.pending
+    return this.#options.replicas.at(home) !== undefined
   }
 
   /** Every replica with calls in flight, or that may get some. Those being removed come last. */

@@ -241,9 +241,9 @@ export class Pool {
     return this.#several(exchange, this.#starting.chooseTypical(exchange))
   }
 
-  /** The slot for a client's subscriptions beyond one call. May change when more is known of the server. */
-  standing(caller: Caller): LinkSlot {
-    return this.#several(caller, this.replicas.standingFor(caller), true)
+  /** The slot for a client's subscriptions beyond one call, at `replica`. May change when more is known. */
+  standing(caller: Caller, replica = this.replicas.standingFor(caller)): LinkSlot {
+    return this.#several(caller, replica, true)
   }
 
   /** The slot for several concurrent requests of a caller, even if its calls have one each. */

@@ -3,6 +3,7 @@ import { Latencies } from '../balance/latencies.ts'
 import { RetryBudget } from '../balance/retry-budget.ts'
 import type { ServerConfig } from '../../config/types.ts'
 import type { Endpoint, ReplicaConfig } from '../../config/replica-types.ts'
+import type { ReplicaId } from '../../core/call-state.ts'
 import { monotonicNow } from '../../core/clock.ts'
 import { GatewayError } from '../../core/errors.ts'
 import { growingLru } from '../../core/growing-lru.ts'
@@ -145,8 +146,9 @@ export class ReplicaSet {
     const gone = this.#list.filter(replica => replicas.includes(replica))
     this.#list = this.#list.map(old => {
       if (!gone.includes(old)) return old
-      const { name, endpoint, weight, priority, zone, spoken } = old
-      const fresh = this.#made({ name, endpoint, weight, priority, zone, service: undefined }, this.#next++)
+      const { name, place, endpoint, weight, priority, zone, spoken } = old
+      const same = { name, place, endpoint, weight, priority, zone, service: undefined }
+      const fresh = this.#made(same, this.#next++)
       fresh.assume(spoken)
       if (old.drained) fresh.drain()
       return fresh
@@ -190,15 +192,23 @@ export class ReplicaSet {
   }
 
   /**
-   * Replicas excluded for a call of a tool: they lack the tool, or the call belongs to another replica, named `home`,
-   * that can be used. `undefined`: none is excluded.
+   * Replicas excluded for a call of a tool: they lack the tool, or are elsewhere than the replica `home`, to which the
+   * call belongs. Of those in its place they are excluded while `home` itself can be used. `undefined`: none is.
    */
-  excludedFor(tool: string, home: string | undefined): Excluded | undefined {
-    const held = home === undefined ? undefined : this.#list.find(({ name }) => name === home)
-    if (!held && !this.#list.some(({ missingTools }) => missingTools?.has(tool))) return undefined
+  excludedFor(tool: string, home: ReplicaId | undefined): Excluded | undefined {
+    if (!home && !this.#list.some(({ missingTools }) => missingTools?.has(tool))) return undefined
+    const held = home && this.#list.find(replica => isSame(replica, home))
     return replica =>
       (replica.missingTools?.has(tool) ?? false) ||
+      (home !== undefined && replica.place !== home.place) ||
       (held !== undefined && replica !== held && held.isUsable(monotonicNow()))
+  }
+
+  /** The replica of this identity, or else another one in its place. `undefined`: there is none there any more. */
+  at(home: ReplicaId): Replica | undefined {
+    const those = this.#list.filter(({ place }) => place === home.place)
+    const now = monotonicNow()
+    return those.find(replica => isSame(replica, home)) ?? those.find(one => one.isUsable(now)) ?? those[0]
   }
 
   /** Whether a replica that is not excluded can be used. */
@@ -293,6 +303,10 @@ function sameEndpoint(a: Endpoint, b: Endpoint): boolean {
   const key = (endpoint: Endpoint): string =>
     JSON.stringify({ ...endpoint, addresses: endpoint.addresses?.slice(0, 1) })
   return key(a) === key(b)
+}
+
+function isSame(replica: ReplicaId, { name, place }: ReplicaId): boolean {
+  return replica.name === name && replica.place === place
 }
 
 /** Key of the caller whose replica is recorded. */

@@ -105,6 +105,7 @@ async function makeParts(): Promise<CallParts & { readonly close: () => Promise<
       mayReturn: () => true,
       logger: SILENT,
     }),
+    hasReplica: async () => true,
     serverOf,
     maxRounds: 5,
     answerTimeoutMs: 60_000,

@@ -4,11 +4,11 @@ import { join } from 'node:path'
 import { afterAll, expect } from 'vitest'
 import { SILENT } from '../../../../src/core/logger.ts'
 import { openStore } from '../../../../src/state/open.ts'
-import type { Store } from '../../../../src/state/store.ts'
 import { startGateway } from '../../../helpers/gateway.ts'
 import { openSession, type HttpClient } from '../../../helpers/http-client.ts'
 import { makeScratch } from '../../../helpers/scratch.ts'
 import { scriptedHttp, type ScriptedServer } from '../../../helpers/scripted-servers.ts'
+import { unclosed } from '../../../helpers/unclosed-store.ts'
 import { reload, type File, type KeyTest, type KeyTests } from './change.ts'
 
 /** What a change of each key of the cache and of the audit log does to what they keep. */
@@ -90,17 +90,6 @@ function cached(cache: object, bytes: number, run: (scene: Cached) => Promise<vo
       },
     })
   }
-}
-
-/** The same store, for a gateway that ends before it does. */
-function unclosed(store: Store): Store {
-  const close = (): Promise<void> => Promise.resolve()
-  return new Proxy(store, {
-    get: (target, name: keyof Store) => {
-      const value = target[name]
-      return name === 'close' ? close : typeof value === 'function' ? value.bind(target) : value
-    },
-  })
 }
 
 const give = (server: ScriptedServer, text: string): void =>
