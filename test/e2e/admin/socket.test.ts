@@ -68,7 +68,7 @@ describe('a gateway that serves', () => {
     expect(existsSync(socket)).toBe(false)
   })
 
-  test('takes over a changed file when it is told to reload, says what has changed, and a dry run changes nothing', async () => {
+  test('takes over a changed file at a reload, says what has changed, and a dry run changes nothing', async () => {
     const folder = folderForTest()
     const { url } = await raw()
     const file = folder.write('servers.json', configOf(url))

@@ -238,7 +238,7 @@ describe('a gateway', () => {
     await assertNothingLeft(before)
   })
 
-  test('tells what happens, until the program has heard enough, and whatever its listener does', async () => {
+  test('tells what happens, until the program removes it, and whatever its listener does', async () => {
     await using upstream = await scriptedHttp()
     upstream.results.set('tools/call', '{"content":[{"type":"text","text":"done"}]}')
     const gateway = await createGateway({ mcpServers: { s: upstream.entry } })

@@ -22,7 +22,7 @@ it('says what is listened to, for as long as it is', () => {
   expect(bus.heard['shutdown.began']).toBe(false)
 })
 
-it.each(['request.began', 'request.ended', 'quota.refused', '*'] as const)('hears requests for %s', type => {
+it.each(['request.began', 'request.ended', 'quota.refused', '*'] as const)('receives requests for %s', type => {
   const bus = new EventBus(SILENT)
   const off = bus.on(type as '*', () => undefined)
   expect(bus.hearsRequests).toBe(true)
