@@ -280,6 +280,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   embedding: [
     'config/unusable-entry',
     'config/load/load',
+    'type:config/options/file',
+    'config/problem',
     'type:config/types',
     'core',
     'type:front/http/mount',
@@ -290,6 +292,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'observe/record',
     'state/open',
     'type:state/store',
+    'regular-file',
   ],
   index: [
     'type:config/options/file',

@@ -211,7 +211,7 @@ describe('the lists of CONTRIBUTING.md', () => {
     }
   })
 
-  test('a command: each has a file, is loaded by its name alone, and is told on a page', () => {
+  test('a command: each has a file, is loaded by its name alone, and is described on a page', () => {
     expect(filesOf('a command')).toEqual(
       expect.arrayContaining(['src/cli/<name>.ts', 'src/cli/program.ts', 'test/unit/cli/program.test.ts']),
     )

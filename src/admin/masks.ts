@@ -1,4 +1,5 @@
 import { LOCATION_KEYS } from '../config/options/endpoint.ts'
+import { keysOf } from '../config/options/keys.ts'
 import { formatPath, maskArgs, maskText, type Path } from '../config/problem.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { isSecretName, redact } from '../observe/redact.ts'
@@ -34,7 +35,8 @@ export function masked(value: unknown, path: Path = []): unknown {
 
 /** Whether the value at a location is secret, regardless of its content. */
 function isHidden(path: Path): boolean {
-  if (path.includes('env') || path.includes('headers')) return true
+  const keys = keysOf(path)
+  if (keys.includes('env') || keys.includes('headers')) return true
   if (path[0] === 'inputs' && path.at(-1) === 'default') return true
   // The path of a key file is not secret.
   if (path[0] === 'gateway' && path.at(-2) === 'tls') return false

@@ -16,7 +16,7 @@ const TITLES: Readonly<Record<number, string>> = {
   428: 'The header If-Match is missing',
   429: 'Too many requests',
   500: 'The gateway failed',
-  503: 'The gateway is stopping',
+  503: 'This is not possible at the moment',
 }
 
 /** An error response (RFC 9457). `detail` names the cause and the fix and is safe to show. */

@@ -70,6 +70,8 @@ const DRAINED: Schema = {
   required: ['server', 'drained', 'inFlight'],
 }
 
+const ENDINGS = listOf({ client: TEXT, connections: { type: 'integer' }, reason: TEXT })
+
 const RELOADED: Schema = {
   type: 'object',
   properties: {
@@ -79,18 +81,15 @@ const RELOADED: Schema = {
     changes: { ...TEXTS, description: 'What is different, in words.' },
     lastApplied: {
       type: 'object',
-      properties: { secondsAgo: { type: 'integer' }, changes: TEXTS },
-      required: ['secondsAgo', 'changes'],
+      properties: { secondsAgo: { type: 'integer' }, changes: TEXTS, endings: ENDINGS },
+      required: ['secondsAgo', 'changes', 'endings'],
       description: 'What was applied last, when nothing is left to change.',
     },
     restarts: {
       ...listOf({ server: TEXT, keys: TEXTS }),
       description: 'Servers that get new links, with the keys that cause it.',
     },
-    endings: {
-      ...listOf({ client: TEXT, connections: { type: 'integer' }, reason: TEXT }),
-      description: 'Clients that are disconnected.',
-    },
+    endings: { ...ENDINGS, description: 'Clients that are disconnected.' },
     notReloadable: {
       ...listOf({ key: TEXT, reason: TEXT }),
       description: 'Keys that take effect at the next start.',

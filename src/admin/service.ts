@@ -55,21 +55,33 @@ export interface ReloadAnswer {
   /** The changes, one sentence each; empty when there are none. */
   readonly changes: readonly string[]
   /** When nothing is left to change: what was applied last. `undefined` when nothing was since the start. */
-  readonly lastApplied?: { readonly secondsAgo: number; readonly changes: readonly string[] } | undefined
+  readonly lastApplied?: LastApplied | undefined
   /** Servers that get new links, with the keys that cause it. Calls in flight end on the old links. */
   readonly restarts: readonly { readonly server: string; readonly keys: readonly string[] }[]
   /** Clients that are disconnected, by name and reason. */
-  readonly endings: readonly {
-    readonly client: string
-    readonly connections: number
-    readonly reason: string
-  }[]
+  readonly endings: readonly ClientEnding[]
   /** Changed keys that take effect at the next start of the gateway, each with the reason. */
   readonly notReloadable: readonly { readonly key: string; readonly reason: string }[]
   /** Servers with invalid entries: those that run on as they were until the next start, and those that are left out. */
   readonly unusable: readonly { readonly server: string; readonly runsOn: boolean }[]
   /** The problems of these entries, one per line; `undefined` when there are none. */
   readonly problems: string | undefined
+}
+
+/** A client that a reload disconnects. */
+export interface ClientEnding {
+  readonly client: string
+  readonly connections: number
+  /** What the client is told. */
+  readonly reason: string
+}
+
+/** The last change that took effect. */
+export interface LastApplied {
+  readonly secondsAgo: number
+  readonly changes: readonly string[]
+  /** Clients that it has disconnected. */
+  readonly endings: readonly ClientEnding[]
 }
 
 export interface DrainTarget {

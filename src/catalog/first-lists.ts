@@ -51,6 +51,8 @@ export class FirstLists {
   readonly #late = new Set<string>()
   /** Servers that are stored as silent for the next start. */
   readonly #remembered = new Set<string>()
+  /** Names of the servers of each reading under way, as far as they still stand for these servers. */
+  readonly #restoring = new Set<Set<string>>()
   readonly #waits = new Map<string, { readonly over: Promise<void>; readonly end: () => void }>()
 
   /** As `FirstListsOptions.timeoutMs`. A change applies to later tries. */
@@ -63,13 +65,18 @@ export class FirstLists {
 
   /** Reads which of these servers did not answer an earlier run. */
   async restore(servers: readonly ServerConfig[]): Promise<void> {
+    const names = new Set(servers.map(({ name }) => name))
+    this.#restoring.add(names)
     try {
       for (const name of await this.#options.kept.silent(servers)) {
+        if (!names.has(name)) continue
         this.#silent.add(name)
         this.#remembered.add(name)
       }
     } catch {
       // The store is not readable. The reading of the lists logs this.
+    } finally {
+      this.#restoring.delete(names)
     }
   }
 
@@ -136,7 +143,8 @@ export class FirstLists {
    * them waits for the next one.
    */
   restart(servers: ReadonlySet<string>): void {
-    for (const keys of [this.#silent, this.#late, this.#begun]) deleteAttemptsOf(servers, keys)
+    for (const keys of [this.#silent, this.#late, this.#begun, ...this.#restoring])
+      deleteAttemptsOf(servers, keys)
     for (const server of servers) this.#remembered.delete(server)
   }
 

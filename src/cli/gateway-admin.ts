@@ -3,6 +3,7 @@ import { GatewayError } from '../core/errors.ts'
 import { VERSION } from '../version.ts'
 import { nextStartProblem } from './next-start.ts'
 import { notThere } from './not-there.ts'
+import { AdminProblem } from '../admin/problem-details.ts'
 import type {
   AdminService,
   AdminStatus,
@@ -20,6 +21,7 @@ import type { ReloadPlan } from '../config/source/reload-plan.ts'
 import type { Config } from '../config/types.ts'
 import type { Logger } from '../core/logger.ts'
 import type { RunningGateway } from '../gateway/gateway.ts'
+import { StoreAway } from '../core/store-away.ts'
 import { readinessOf } from '../gateway/status.ts'
 
 export interface GatewayAdminOptions {
@@ -120,7 +122,11 @@ export class GatewayAdmin implements AdminService {
   async #drain({ server, replica }: DrainTarget, drained: boolean): Promise<DrainAnswer> {
     this.#check(server, replica)
     const { operations } = this.#options.gateway
-    await operations.drain(server, replica, drained)
+    try {
+      await operations.drain(server, replica, drained)
+    } catch (error) {
+      throw error instanceof StoreAway ? new AdminProblem(503, error.message) : error
+    }
     return { server, replica, drained, inFlight: operations.inFlight(server, replica) }
   }
 
@@ -144,7 +150,7 @@ export class GatewayAdmin implements AdminService {
 function lastAppliedOf({ lastApplied }: Reloader): ReloadAnswer['lastApplied'] {
   if (!lastApplied) return undefined
   const secondsAgo = Math.round((monotonicNow() - lastApplied.at) / 1000)
-  return { secondsAgo, changes: lastApplied.lines }
+  return { secondsAgo, changes: lastApplied.lines, endings: lastApplied.endings }
 }
 
 /** The servers that get new links, with the keys that cause it. */

@@ -3,7 +3,7 @@ import { describeError, GatewayError } from '../core/errors.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { adminSocketFolder } from './admin.ts'
 import { typed } from './this-program.ts'
-import type { ReloadAnswer } from '../admin/service.ts'
+import type { ClientEnding, ReloadAnswer } from '../admin/service.ts'
 
 export interface ReloadOptions {
   readonly config?: string
@@ -81,10 +81,7 @@ function textOf({ pid, report, problem, state = 'unchanged' }: Reloaded): string
   const { dryRun, superseded, changes, endings, notReloadable, unusable, problems } = report
   if (superseded) return `Gateway ${pid}: a later reload took the place of this one.`
   const about = [...changes]
-  for (const { client, connections, reason } of endings)
-    about.push(
-      `Client ${JSON.stringify(client)} ${dryRun ? 'would lose' : 'has lost'} ${connections} ${connections === 1 ? 'connection' : 'connections'}. It is told: ${reason}`,
-    )
+  about.push(...endings.map(ending => endingText(ending, dryRun ? 'would lose' : 'has lost')))
   for (const { key, reason } of notReloadable) about.push(`At the next start: ${key}, because ${reason}.`)
   about.push(...unusable.slice(0, MAX_UNUSABLE).map(unusableText))
   if (unusable.length > MAX_UNUSABLE) about.push(`And ${unusable.length - MAX_UNUSABLE} more such servers.`)
@@ -95,8 +92,14 @@ function textOf({ pid, report, problem, state = 'unchanged' }: Reloaded): string
   if (report.lastApplied && report.lastApplied.secondsAgo <= MAX_AGE_S) {
     lines.push(`The last change was applied ${report.lastApplied.secondsAgo} s ago:`)
     lines.push(...indented(report.lastApplied.changes))
+    lines.push(...indented(report.lastApplied.endings.map(ending => endingText(ending, 'has lost'))))
   }
   return lines.join('\n')
+}
+
+function endingText({ client, connections, reason }: ClientEnding, loses: string): string {
+  const what = connections === 1 ? 'connection' : 'connections'
+  return `Client ${JSON.stringify(client)} ${loses} ${connections} ${what}. It is told: ${reason}`
 }
 
 function indented(lines: readonly string[]): string[] {

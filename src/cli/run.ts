@@ -59,11 +59,16 @@ export async function runGateway(
   let stopped = false
   let graceful = false
   let asked = false
+  /** Exit code after a second signal, or a failure of the end. */
+  let forced: number | undefined
   let isReloadAsked = false
   const stopping = new Promise<number>(resolve => {
     const onSignal = (signal: NodeJS.Signals): void => {
       // A second signal exits immediately, with the exit code of a process killed by that signal.
-      if (asked) exit(128 + constants.signals[signal], threads)
+      if (asked) {
+        forced = 128 + constants.signals[signal]
+        return void exit(forced, threads)
+      }
       asked = true
       // Already stopping, because the client has disconnected.
       if (stopped) return
@@ -83,7 +88,10 @@ export async function runGateway(
       logger.error(`The gateway failed and stops: ${describeError(error)}`, {
         stack: (error as Error | undefined)?.stack,
       })
-      if (stopped) exit(1, threads)
+      if (stopped) {
+        forced ??= 1
+        return void exit(forced, threads)
+      }
       stopped = true
       resolve(1)
     }
@@ -100,7 +108,7 @@ export async function runGateway(
     const used = use(gateway, loaded, logger)
     // Runs in parallel to the work that the client waits for.
     reloader = startReloader({ gateway, loaded, files, options, threads, logger })
-    if (isReloadAsked) reloadOn(reloader, logger)
+    if (isReloadAsked && reloader) reloadOn(reloader, logger)
     const { overrides, allowsCommandAdmin: allowsCommands = false } = options
     admin = startAdmin({ gateway, config, overrides, reloader, threads, allowsCommands, logger })
     // The start fails when the admin API cannot use its configured address.
@@ -113,7 +121,7 @@ export async function runGateway(
     const withinMs = (graceful ? shutdownTimeoutMs : 0) + CLOSE_TIMEOUT_MS
     const overdue = setTimeout(() => {
       logger.error(`Closing took longer than ${withinMs / 1000} s; the process ends without waiting.`)
-      exit(1, threads)
+      void exit(1, threads)
     }, withinMs)
     // The front stops first: whatever else takes its time, no new request is served.
     const gatewayClosed = graceful ? gateway?.stop(shutdownTimeoutMs) : gateway?.close()
@@ -131,22 +139,23 @@ export async function runGateway(
     } catch (error) {
       logger.warn('The state store did not close cleanly.', { cause: describeError(error) })
     }
-    if (threads.isEnding)
+    if (threads.isBlocked)
       logger.warn(
         'A file of the configuration does not answer, so that its reading cannot end. The process ends by SIGKILL.',
       )
     await logger.flush()
     clearTimeout(overdue)
   }
-  exit(code, threads)
+  return await exit(forced ?? code, threads)
 }
 
 /**
- * Ends the process. `process.exit` waits for every thread, and a thread that waits in a call to the system does not
- * end: then the process ends by SIGKILL.
+ * Ends the process, after a second at most. `process.exit` waits for every thread, and a thread that waits in a call to
+ * the system does not end: then the process ends by SIGKILL.
  */
-function exit(code: number, threads: ReadingThreads): never {
-  if (threads.isEnding) {
+async function exit(code: number, threads: ReadingThreads): Promise<never> {
+  await threads.close()
+  if (threads.isBlocked) {
     process.kill(process.pid, 'SIGKILL')
     // The first process of a container gets no SIGKILL from itself.
     process.abort()
@@ -155,9 +164,7 @@ function exit(code: number, threads: ReadingThreads): never {
 }
 
 /** Reloads after SIGHUP; the reloader logs the result. */
-function reloadOn(reloader: Reloader | undefined, logger: Logger): void {
-  if (!reloader)
-    return logger.warn('SIGHUP was ignored: the configuration is no file and cannot be read again.')
+function reloadOn(reloader: Reloader, logger: Logger): void {
   reloader
     .reload()
     .catch((error: unknown) =>

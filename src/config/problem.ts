@@ -68,7 +68,7 @@ export function maskArgs(args: readonly string[]): string[] {
 /** A value for display in a message. Header values, environment values and values with secret names become `***`. */
 function formatValue(path: Path, value: unknown, siblings?: unknown): string {
   if (value === null) return 'null'
-  if (value === undefined) return 'missing'
+  if (value === undefined) return 'undefined'
   if (Array.isArray(value)) return 'a list'
   if (typeof value === 'object') return 'an object'
   if (path.some(part => part === 'headers' || part === 'env' || SECRET.test(String(part)))) return '***'
@@ -89,6 +89,11 @@ export function valueAt(root: unknown, path: Path): unknown {
     at = (at as Record<string | number, unknown>)[part]
   }
   return at
+}
+
+/** Also one without a value, as the objects of a program may have. */
+function hasMember(holder: unknown, key: string | number | undefined): boolean {
+  return typeof holder === 'object' && holder !== null && key !== undefined && Object.hasOwn(holder, key)
 }
 
 /** The problems as one text, a line each, in the order of the files: the first twenty, and the number of the others. */
@@ -124,10 +129,8 @@ export function renderProblem({ problem, raw, position, file }: Located): string
     ...(position ? [`line ${position.line}, column ${position.column}`] : []),
   ]
   const location = formatPath(path) + (at.length > 0 ? ` (${at.join(', ')})` : '')
-  const value = valueAt(raw, path)
-  const shown =
-    about === 'value' && value !== undefined
-      ? `is ${formatValue(path, value, valueAt(raw, path.slice(0, -1)))}: `
-      : ''
+  const [value, holder] = [valueAt(raw, path), valueAt(raw, path.slice(0, -1))]
+  const isThere = value !== undefined || hasMember(holder, path.at(-1))
+  const shown = about === 'value' && isThere ? `is ${formatValue(path, value, holder)}: ` : ''
   return `${location} ${shown}${cause}.${fix ? ` ${fix}` : ''}`
 }

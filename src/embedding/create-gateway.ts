@@ -9,7 +9,7 @@ import { openStore } from '../state/open.ts'
 import type { Store } from '../state/store.ts'
 import type { CloseOptions, Gateway } from './gateway.ts'
 import { toLogger, type HostLogger } from './host-logger.ts'
-import { configOf, type ConfigSource, type LoadOptions } from './load-config.ts'
+import { configOf, takeSource, type ConfigSource, type HeldSource, type LoadOptions } from './load-config.ts'
 
 export interface GatewayOptions extends LoadOptions {
   /**
@@ -32,9 +32,9 @@ export interface GatewayOptions extends LoadOptions {
  * @throws GatewayError `config` with a line for each problem of the configuration
  */
 export async function createGateway(source: ConfigSource, options: GatewayOptions = {}): Promise<Gateway> {
-  const load = async (from: ConfigSource): Promise<Config> =>
+  const load = async (from: HeldSource): Promise<Config> =>
     withAnonymous(await configOf(from, options), options.allowAnonymous)
-  const config = await load(source)
+  const config = await load(takeSource(source))
   const logger = options.logger ? toLogger(options.logger, config.gateway.log) : SILENT
   tellProblems(config, logger)
   const { store = config.gateway.state } = options
@@ -50,7 +50,7 @@ export async function createGateway(source: ConfigSource, options: GatewayOption
 
 interface Parts {
   readonly running: RunningGateway
-  readonly load: (source: ConfigSource) => Promise<Config>
+  readonly load: (source: HeldSource) => Promise<Config>
   /** A store that was opened by the gateway, and is closed with it. */
   readonly store: Store | undefined
   readonly logger: Logger
@@ -91,9 +91,10 @@ class EmbeddedGateway implements Gateway {
   reload: Gateway['reload'] = async source => {
     this.#refuseClosed()
     let warnings: readonly string[] = []
-    // Read when its turn comes, so that the reload that was asked for last also counts when it is read faster.
+    const held = takeNow(source)
+    // Loaded when its turn comes, so that the reload that was asked for last also counts when it is loaded faster.
     const report = await this.#running.reload(async () => {
-      const config = await this.#parts.load(source)
+      const config = await this.#parts.load(held())
       this.#refuseClosed()
       warnings = config.warnings
       return config
@@ -124,6 +125,18 @@ class EmbeddedGateway implements Gateway {
 
   #refuseClosed(): void {
     if (this.#closed) throw new GatewayError('shutting_down', 'The gateway is closed. Create another one.')
+  }
+}
+
+/** As `takeSource`, but what it throws is thrown in the turn of the reload, which is then refused. */
+function takeNow(source: ConfigSource): () => HeldSource {
+  try {
+    const held = takeSource(source)
+    return () => held
+  } catch (error) {
+    return () => {
+      throw error
+    }
   }
 }
 

@@ -1,45 +1,106 @@
+import { formatPath } from '../config/problem.ts'
 import { GatewayError } from '../core/errors.ts'
+import { MAX_FILE_BYTES } from '../regular-file.ts'
 
 /** As in a file. */
 const MAX_DEPTH = 64
+/** Many times what thousands of servers and clients need. */
+const MAX_VALUES = 1_000_000
+const MAX_CHARACTERS = MAX_FILE_BYTES
+
+type PlainObject = Readonly<Record<string, unknown>>
 
 /**
- * Checks that a value given as a configuration is what a file could hold: objects, lists, texts, numbers, flags and
- * null. Members without a value are accepted. Anything else could be taken for an empty object.
- * @throws GatewayError `config` with the location of what is something else
+ * A copy of a value given as a configuration, which holds what a file could hold: objects, lists, texts, numbers, flags
+ * and null. Members without a value are kept. Each member is read once, so that what is checked is what is used. An
+ * object with several references to it is copied for each.
+ * @throws GatewayError `config` with the location of what is something else, cannot be read or exceeds a limit
  */
-export function checkPlain(value: unknown): asserts value is Readonly<Record<string, unknown>> {
+export function plainCopy(value: unknown): PlainObject {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw refused(
       `The configuration is ${nameOf(value)}. Pass an object in the form of servers.json, the path of a file, or what loadConfig has returned`,
     )
-  const checked = new Set<object>()
-  const around = new Set<object>()
-  const visit = (at: unknown, path: string): void => {
-    if (typeof at !== 'object' || at === null) {
-      if (typeof at === 'bigint' || typeof at === 'symbol' || typeof at === 'function')
-        throw refused(`${path} is ${nameOf(at)}, which no file can hold`)
-      return
-    }
-    if (around.has(at)) throw refused(`${path} contains itself`)
-    if (checked.has(at)) return
-    if (around.size >= MAX_DEPTH) throw refused(`${path} is nested more than ${MAX_DEPTH} deep`)
-    if (!isPlain(at)) throw refused(`${path} is ${nameOf(at)}. Pass a plain object`)
-    around.add(at)
-    for (const [key, member] of Object.entries(at)) visit(member, `${path}[${JSON.stringify(key)}]`)
-    around.delete(at)
-    checked.add(at)
-  }
-  visit(value, 'The configuration')
+  return new Copy().of(value) as PlainObject
 }
 
-function refused(text: string): GatewayError {
-  return new GatewayError('config', `${text}.`)
+class Copy {
+  readonly #around = new Set<object>()
+  readonly #path: (string | number)[] = []
+  #values = 0
+  #characters = 0
+
+  of(value: unknown): unknown {
+    if (++this.#values > MAX_VALUES)
+      throw this.#refused(
+        `exceeds ${MAX_VALUES} values, the most of a configuration. What several members refer to counts each time`,
+      )
+    if (typeof value === 'string') this.#count(value)
+    if (typeof value === 'bigint' || typeof value === 'symbol' || typeof value === 'function')
+      throw this.#refused(`is ${nameOf(value)}, which no file can hold`)
+    if (typeof value !== 'object' || value === null) return value
+    if (this.#around.has(value)) throw this.#refused('contains itself')
+    if (this.#around.size >= MAX_DEPTH) throw this.#refused(`is nested more than ${MAX_DEPTH} deep`)
+    this.#around.add(value)
+    const copy = Array.isArray(value) ? this.#list(value) : this.#object(value)
+    this.#around.delete(value)
+    return copy
+  }
+
+  #list(list: readonly unknown[]): unknown[] {
+    const copy: unknown[] = []
+    const length = this.#read(() => list.length)
+    for (let at = 0; at < length; at++) copy.push(this.#member(list, at))
+    return copy
+  }
+
+  #object(object: object): PlainObject {
+    const problem = this.#read(() => (isPlain(object) ? undefined : nameOf(object)))
+    if (problem !== undefined) throw this.#refused(`is ${problem}. Pass a plain object`)
+    const members: [string, unknown][] = []
+    for (const key of this.#read(() => Object.keys(object))) {
+      this.#count(key)
+      members.push([key, this.#member(object, key)])
+    }
+    return Object.fromEntries(members)
+  }
+
+  #member(holder: object, key: string | number): unknown {
+    this.#path.push(key)
+    const copy = this.of(this.#read(() => (holder as Record<string | number, unknown>)[key]))
+    this.#path.pop()
+    return copy
+  }
+
+  /** What a getter or a proxy throws is the cause. Its text may be secret. */
+  #read<T>(read: () => T): T {
+    try {
+      return read()
+    } catch (cause) {
+      throw this.#refused('cannot be read: the object throws an error when it is asked', cause)
+    }
+  }
+
+  #count(text: string): void {
+    this.#characters += text.length
+    if (this.#characters > MAX_CHARACTERS)
+      throw this.#refused(
+        `exceeds ${MAX_CHARACTERS} characters of texts and keys, the most of a configuration`,
+      )
+  }
+
+  #refused(problem: string, cause?: unknown): GatewayError {
+    const place = this.#path.length === 0 ? 'The configuration' : formatPath(this.#path)
+    return refused(`${place} ${problem}`, cause)
+  }
+}
+
+function refused(text: string, cause?: unknown): GatewayError {
+  return new GatewayError('config', `${text}.`, cause === undefined ? {} : { cause })
 }
 
 /** Also of another realm, as in a test runner. */
 function isPlain(value: object): boolean {
-  if (Array.isArray(value)) return true
   const prototype: unknown = Object.getPrototypeOf(value)
   return prototype === null || Object.getPrototypeOf(prototype) === null
 }
@@ -47,11 +108,9 @@ function isPlain(value: object): boolean {
 /** The kind of a value, without its content. */
 function nameOf(value: unknown): string {
   if (value === null || value === undefined) return String(value)
-  if (typeof value === 'object') return Array.isArray(value) ? 'a list' : `of the class ${classOf(value)}`
-  return `a ${typeof value}`
-}
-
-function classOf(value: object): string {
+  if (typeof value !== 'object') return `a ${typeof value}`
+  if (Array.isArray(value)) return 'a list'
   const { constructor } = value as { constructor?: unknown }
-  return typeof constructor === 'function' ? constructor.name.slice(0, 60) : 'of another kind'
+  const name = typeof constructor === 'function' ? constructor.name.slice(0, 60) : ''
+  return name === '' || name === 'Object' ? 'an object with a prototype of its own' : `of the class ${name}`
 }

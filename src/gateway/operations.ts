@@ -1,4 +1,5 @@
 import { deleteDrained, readDrained, writeDrained, type Drained } from '../state/drained.ts'
+import { StoreAway } from '../core/store-away.ts'
 import type { Store } from '../state/store.ts'
 import type { AdminNote, GatewayEvents } from './gateway-events.ts'
 import type { Pool } from '../upstream/pool/pool.ts'
@@ -24,11 +25,18 @@ export class Operations {
   /**
    * Takes a server, or one replica, out of use in all gateways that share the store, or uses it again. In effect here
    * when it resolves, elsewhere within a second.
+   * @throws StoreAway when the store does not answer
    */
   async drain(server: string, replica: string | undefined, drained: boolean): Promise<void> {
-    if (drained) await writeDrained(this.#store, server, replica ?? '')
-    else await deleteDrained(this.#store, server, replica)
-    this.#parts.drain(await readDrained(this.#store))
+    let all: Drained
+    try {
+      if (drained) await writeDrained(this.#store, server, replica ?? '')
+      else await deleteDrained(this.#store, server, replica)
+      all = await readDrained(this.#store)
+    } catch (error) {
+      throw new StoreAway(this.#store.name, error)
+    }
+    this.#parts.drain(all)
   }
 
   /** Calls in flight at a server, or at one replica, of those that are drained or on their way out as well. */

@@ -74,11 +74,30 @@ export class Seal {
     const text =
       (await this.#store.get(KEY_RING)) ??
       (await this.#store.setIfAbsent(KEY_RING, JSON.stringify([randomBytes(KEY_BYTES).toString('base64')])))
-    return (JSON.parse(text) as string[]).map(encoded => {
-      const key = Buffer.from(encoded, 'base64')
-      return { id: createIdOf(key), key }
-    })
+    return ringOf(text).map(key => ({ id: createIdOf(key), key }))
   }
+}
+
+/** @throws Error for a ring that cannot seal and open, without its content */
+function ringOf(text: string): readonly Buffer[] {
+  let ring: unknown
+  try {
+    ring = JSON.parse(text)
+  } catch {
+    throw unusable('is not JSON')
+  }
+  if (!Array.isArray(ring) || ring.length === 0) throw unusable('is no list with a key')
+  return ring.map((encoded: unknown, at) => {
+    const key = typeof encoded === 'string' ? Buffer.from(encoded, 'base64') : undefined
+    if (key?.length !== KEY_BYTES) throw unusable(`has as key ${at + 1} no ${KEY_BYTES} bytes in Base64`)
+    return key
+  })
+}
+
+function unusable(why: string): Error {
+  return new Error(
+    `The key "${KEY_RING}" in the state store ${why}, so that nothing can be sealed or opened. Delete it; the gateway then makes a new one, and what was sealed before is lost.`,
+  )
 }
 
 function createIdOf(key: Buffer): Buffer {

@@ -538,7 +538,7 @@ describe('the first list', () => {
     await store.close()
   })
 
-  test('lacks a server that is down; clients hear of it when it comes up', async () => {
+  test('lacks a server that is down; clients are notified when it comes up', async () => {
     const port = await freePort()
     await using served = await startGateway({
       mcpServers: { late: { url: `http://127.0.0.1:${port}/mcp` }, good: stdio('good') },

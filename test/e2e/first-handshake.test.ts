@@ -181,7 +181,7 @@ describe('while a handshake waits', () => {
     },
   )
 
-  test('a client that has asked for a list meanwhile is told of what became known', async () => {
+  test('a client that has asked for a list meanwhile is notified of what was added', async () => {
     await using served = await startGateway({ mcpServers: { tardy: late('tardy', 300) } }, { listen: false })
     await using client = new StdioClient(served.gateway, false)
     client.send(initialize({}))

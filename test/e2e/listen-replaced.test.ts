@@ -56,7 +56,7 @@ async function slowNetwork(target: string, uri: string, isSlow: () => boolean) {
   }
 }
 
-test('an update that is under way when the listen stream of its server is replaced is told', async () => {
+test('an update that is under way when the listen stream of its server is replaced is delivered', async () => {
   const server = await startRawServer({ era: 'modern' })
   let isSlow = false
   await using network = await slowNetwork(server.url, 'raw://item/1', () => isSlow)

@@ -23,7 +23,7 @@ interface Status {
   readonly nextTry?: number | string
 }
 
-test('a listed server cannot be started again: only a call tries it, and no moment is told at which nothing is tried', async () => {
+test('a listed server cannot be started again: only a call tries it, and no time is named at which nothing is tried', async () => {
   await using scratch = makeScratch()
   const file = scratch.write('servers.json', {
     mcpServers: { once: { command: process.execPath, args: ['-e', ONCE, `${scratch.path}/marker`] } },

@@ -148,7 +148,7 @@ describe.each(rows)('$label', ({ client }) => {
     })
 
   if (client.full)
-    test.each(['everything', 'streamable', 'sse'])('hears the progress of %s', async server => {
+    test.each(['everything', 'streamable', 'sse'])('receives the progress of %s', async server => {
       const heard: [number, number | undefined][] = []
       const result = await connected.callTool(
         `${server}__trigger-long-running-operation`,

@@ -47,7 +47,7 @@ describe.each(REVISIONS)('a client of %s', version => {
   const audio = version >= '2025-03-26' ? 'audio' : 'text'
   const link = version >= '2025-06-18' ? 'resource_link' : 'text'
 
-  test('gets every block as one it knows', async () => {
+  test('gets every block as one of its revision', async () => {
     await using server = await scriptedHttp()
     sayEverything(server)
     await using gateway = await gatewayFor(server)
@@ -118,7 +118,7 @@ describe.each(REVISIONS)('a client of %s', version => {
     )
   })
 
-  test('is asked to sample from what it knows, with tools only if it declares these', async () => {
+  test('is asked to sample from what its revision has, with tools only if it declares these', async () => {
     await using server = await scriptedHttp()
     await using gateway = await gatewayFor(server)
     await using client = await LegacySession.open(gateway.origin, {

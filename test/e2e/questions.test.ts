@@ -247,7 +247,7 @@ describe('calls of a modern client that can be asked, at a legacy server over st
     expect(await retry).toContain('"content":[]')
   })
 
-  test('that end before their client has heard of a question leave it to the others', async () => {
+  test('that end before their client has received a question leave it to the others', async () => {
     await using server = await scriptedStdio()
     await using gateway = await gatewayFor(server)
     await using client = new Askable(gateway, 'one')
@@ -312,7 +312,7 @@ describe('a client that answers a question with an error', () => {
   test.each([
     ['stdio', scriptedStdio],
     ['HTTP', scriptedHttp],
-  ])('is heard as it was said by a legacy server over %s', async (_, start) => {
+  ])('arrives as a legacy server sent it over %s', async (_, start) => {
     await using server = await start()
     await using gateway = await startGateway({ mcpServers: { a: server.entry } })
     await gateway.gateway.warmUp()
@@ -326,7 +326,7 @@ describe('a client that answers a question with an error', () => {
     await posted.body
   })
 
-  test('is heard as it was said by a legacy server, also when it answers in a round', async () => {
+  test('arrives as a legacy server sent it, also when it answers in a round', async () => {
     await using server = await scriptedStdio()
     await using gateway = await gatewayFor(server)
     await using client = new Askable(gateway, 'one')

@@ -180,7 +180,7 @@ describe('a budget', () => {
     expect(error?.retryAfterMs).toBeGreaterThan(0)
   })
 
-  it('is told when less than half is left of it; of several with more, the one that is nearest its end', async () => {
+  it('is sent when less than half is left of it; of several with more, the one that is nearest its end', async () => {
     const { call } = await start({
       clients: {
         ci: {
@@ -242,7 +242,7 @@ describe('a budget', () => {
     expect((await timed.refusal())?.message).toContain('40 ms of server time per month')
   })
 
-  it('of a server is one for all, and unlimited clients hear nothing of it', async () => {
+  it('of a server is one for all, and unlimited clients receive nothing of it', async () => {
     const { call, refusal } = await start({
       clients: { ci: {}, me: { rate: '100/min' } },
       entry: { budget: { calls: '2/month' } },

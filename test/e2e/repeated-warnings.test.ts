@@ -34,7 +34,7 @@ function linesOf(said: string): Line[] {
   return said.split('\n').flatMap(line => (line.startsWith('{"time"') ? (JSON.parse(line) as Line) : []))
 }
 
-test('four servers with the same URIs come up one after the other while clients list: each pair and URI is told once', async () => {
+test('four servers with the same URIs come up one after the other while clients list: each pair and URI is logged once', async () => {
   await using scratch = makeScratch()
   const file = scratch.write('servers.json', {
     mcpServers: { a: startedAfter(1800), b: startedAfter(1200), c: startedAfter(600), d: startedAfter(0) },

@@ -100,7 +100,7 @@ describe('links', () => {
     for (const client of clients) await client[Symbol.asyncDispose]()
   })
 
-  test("of a client that can be asked something else declare that, and hear nothing of the client's roots", async () => {
+  test("of a client that can be asked something else declare that, and receive nothing of the client's roots", async () => {
     await using server = await scriptedStdio()
     server.results.set('tools/call', '{"content":[]}')
     await using gateway = await gatewayFor(server)
@@ -119,7 +119,7 @@ describe('links', () => {
     expect(server.notifications.all.filter(text => text.includes('roots'))).toEqual([])
   })
 
-  test("without configured roots hear of the client's", async () => {
+  test("without configured roots receive the client's", async () => {
     await using server = await scriptedStdio()
     server.results.set('tools/call', '{"content":[]}')
     await using gateway = await startGateway({ mcpServers: { a: server.entry } })

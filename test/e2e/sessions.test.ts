@@ -398,7 +398,7 @@ describe('a stream that breaks', () => {
     }
   })
 
-  test('can be taken over before the gateway knows that it has broken', async () => {
+  test('can be taken over before the gateway has noticed that it is broken', async () => {
     await using server = await scriptedHttp()
     await using gateway = await gatewayFor(server)
     await using session = await LegacySession.open(gateway.origin)
@@ -663,7 +663,7 @@ describe('a modern request', () => {
     expect(await refusal(number)).toEqual([400, -32602])
   })
 
-  test('is told which revisions there are', async () => {
+  test('gets the revisions that there are', async () => {
     await using gateway = await gatewayFor()
     await using client = new ModernHttp(gateway.origin)
     const text = LIST.replace('2026-07-28', '2027-01-01')

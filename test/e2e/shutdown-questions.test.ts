@@ -68,7 +68,7 @@ describe('SIGTERM while a modern client has a question of a legacy server to ans
     expect(await served.exited).toBe(0)
   })
 
-  test('when the time is over its server hears a cancellation, and the client one error when it comes back', async () => {
+  test('when the time is over its server receives a cancellation, and the client one error when it comes back', async () => {
     await using server = await scriptedHttp()
     await using scratch = makeScratch()
     const port = await freePort()

@@ -8,7 +8,7 @@ interface Status {
   readonly nextTry?: number | string
 }
 
-test('a server runs and never answers initialize: it has failed with a reason, also while it is tried again, and the next try is told', async () => {
+test('a server runs and never answers initialize: it has failed with a reason, also while it is tried again, and the next try is named', async () => {
   await using scratch = makeScratch()
   const script = `process.stdin.on('end', () => process.exit()).resume()`
   const file = scratch.write('servers.json', {

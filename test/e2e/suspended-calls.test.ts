@@ -125,7 +125,7 @@ describe('a call that waits for its client', () => {
       expect(server.messages.left.filter(text => rawAt(text, 'id') === '"q"')).toEqual([])
     }))
 
-  test('is over for a client that comes back too late, and the server is told', () =>
+  test('is over for a client that comes back too late, and the server is notified', () =>
     scene(async ({ server, one, park }) => {
       const { retry } = await park()
       await server.notifications.take(text => text.includes('notifications/cancelled'), 'the cancellation')

@@ -66,7 +66,7 @@ async function made(client: StdioClient, server: ScriptedServer, own: string): P
 }
 
 describe('a client that listens to tasks', () => {
-  test('is shown which server asks, when it looks at a task and when it is told of one', async () => {
+  test('is shown which server asks, when it looks at a task and when it is notified of one', async () => {
     await using server = modern(await scriptedStdio())
     await using gateway = await gatewayFor({ a: server })
     await using client = clientOf(gateway)
@@ -92,7 +92,7 @@ describe('a client that listens to tasks', () => {
     expect(rawAt(told, 'params', 'inputRequests')).toBe(questions('[a] '))
   })
 
-  test('alone gets reports of its own tasks, by the ids it knows', async () => {
+  test('alone gets reports of its own tasks, by the ids it has', async () => {
     await using server = modern(await scriptedStdio())
     await using gateway = await gatewayFor({ a: server })
     await using client = clientOf(gateway)
@@ -245,7 +245,7 @@ describe('a legacy client whose tool runs as a task', () => {
     expect(await answer).toContain(says)
   })
 
-  test('hears when the server has forgotten it', async () => {
+  test('receives an error when the server has forgotten it', async () => {
     await using server = modern(await scriptedHttp())
     await using gateway = await gatewayFor({ a: server })
     await using client = await StdioClient.legacy(gateway.gateway)

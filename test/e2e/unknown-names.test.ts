@@ -57,7 +57,7 @@ const PRINTING = {
   gateway: { catalog: { firstListTimeout: '10s' } },
 }
 
-test('the local user on stdio hears what a failed server printed, without its secrets', async () => {
+test('the local user on stdio receives what a failed server printed, without its secrets', async () => {
   await using scratch = makeScratch()
   await using client = startStdio(
     scratch.write('servers.json', { ...PRINTING, gateway: { ...PRINTING.gateway, state: 'memory' } }),

@@ -43,7 +43,7 @@ test('a server whose JSON is no JSON-RPC is said once, with what to check', asyn
   expect(warned).toEqual([expect.stringContaining('could not be listed')])
 })
 
-test('a redirection is told with its address in the log, and not to clients', async () => {
+test('a redirection is written with its address in the log, and not to clients', async () => {
   await using web = await listen(
     answering(302, { location: 'https://user:pw@elsewhere.example/v2/mcp?token=abc' }, ''),
   )
@@ -70,7 +70,7 @@ test('a web page in place of an event stream is called so', async () => {
   expect(error).toMatch(/answered with a web page \(HTTP 200\)\. .*Check the path of its "url"/)
 })
 
-test('a browser at the endpoint is told what it is', async () => {
+test('a browser at the endpoint gets an explanation of it', async () => {
   await using served = await startGateway({ mcpServers: {} })
   const response = await fetch(`${served.origin}/mcp`, {
     headers: { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' },

@@ -155,6 +155,14 @@ const file = {
 // @ts-expect-error a command is a text
 const wrong = { mcpServers: { files: { command: 1000 } } } satisfies ServersFile
 
+// The type of an imported JSON file.
+declare const imported: {
+  mcpServers: { a: { type: string; url: string; isolation: string }; b: { command: string; args: string[]; env: { A: string } } }
+  gateway: { log: string }
+}
+await loadConfig(imported)
+// @ts-expect-error there is no such key
+await loadConfig({ mcpServers: { files: { comand: 'files-server' } } })
 const config: Config = await loadConfig(file)
 declare const store: Store
 const gateway: Gateway = await createGateway(config, { logger: console, store, env: { A: 'b' } })

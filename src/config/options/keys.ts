@@ -71,3 +71,27 @@ export function placesOf(root: unknown, steps: readonly string[]): (string | num
   visit(root, 0, [])
   return found
 }
+
+/**
+ * The keys of a path, without the names that the file gives to servers, tools and other entries. All of it when the
+ * format has no such path.
+ */
+export function keysOf(path: readonly (string | number)[]): readonly (string | number)[] {
+  const follow = (check: Check, at: number): readonly (string | number)[] | undefined => {
+    const step = path[at]
+    if (step === undefined) return []
+    if (check.kind === 'section') {
+      const option = Object.hasOwn(check.section.options, step) ? check.section.options[step] : undefined
+      const rest = option && follow(option.check, at + 1)
+      return rest && [step, ...rest]
+    }
+    if (check.kind === 'list' || check.kind === 'table') return follow(check.of, at + 1)
+    if (check.kind !== 'either') return undefined
+    for (const one of check.of) {
+      const rest = follow(one, at)
+      if (rest) return rest
+    }
+    return undefined
+  }
+  return follow({ kind: 'section', section: FILE }, 0) ?? path
+}

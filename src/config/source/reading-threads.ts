@@ -42,9 +42,9 @@ export class ReadingThreads {
   #closed = false
   /** Those of the readings under way. */
   readonly #stops = new Set<() => void>()
-  /** Threads that were told to end and have not ended. */
-  readonly #ending = new Set<Worker>()
-  /** Those of them that have not ended after a second. */
+  /** Threads that were told to end: resolves once one has ended or counts as blocked. */
+  readonly #ending = new Map<Worker, Promise<void>>()
+  /** Threads that have not ended a second after they were told to. */
   readonly #blocked = new Set<Worker>()
   readonly #timeoutMs: number
   readonly #script: URL
@@ -54,9 +54,9 @@ export class ReadingThreads {
     this.#script = script ?? new URL('./reading-worker.js', import.meta.url)
   }
 
-  /** Whether a thread was told to end and has not ended. `process.exit` waits for it, perhaps without an end. */
-  get isEnding(): boolean {
-    return this.#ending.size > 0
+  /** Whether a thread does not end. `process.exit` would wait for it, perhaps without an end. */
+  get isBlocked(): boolean {
+    return this.#blocked.size > 0
   }
 
   /** Starts a reading. */
@@ -78,7 +78,7 @@ export class ReadingThreads {
     await new Promise(resolve => setImmediate(resolve))
     const idle = this.#taken()
     if (idle) this.#tellToEnd(idle)
-    await Promise.all([...this.#ending].map(ended))
+    await Promise.all(this.#ending.values())
   }
 
   async #read(request: ReadRequest, stopped: Promise<never>): Promise<FileReading> {
@@ -101,7 +101,7 @@ export class ReadingThreads {
       return reading
     } catch (error) {
       this.#tellToEnd(worker)
-      await ended(worker)
+      await this.#ending.get(worker)
       if (error instanceof GatewayError) throw error
       return failed(describeError(error))
     } finally {
@@ -132,14 +132,19 @@ export class ReadingThreads {
   #tellToEnd(worker: Worker): void {
     // The id is -1 once it has ended.
     if (worker.threadId === -1) return
-    this.#ending.add(worker)
-    const timer = setTimeout(() => this.#blocked.add(worker), END_MS)
-    timer.unref()
-    worker.once('exit', () => {
-      clearTimeout(timer)
-      this.#ending.delete(worker)
-      this.#blocked.delete(worker)
+    const over = new Promise<void>(resolve => {
+      const timer = setTimeout(() => {
+        this.#blocked.add(worker)
+        resolve()
+      }, END_MS)
+      worker.once('exit', () => {
+        clearTimeout(timer)
+        this.#ending.delete(worker)
+        this.#blocked.delete(worker)
+        resolve()
+      })
     })
+    this.#ending.set(worker, over)
     worker.unref()
     void worker.terminate()
   }
@@ -159,18 +164,6 @@ const BLOCKED = `${MAX_BLOCKED} earlier readings still wait for files that do no
 
 function failed(problem: string): FileReading {
   return { reading: { digest: '', problem }, marks: [] }
-}
-
-/** Resolves when a thread that was told to end has ended, or after a second. */
-async function ended(worker: Worker): Promise<void> {
-  if (worker.threadId === -1) return
-  await new Promise<void>(resolve => {
-    const timer = setTimeout(resolve, END_MS)
-    worker.once('exit', () => {
-      clearTimeout(timer)
-      resolve()
-    })
-  })
 }
 
 /** The end of the reading that a thread has been asked for, or of the thread. */

@@ -3,7 +3,7 @@ import { valueAt } from '../problem.ts'
 import { describeError, GatewayError } from '../../core/errors.ts'
 import { isSame } from './differences.ts'
 import type { NotReloadable } from './not-reloadable.ts'
-import type { PlannedReload, Reloadable } from './reloadable.ts'
+import type { Ending, PlannedReload, Reloadable } from './reloadable.ts'
 import type { Logger } from '../../core/logger.ts'
 import type { Config } from '../types.ts'
 import type { WatchedSource, SoundReading } from './config-source.ts'
@@ -40,6 +40,8 @@ export interface AppliedChange {
   /** On the clock of `monotonicNow`. */
   readonly at: number
   readonly lines: readonly string[]
+  /** The clients that it cut off. */
+  readonly endings: readonly Ending[]
 }
 
 /**
@@ -176,7 +178,7 @@ export class Reloader {
 
   #logApplied(
     { config, problems }: Pick<SoundReading, 'config' | 'problems'>,
-    { change, notReloadable }: PlannedReload,
+    { change, endings, notReloadable }: PlannedReload,
     isNoticed: boolean,
   ): void {
     const [before, wasSound] = [this.#read, this.#isSound]
@@ -185,7 +187,7 @@ export class Reloader {
     for (const text of newOnes(before.warnings, config.warnings)) this.#logger.warn(text)
     const { lines } = change
     if (lines.length > 0) {
-      this.#lastApplied = { at: monotonicNow(), lines }
+      this.#lastApplied = { at: monotonicNow(), lines, endings }
       this.#logger.info(`The configuration has changed and is in effect. ${lines.join(' ')}`)
     } else if (!wasSound && this.#isSound)
       this.#logger.info(`${this.#source.name} can be used as a whole again. What runs has not changed.`)

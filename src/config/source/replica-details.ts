@@ -1,3 +1,5 @@
+import { isJsonObject } from '../../core/json-object.ts'
+import { ENDPOINT, LOCATION_KEYS, type LocationKey } from '../options/endpoint.ts'
 import { section } from '../options/option.ts'
 import { REPLICA } from '../options/resilience.ts'
 import { keyDetail, keyDetails, sectionDetails, tableDetails } from './key-details.ts'
@@ -52,35 +54,35 @@ function pathOf(name: string): string {
 }
 
 function ofReplica(before: ReplicaConfig, after: ReplicaConfig): ReplicaDetails {
-  const renewing = endpointDetails(before.endpoint, after.endpoint)
+  const renewing = endpointDetails({ ...before.endpoint }, { ...after.endpoint })
   return { details: [...renewing, ...sectionDetails(SETTINGS, before, after, [])], renewing }
 }
 
-/** What an endpoint of any transport may have. */
-interface EndpointMembers {
-  readonly kind: string
-  readonly sseFallback?: boolean
-  readonly command?: string
-  readonly args?: readonly string[]
-  readonly env?: Readonly<Record<string, string>>
-  readonly cwd?: string
-  readonly url?: string | undefined
-  readonly headers?: Readonly<Record<string, string>>
+type Members = Readonly<Record<string, unknown>>
+
+/** Endpoints at different locations have other keys, which then all differ: only the two locations are named. */
+function endpointDetails(before: Members, after: Members): string[] {
+  const [was, is] = [locationOf(before), locationOf(after)]
+  if (was !== undefined && is !== undefined && was !== is) return [was, is]
+  return [
+    ...keyDetails(['type'], withoutKeys(before), withoutKeys(after)),
+    ...Object.entries(ENDPOINT).flatMap(([key, { check }]) =>
+      check.kind === 'table'
+        ? tableDetails([key], tableOf(before[key]), tableOf(after[key]))
+        : keyDetails([key], before[key], after[key]),
+    ),
+  ]
 }
 
-/** A program and an address have other keys, which then all differ: only the two that make the difference are named. */
-function endpointDetails(before: EndpointMembers, after: EndpointMembers): string[] {
-  if ((before.url === undefined) !== (after.url === undefined))
-    return before.url === undefined ? ['command', 'url'] : ['url', 'command']
-  const { env: wasEnv = {}, headers: wasHeaders = {}, ...was } = before
-  const { env = {}, headers = {}, ...is } = after
-  return [
-    ...keyDetails(['type'], [was.kind, was.sseFallback], [is.kind, is.sseFallback]),
-    ...keyDetails(['command'], was.command, is.command),
-    ...keyDetails(['args'], was.args, is.args),
-    ...tableDetails(['env'], wasEnv, env),
-    ...keyDetails(['cwd'], was.cwd, is.cwd),
-    ...keyDetails(['url'], was.url, is.url),
-    ...tableDetails(['headers'], wasHeaders, headers),
-  ]
+function locationOf(endpoint: Members): LocationKey | undefined {
+  return LOCATION_KEYS.find(key => endpoint[key] !== undefined)
+}
+
+/** The members that are no key of the file: they follow from `type`. */
+function withoutKeys(endpoint: Members): Members {
+  return Object.fromEntries(Object.entries(endpoint).filter(([key]) => !Object.hasOwn(ENDPOINT, key)))
+}
+
+function tableOf(value: unknown): Members {
+  return isJsonObject(value) ? value : {}
 }

@@ -65,6 +65,11 @@ const USES = LOCATION_KEYS.flatMap(key =>
   LOCATIONS[key].use === undefined ? [] : [`"${key}" for ${LOCATIONS[key].use}`],
 )
 
+/** `a, b nor c`: the last word stands before the last item alone. */
+function listed(items: readonly string[], word: string): string {
+  return [items.slice(0, -1).join(', '), ...items.slice(-1)].join(word)
+}
+
 function nounsOf(keys: readonly LocationKey[]): string[] {
   return [...new Set(keys.map(key => LOCATIONS[key].noun))]
 }
@@ -87,7 +92,7 @@ function checkEndpoint(
     return problem('has both url and serverUrl', 'Remove one of them.')
   }
   if (location === undefined)
-    return problem(`has neither ${nounsOf(LOCATION_KEYS).join(' nor ')}`, `Add ${USES.join(', or ')}.`)
+    return problem(`has neither ${listed(nounsOf(LOCATION_KEYS), ' nor ')}`, `Add ${listed(USES, ', or ')}.`)
   const wanted = type && locationOfType(type)
   if (wanted && LOCATIONS[wanted].noun !== LOCATIONS[location].noun)
     return problem(

@@ -13,7 +13,8 @@ import {
   servingWithSocket,
   socketsIn,
 } from '../../helpers/admin-client.ts'
-import { ModernHttp } from '../../helpers/wire-clients.ts'
+import { keyDigestOf } from '../../../src/auth/key-records.ts'
+import { LegacySession, ModernHttp } from '../../helpers/wire-clients.ts'
 import type { Scratch } from '../../helpers/scratch.ts'
 import { BIN, serve, type Served } from '../../helpers/served.ts'
 
@@ -67,7 +68,7 @@ describe('a gateway that serves', () => {
     expect(existsSync(socket)).toBe(false)
   })
 
-  test('takes over a changed file when it is told to reload, says what has changed, and a dry run changes nothing', async () => {
+  test('takes over a changed file at a reload, says what has changed, and a dry run changes nothing', async () => {
     const folder = folderForTest()
     const { url } = await raw()
     const file = folder.write('servers.json', configOf(url))
@@ -229,6 +230,23 @@ test('a gateway on stdio that ends with its client answers the reload first, wit
   expect(stdout).toContain('Client "ci" has lost 1 connection. It is told: ')
   expect(code).toBe(0)
   expect((await exited)[0]).toBe(0)
+})
+
+test('a reload with nothing left to change names the clients that the last change has cut off', async () => {
+  const folder = folderForTest()
+  const { url } = await raw()
+  const key = 'mfd_' + 'a'.repeat(43)
+  const withClients = (clients: object): object => ({ ...configOf(url), clients })
+  const file = folder.write('servers.json', withClients({ ci: { keys: [`sha256:${keyDigestOf(key)}`] } }))
+  const { served, socket } = await servingWithSocket(folder, file)
+  await LegacySession.open(served.origin, { headers: { authorization: `Bearer ${key}` } })
+  writeFileSync(file, JSON.stringify(withClients({ ada: {} })))
+  const reload = () => askAdmin(socket, { method: 'POST', path: '/admin/reload' })
+  const endings = [{ client: 'ci', connections: 1 }]
+  expect((await reload()).body).toMatchObject({ endings })
+  expect((await reload()).body).toMatchObject({ endings: [], lastApplied: { endings } })
+  const { stdout } = await runCommand(['reload', '--config', file], envOf(folder))
+  expect(stdout).toMatch(/applied \d+ s ago:\n(.*\n)* {2}Client "ci" has lost 1 connection. It is told: /)
 })
 
 test('without a running gateway the command says so, names what to type, and ends with 1; sockets of dead processes are removed', async () => {

@@ -31,6 +31,17 @@ function cyclic(): object {
   return { mcpServers: servers }
 }
 
+/** Two references to one object, 26 deep. */
+function unfolding(): object {
+  let both: object = {}
+  for (let depth = 0; depth < 26; depth++) both = { l: both, r: both }
+  return { mcpServers: { a: { url: 'http://127.0.0.1:9', health: { check: { tool: 't', args: both } } } } }
+}
+
+function fail(): never {
+  throw new Error('sekrit')
+}
+
 async function problemsOf(making: Promise<Gateway>): Promise<string> {
   const thrown: unknown = await making.then(
     gateway => gateway.close().then(() => undefined),
@@ -57,16 +68,53 @@ describe('a configuration', () => {
     ['null', () => null, 'The configuration is null. Pass an object'],
     ['a list', () => [], 'The configuration is a list. Pass an object'],
     ['a number', () => 1, 'The configuration is a number. Pass an object'],
-    ['a cycle', cyclic, 'The configuration["mcpServers"]["a"] contains itself.'],
-    [
-      'a BigInt',
-      () => ({ gateway: { queue: 1n } }),
-      '["gateway"]["queue"] is a bigint, which no file can hold.',
-    ],
+    ['a cycle', cyclic, 'mcpServers.a contains itself.'],
+    ['a BigInt', () => ({ gateway: { queue: 1n } }), 'gateway.queue is a bigint, which no file can hold.'],
     [
       'a Map',
       () => ({ mcpServers: new Map([['a', REFUSED]]) }),
-      '["mcpServers"] is of the class Map. Pass a plain',
+      'mcpServers is of the class Map. Pass a plain object.',
+    ],
+    [
+      'an object that inherits',
+      () => ({ mcpServers: { a: Object.create({ url: 'x' }) as object } }),
+      'mcpServers.a is an object with a prototype of its own. Pass a plain object.',
+    ],
+    [
+      'a variable that is not set',
+      () => ({ mcpServers: { a: { command: 'x', env: { A: undefined } } } }),
+      'mcpServers.a.env.A is undefined: expected a text',
+    ],
+    [
+      'a getter that throws',
+      () => ({
+        mcpServers: {
+          get a() {
+            return fail()
+          },
+        },
+      }),
+      'mcpServers.a cannot be read',
+    ],
+    [
+      'a proxy that throws',
+      () => new Proxy({}, { ownKeys: fail, getOwnPropertyDescriptor: fail }),
+      'cannot be read',
+    ],
+    [
+      'references that unfold to 67 million objects',
+      unfolding,
+      'exceeds 1000000 values, the most of a configuration.',
+    ],
+    [
+      'a list with 4 billion places',
+      () => ({ mcpServers: { a: { args: Array(2 ** 32 - 1) } } }),
+      'exceeds 1000000 values',
+    ],
+    [
+      'one long text in 17 places',
+      () => ({ mcpServers: { a: { command: 'x', args: Array(17).fill('x'.repeat(2 ** 20)) } } }),
+      'mcpServers.a.args[15] exceeds 16777216 characters',
     ],
     [
       'a part of a Config',
@@ -93,14 +141,37 @@ describe('a configuration', () => {
     },
   )
 
+  test('is read once, so that a getter cannot give something else after the check', async () => {
+    const answers = [REFUSED, { ...REFUSED, timeout: 1n }]
+    const source = {
+      mcpServers: {
+        get a() {
+          return answers.shift()
+        },
+      },
+    }
+    const gateway = await createGateway(source as ConfigObject)
+    expect(gateway.status().servers).toMatchObject([{ name: 'a' }])
+    expect(answers).toHaveLength(1)
+    await gateway.close({ timeoutMs: 0 })
+  })
+
+  test('is read when it is passed to a reload, and later changes of the object do not count', async () => {
+    const gateway = await createGateway({ mcpServers: { a: REFUSED } })
+    const source: { mcpServers: Record<string, object> } = { mcpServers: { a: REFUSED, b: REFUSED } }
+    const reloading = gateway.reload(source)
+    source.mcpServers['c'] = REFUSED
+    expect((await reloading).servers.added).toEqual(['b'])
+    await gateway.close({ timeoutMs: 0 })
+  })
+
   test('as an object is refused with all that is wrong with it, also in single servers', async () => {
     const wrong = { mcpServers: { a: { comand: 'x' }, b: REFUSED }, gateway: { log: 'loud' } }
-    const problems = await problemsOf(createGateway(wrong))
+    const problems = await problemsOf(createGateway(wrong as object))
     expect(problems).toContain('comand')
     expect(problems).toContain('gateway.log')
-    expect(await problemsOf(createGateway({ mcpServers: { a: { comand: 'x' }, b: REFUSED } }))).toContain(
-      'comand',
-    )
+    const one: object = { mcpServers: { a: { comand: 'x' }, b: REFUSED } }
+    expect(await problemsOf(createGateway(one))).toContain('comand')
   })
 
   test('in a file leaves out a server with a mistake, and the log and the status say why', async () => {
@@ -167,7 +238,7 @@ describe('a gateway', () => {
     await assertNothingLeft(before)
   })
 
-  test('tells what happens, until the program has heard enough, and whatever its listener does', async () => {
+  test('tells what happens, until the program removes it, and whatever its listener does', async () => {
     await using upstream = await scriptedHttp()
     upstream.results.set('tools/call', '{"content":[{"type":"text","text":"done"}]}')
     const gateway = await createGateway({ mcpServers: { s: upstream.entry } })

@@ -9,7 +9,7 @@ import { openSession } from '../../helpers/http-client.ts'
 
 const EXAMPLES = fileURLToPath(new URL('../../../examples', import.meta.url))
 
-test('embed-http serves the gateway beside its own page, and stops when it is told to', async () => {
+test('embed-http serves the gateway beside its own page, and stops on request', async () => {
   const program = spawn(process.execPath, [`${EXAMPLES}/embed-http/server.js`], {
     env: { ...process.env, PORT: '0' },
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -94,7 +94,7 @@ test('a listener that writes to the request of an event changes no call', async 
   expect(seen).toEqual([{ x: 1 }, false, false, false, false, false, false])
 })
 
-test('refusals are told of: of the gateway, of a limit, and of a request without a credential', async () => {
+test('refusals have events: of the gateway, of a limit, and of a request without a credential', async () => {
   await using server = await scriptedHttp()
   await using gateway = await startGateway({
     mcpServers: { a: server.entry },

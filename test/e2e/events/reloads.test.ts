@@ -46,7 +46,7 @@ test(
   },
 )
 
-test('of reloads that overlap, only the one that takes effect is told of', async () => {
+test('of reloads that overlap, only the one that takes effect has an event', async () => {
   await using running = await startGateway(FILE)
   const heard = new RecordedEvents(running.gateway)
   const reports = await Promise.all(

@@ -65,7 +65,7 @@ test.each([false, true])('a listener that writes to an event changes nothing (mo
   expect(heard.of('session.closed')).toHaveLength(modern ? 0 : 1)
 })
 
-test('a listener that empties the kinds of changed lists leaves clients to hear of them', async () => {
+test('a listener that empties the kinds of changed lists leaves clients to receive them', async () => {
   await using server = await scriptedHttp({ sessions: true })
   await using running = await startGateway({ mcpServers: { a: server.entry } })
   await running.gateway.warmUp()

@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { startRawServer } from '../../fixtures/servers/raw.js'
+import { scriptedHttp } from '../../helpers/scripted-servers.ts'
+import { LegacySession } from '../../helpers/wire-clients.ts'
 import { makeScratch, type Scratch } from '../../helpers/scratch.ts'
 import { serveGateway, type Served } from '../../helpers/served.ts'
 
@@ -70,3 +72,38 @@ describe.skipIf(process.platform === 'win32')('a gateway whose file does not ans
     await server.close()
   })
 })
+
+test(
+  'a gateway whose reading thread is ending gives a second signal its exit code',
+  { timeout: TIMEOUT_MS },
+  async () => {
+    await using scratch = makeScratch()
+    await using up = await scriptedHttp({ sessions: true })
+    const configOf = (log: string): object => ({
+      mcpServers: { up: up.entry },
+      gateway: { http: { port: 0 }, state: 'memory', log },
+    })
+    const file = scratch.write('servers.json', configOf('info'))
+    await using served = await serveGateway(file, {
+      env: { HOME: scratch.path, XDG_STATE_HOME: scratch.path },
+    })
+    await expect
+      .poll(
+        () => {
+          scratch.write('servers.json', configOf('debug'))
+          return served.said
+        },
+        { timeout: 20_000, interval: 500 },
+      )
+      .toContain('is in effect')
+    // A call in flight, which the first signal waits for.
+    const session = await LegacySession.open(served.origin)
+    const call = session.request('1', 'tools/call', '{"name":"up__t","arguments":{}}').catch(() => 'gone')
+    await up.called('t')
+    process.kill(served.pid, 'SIGTERM')
+    await new Promise(resolve => setTimeout(resolve, 2))
+    process.kill(served.pid, 'SIGTERM')
+    expect(await served.exited).toBe(143)
+    await call
+  },
+)

@@ -46,7 +46,7 @@ test('a reload while servers are listed for the first time leaves the lists and 
   expect(await list).toContain('a__t')
 })
 
-test('of ten reloads at once the last one wins, and each of the others is told so', async () => {
+test('of ten reloads at once the last one wins, and each of the others gets that as its answer', async () => {
   await using a = await scriptedHttp({ sessions: true })
   await using running = await startGateway({ mcpServers: { a: a.entry } })
   const { gateway } = running

@@ -46,7 +46,7 @@ function changeDuringNextBuild(server: ScriptedServer, first: string): void {
   onTestFinished(() => spy.mockRestore())
 }
 
-test('a list that changes right before a reload is told to every client', async () => {
+test('a list that changes right before a reload is sent to every client', async () => {
   await using a = await scriptedHttp({ sessions: true })
   const profiles = Object.fromEntries([1, 2, 3, 4, 5, 6].map(at => [`p${at}`, { servers: ['a'] }]))
   offer(a, 'before')

@@ -18,7 +18,7 @@ function statusOf(guard: AdminGuard, authorization: string | undefined): number 
   }
 }
 
-test('a caller that asks too often is told when to come again', () => {
+test('a caller that asks too often gets the time of its next try', () => {
   const guard = new AdminGuard({ hosts: new Set(), token: TOKEN })
   const statuses = Array.from({ length: 200 }, () => statusOf(guard, `Bearer ${TOKEN}`))
   expect(statuses.slice(0, 100)).toEqual(statuses.slice(0, 100).fill(200))

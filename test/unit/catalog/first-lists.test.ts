@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { FirstLists, type Try } from '../../../src/catalog/first-lists.ts'
 import type { ServerConfig } from '../../../src/config/types.ts'
+import { deferred } from '../../helpers/deferred.ts'
 import { SILENT } from '../../../src/core/logger.ts'
 
 const server = { name: 's' } as ServerConfig
@@ -91,5 +92,23 @@ test('a handshake waits for a server during its first attempt, for any kind of c
   await sleep(300)
   first.begin(attempt({ key: 's\nm' }))
   expect(first.greetingMs(attempt({ key: 's\nm' }))).toBeLessThan(1750)
+  first.close()
+})
+
+test('a stored mark of a server that is replaced while it is read does not count for the server that follows', async () => {
+  const held = deferred()
+  const silent = async (servers: readonly ServerConfig[]): Promise<string[]> => {
+    await held.promise
+    return servers.map(({ name }) => name)
+  }
+  const kept = { silent, setSilent: () => Promise.resolve() }
+  const first = new FirstLists({ timeoutMs: 1600, isListed: () => false, kept, logger: SILENT })
+  const other = { name: 'other' } as ServerConfig
+  const restored = first.restore([server, other])
+  first.restart(new Set(['s']))
+  held.resolve()
+  await restored
+  expect(first.wait(attempt())).toBeDefined()
+  expect(first.wait(attempt({ server: other, key: 'other' }))).toBeUndefined()
   first.close()
 })

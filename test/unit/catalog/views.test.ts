@@ -262,7 +262,7 @@ it('when one kind of client is shown something else, its views are replaced and 
   views.close()
 })
 
-it('every client of a kind is told of a change, also where its view was dropped', async () => {
+it('every client of a kind is notified of a change, also where its view was dropped', async () => {
   const { views, set, watched, changed, of } = await make({ u: { roles: ['r'] } })
   set('a', ['x'])
   for (let n = 0; n < 4100; n++) {

@@ -101,7 +101,7 @@ test('a key of a client that is new in the file counts once the gateway has read
   await expect.poll(() => open(served.origin, key), { timeout: 20_000 }).toEqual([200, expect.any(String)])
 })
 
-test('the command that the start report prints makes a key in any folder, and callers hear no path of it', async () => {
+test('the command that the start report prints makes a key in any folder, and callers get no path of it', async () => {
   await using own = makeScratch()
   await using elsewhere = makeScratch()
   mkdirSync(join(own.path, `the team's own`))

@@ -242,7 +242,7 @@ describe('on stdio', () => {
     expect(second.stderr).not.toContain('/node_modules/commander/')
   })
 
-  test('a key that is there twice is told at a start too, though the values were found valid before', async () => {
+  test('a key that is there twice is reported at a start too, though the values were found valid before', async () => {
     const entry = `"a": { "command": ${JSON.stringify(process.execPath)}, "disabled": true }`
     const start = async (servers: string): Promise<string> => {
       const text = `{ "mcpServers": {${servers}}, "gateway": { "state": "memory" } }`

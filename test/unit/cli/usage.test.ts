@@ -78,7 +78,7 @@ describe('usage', () => {
     expect(one.code).toBe(0)
   })
 
-  it('says where to look when only the running gateway knows', async () => {
+  it('says where to look when only the running gateway has it', async () => {
     scratch.write('servers.json', file('memory'))
     const { code, stdout, stderr } = await runProgram(['usage'], { cwd: scratch.path })
     expect([code, stdout]).toEqual([1, ''])

@@ -22,13 +22,16 @@ it('says what is listened to, for as long as it is', () => {
   expect(bus.heard['shutdown.began']).toBe(false)
 })
 
-it.each(['request.began', 'request.ended', 'quota.refused', '*'] as const)('hears requests for %s', type => {
-  const bus = new EventBus(SILENT)
-  const off = bus.on(type as '*', () => undefined)
-  expect(bus.hearsRequests).toBe(true)
-  off()
-  expect(bus.hearsRequests).toBe(false)
-})
+it.each(['request.began', 'request.ended', 'quota.refused', '*'] as const)(
+  'receives requests for %s',
+  type => {
+    const bus = new EventBus(SILENT)
+    const off = bus.on(type as '*', () => undefined)
+    expect(bus.hearsRequests).toBe(true)
+    off()
+    expect(bus.hearsRequests).toBe(false)
+  },
+)
 
 it('tells in the order of the listeners, those of one type and those of all', () => {
   const bus = new EventBus(SILENT)

@@ -26,7 +26,7 @@ test.each([
   expect(foldCase(a)).not.toBe(foldCase(b))
 })
 
-test('known names and their variants are told apart', () => {
+test('known names and their variants are distinguished', () => {
   const known = new KnownNames(['name', 'taskId'])
   expect(known.has('name')).toBe(true)
   expect(known.variantOf('name')).toBeUndefined()

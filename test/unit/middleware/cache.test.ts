@@ -257,7 +257,7 @@ it('stores nothing while a call changes something, nor for a while when its outc
   expect(isHit(await call(made))).toBe(true)
 })
 
-it('trusts hints only where it is told to', async () => {
+it('trusts hints only where the configuration says so', async () => {
   const tools = [
     '{"name":"get","annotations":{"readOnlyHint":true,"idempotentHint":true}}',
     '{"name":"look","annotations":{"readOnlyHint":true}}',
@@ -282,7 +282,7 @@ it('does not know a tool again whose definition has changed', async () => {
   expect(isHit(await call(made))).toBe(true)
 })
 
-it('forgets a tool or a server when it is told to, and what is on its way', async () => {
+it('forgets a tool or a server on request, and what is on its way', async () => {
   const made = start([S([tool('*', { cache: rule() })])])
   const both = async (): Promise<boolean[]> => [
     isHit(await call(made, 'get')),

@@ -271,7 +271,7 @@ describe('a disk that cannot be written', () => {
     },
   )
 
-  it('at the end is told', async () => {
+  it('at the end is reported', async () => {
     await using scratch = makeScratch()
     const { logger, said } = listening()
     // A directory where the file should be.

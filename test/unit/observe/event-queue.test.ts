@@ -35,7 +35,7 @@ it('hands over what comes in order, in another turn, the next when the last is t
   expect(taken).toHaveLength(2)
 })
 
-it('events above it are dropped and counted, and the listener is told the position', async () => {
+it('events above it are dropped and counted, and the listener gets the position', async () => {
   const gate = deferred<void>()
   const taken: (number | string)[] = []
   const queue = new EventQueue({

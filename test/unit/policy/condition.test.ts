@@ -47,7 +47,7 @@ describe('a condition', () => {
     expect(compiled(text).holds(facts({ args }))).toBe(expected)
   })
 
-  it('knows the tool, the caller and the time', () => {
+  it('has the tool, the caller and the time', () => {
     const all =
       'tool.server == "s" && tool.name == "t" && tool.kind == "tool" && principal.client == "ci" && "reader" in principal.roles && now.getHours() == 5 && now > timestamp("2026-01-01T00:00:00Z")'
     expect(compiled(all).holds(facts())).toBe(true)

@@ -227,7 +227,7 @@ describe('splice', () => {
 })
 
 describe('withMembers', () => {
-  test('changes what it is told to, and no byte of any other member', () => {
+  test('changes what it is given, and no byte of any other member', () => {
     forEachSeed(random => {
       const parts = randomParts(random, 3)
       const text = objectText(random, parts)

@@ -79,7 +79,7 @@ describe('from a legacy server to a modern client', () => {
 })
 
 describe('from a modern server to a legacy client', () => {
-  test('what only the modern era knows is taken out', () => {
+  test('what only the modern era has is taken out', () => {
     expect(
       toLegacy(`{"resultType":"complete","ttlMs":0,"contents":[ ],"cacheScope":"private","x":${ODD}}`),
     ).toBe(`{"contents":[ ],"x":${ODD}}`)

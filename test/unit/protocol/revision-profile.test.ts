@@ -203,7 +203,7 @@ describe('elicitation', () => {
     `{"message":"m","requestedSchema":{"type":"object","properties":{"n":{"type":"integer","minimum":1.0},"__proto__":${property}},"x":1.0}}`
   const asked = (text: string): string => elicitationAt({ text, value: JSON.parse(text) as unknown }, 'a')
 
-  test('titles of a choice are told the older way as well', () => {
+  test('titles of a choice are sent in the older form as well', () => {
     const choice = '"type":"string","oneOf":[{"const":"a","title":"The A"}, {"const":"b"}]'
     expect(asked(form(`{${choice}}`))).toBe(form(`{"enum":["a","b"],"enumNames":["The A","b"],${choice}}`))
   })

@@ -105,7 +105,7 @@ describe('an event that is too long', () => {
     expect(heard).toEqual({ events: [message('b')], retries: [], overflows: 1 })
   })
 
-  test('its two ends are told once it has ended, however it is split', () => {
+  test('its two ends are shown once it has ended, however it is split', () => {
     const all = bytes(`data: {"id":7,${'x'.repeat(2000)}\ndata: ${'y'.repeat(600)}"id":8}\n\ndata: b\n\n`)
     for (const size of [1, 7, 100, 5000]) {
       const skipped: [string, string][] = []

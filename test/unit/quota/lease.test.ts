@@ -249,7 +249,7 @@ it.each([
   expect(await use(one, 20)).toBe(10)
 })
 
-it('learns from its own question that the store has lost what was used, and keeps nothing of what that granted', async () => {
+it('finds by its own request that the store has lost what was used, and keeps nothing of what that granted', async () => {
   const setup = setUp()
   const one = setup.lease(10)
   expect(await one.take(1)).toBeUndefined()

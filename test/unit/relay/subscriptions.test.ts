@@ -139,7 +139,7 @@ test('updates of one resource that say different things are all told, also while
   await vi.waitFor(() => expect(told).toEqual([1, 2, 3]))
 })
 
-test('few updates are told at once, in the order in which they came', async () => {
+test('few updates are sent at once, in the order in which they came', async () => {
   const { subscribe, update } = sceneOf()
   const uris: unknown[] = []
   const subscriber: Subscriber = {
@@ -155,7 +155,7 @@ test('few updates are told at once, in the order in which they came', async () =
   expect(uris).toEqual([{ uri: 'u://b/c' }, { uri: 'u://a' }])
 })
 
-test('a session that subscribes to more resources than it may is told the limit, also when it asks for all at once', async () => {
+test('a session that subscribes to more resources than it may gets the limit, also when it asks for all at once', async () => {
   const { subscriptions, subscribe } = sceneOf(3)
   const one: Subscriber = { ...ANYONE, notify: () => undefined }
   const outcomes = await Promise.allSettled(
@@ -205,7 +205,7 @@ test('a session before a server that acknowledges late is subscribed to as many 
   subscriptions.leave(one)
 })
 
-test('a subscriber that moves to another slot while an update waits for it is told', async () => {
+test('a subscriber that moves to another slot while an update waits for it gets it', async () => {
   const heard = { one: [] as string[], two: [] as string[] }
   const slotOf = (): LinkSlot => {
     const link = {

@@ -117,7 +117,7 @@ describe('the link of a task', () => {
     expect(tasks.find(callOf(conversation), id)).toBeDefined()
   })
 
-  it('is kept for the time to live of the task, counted from when it was last heard of', async () => {
+  it('is kept for the time to live of the task, counted from its last message', async () => {
     const linked = await linkOf()
     const conversation = conversationOf('s')
     const id = await made(linked, conversation)

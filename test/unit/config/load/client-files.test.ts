@@ -162,7 +162,7 @@ describe("a mistake of the gateway's own format is no key of another program", (
   })
 })
 
-test('TOML is told from JSON that is broken', async () => {
+test('TOML is distinguished from JSON that is broken', async () => {
   await using scratch = makeScratch()
   const file = scratch.write('config.toml', '[mcp_servers.a]\ncommand = "x"\n')
   await expect(loadConfigFile({ ...OPTIONS, file })).rejects.toThrow(/is TOML/)

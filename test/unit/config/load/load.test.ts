@@ -416,7 +416,7 @@ describe('a key that stands twice in one object', () => {
     expect(await names('"a": { "disabled": true, "command": "x", "command": "x" }')).toEqual([])
   })
 
-  test('is told of twenty thousand within seconds', async () => {
+  test('names twenty thousand within seconds', async () => {
     const lines = Array.from({ length: 20_000 }, (_, at) => `"V${at}": "${'x'.repeat(50)}",\n"V${at}": ""`)
     const text = `{ "mcpServers": { "a": { "command": "x", "env": {\n${lines.join(',\n')} } } } }`
     expect(await problemsOf(text)).toContain('- and 19980 more.')

@@ -5,7 +5,7 @@ import { makeScratch } from '../../../helpers/scratch.ts'
 const problemOf = async (entry: object): Promise<string> =>
   (await configFrom({ mcpServers: { a: entry } })).servers[0]?.problem ?? ''
 
-test('a value of the wrong kind is told with what to write', async () => {
+test('a value of the wrong kind is named with what to write', async () => {
   expect(await problemOf({ url: '' })).toContain('is "": expected an address such as "https://host/mcp"')
   expect(await problemOf({ command: '' })).toContain('is "": expected the name or the path of a program')
   expect(await problemOf({ command: 'x', cwd: '' })).toContain('is "": expected a text that is not empty')

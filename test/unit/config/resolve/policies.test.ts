@@ -50,7 +50,7 @@ describe('a client', () => {
   })
 })
 
-test('lists are rules without a condition, and each rule knows its place', async () => {
+test('lists are rules without a condition, and each rule has its place', async () => {
   const entry = {
     allow: ['a/*'],
     deny: ['*/drop_*'],

@@ -67,7 +67,7 @@ test('a watcher that failed once is opened again, and files are soon looked at a
   expect(logged).toEqual([])
 })
 
-test('a directory whose watcher goes on to fail is looked at every 5 s, which is told, and so is its end', async () => {
+test('a directory whose watcher goes on to fail is looked at every 5 s, which is logged, and so is its end', async () => {
   const intervals = vi.spyOn(globalThis, 'setInterval')
   const everyMs = (): unknown => intervals.mock.lastCall?.[1]
   for (let at = 0; at < 4; at++) {

@@ -103,6 +103,17 @@ test('a thread that has ended by itself is not used again', { timeout: TIMEOUT_M
   expect(started).toHaveLength(2)
 })
 
+test('a thread that ends as usual does not count as blocked', { timeout: TIMEOUT_MS }, async () => {
+  const { started, ended, threads: all, read } = await threads()
+  await read(textOf('a')).reading
+  const closed = all.close()
+  await new Promise(resolve => setImmediate(resolve))
+  expect(all.isBlocked).toBe(false)
+  await closed
+  expect(ended).toEqual(new Set(started))
+  expect(all.isBlocked).toBe(false)
+})
+
 test.skipIf(process.platform === 'win32')(
   'a thread that waits for a file for ever holds up neither the limit, nor the end; of those there are four at most',
   { timeout: TIMEOUT_MS },
@@ -120,7 +131,7 @@ test.skipIf(process.platform === 'win32')(
       Array.from({ length: 4 }, async () => (await all.read('{}').reading).reading.problem),
     )
     for (const problem of problems) expect(problem).toContain('longer than 4 s')
-    expect(all.threads.isEnding).toBe(true)
+    expect(all.threads.isBlocked).toBe(true)
     expect((await all.read('{}').reading).reading.problem).toContain('4 earlier readings still wait')
     await all.threads.close()
     expect(all.ended.size).toBe(0)
@@ -128,6 +139,6 @@ test.skipIf(process.platform === 'win32')(
     // A writer lets the threads go on, and so end.
     writeFileSync(pipe, '')
     await expect.poll(() => all.ended.size, { timeout: 20_000 }).toBe(4)
-    expect(all.threads.isEnding).toBe(false)
+    expect(all.threads.isBlocked).toBe(false)
   },
 )

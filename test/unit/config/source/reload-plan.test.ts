@@ -44,7 +44,7 @@ test('a server whose new entry has a problem is no change, and its problem is na
   expect((await planReload(config, next)).problems).toHaveLength(1)
 })
 
-test('of a thousand servers with a problem twenty are told, and the number of the others', async () => {
+test('of a thousand servers with a problem twenty are named, and the number of the others', async () => {
   const many = Object.fromEntries(Array.from({ length: 1000 }, (_, at) => [`s${at}`, {}]))
   const { problems } = await planReload(await configOf({}), await configOf({ mcpServers: many }))
   expect(problems).toHaveLength(21)

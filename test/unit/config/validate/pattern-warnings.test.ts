@@ -95,7 +95,7 @@ test('a server that patterns cannot tell from another is left out', async () => 
   ).toEqual([false, true])
 })
 
-test('of a hundred thousand patterns without a server the first twenty are told, and the number of the others', async () => {
+test('of a hundred thousand patterns without a server the first twenty are named, and the number of the others', async () => {
   const deny = Array.from({ length: 100_000 }, (_, at) => `other-${at}/*`)
   const { warnings } = await configFrom({ mcpServers: servers, gateway: { policy: { deny } } })
   expect(warnings).toHaveLength(21)

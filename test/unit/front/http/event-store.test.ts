@@ -37,7 +37,7 @@ describe('SessionEvents', () => {
     },
   )
 
-  it('keeps as many as it is told, which may be none', () => {
+  it('keeps as many as are configured, which may be none', () => {
     const few = kept(2)
     const start = few.add(1, 'first')
     for (const text of ['a', 'b', 'c']) few.add(1, text)

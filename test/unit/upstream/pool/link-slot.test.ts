@@ -118,7 +118,7 @@ describe('a start', () => {
     expect(slot.spoken).toEqual({ legacy: true, modern: false })
   })
 
-  it('that fails is not repeated before its time, and calls hear the cause and when', async () => {
+  it('that fails is not repeated before its time, and calls get the cause and the time of the next try', async () => {
     next.push(broken(), broken())
     const slot = slotOf()
     expect((await failureOf(slot.pick())).message).toBe('Server "fake" is broken.')

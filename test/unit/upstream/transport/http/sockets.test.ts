@@ -194,7 +194,7 @@ describe('sockets', () => {
     await expect.poll(() => share.waiting).toBe(0)
   })
 
-  it('are not held by what fails to connect, and what waits behind it hears of its own failure', () => {
+  it('are not held by what fails to connect, and what waits behind it gets its own failure', () => {
     const share = new SocketShare(4)
     const told: string[] = []
     const connect = (connector: Connector): void =>

@@ -65,7 +65,7 @@ describe('LineSplitter', () => {
     }
   })
 
-  it('knows both ends of a long line', () => {
+  it('keeps both ends of a long line', () => {
     const line = `HEAD${'x'.repeat(5000)}TAIL`
     for (const size of [1, 100, 513, 10_000]) {
       const chunks: string[] = []

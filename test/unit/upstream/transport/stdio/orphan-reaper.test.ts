@@ -60,7 +60,7 @@ describe.skipIf(process.platform === 'win32')('no server outlives its gateway', 
     await noneLeft(mark)
   })
 
-  it('when its whole process group is told to end', async () => {
+  it('when its whole process group gets a signal to end', async () => {
     const { pid, mark, ended } = await startDriver('wait')
     for (const signal of ['SIGINT', 'SIGHUP', 'SIGTERM'] as const) process.kill(reaperOf(pid) ?? -1, signal)
     process.kill(pid, 'SIGTERM')

@@ -7,7 +7,7 @@ const telling = (text: string): string | undefined => {
   return words.telling
 }
 
-test('of what npm prints, the line that says what was wrong is told', () => {
+test('of what npm prints, the line that says what was wrong is shown', () => {
   expect(
     telling(`
 npm error code E404
