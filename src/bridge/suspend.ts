@@ -13,7 +13,7 @@ import type { Seal } from '../state/seal.ts'
 export interface SuspendOptions {
   readonly suspendedCalls: SuspendedCalls
   readonly seal: Seal
-  /** Whether a replica of a server is still in its place. */
+  /** Whether a replica of a server is still at its location. */
   readonly hasReplica: (server: string, replica: ReplicaId) => Promise<boolean>
 }
 
@@ -59,7 +59,7 @@ async function resumed(
     if (!isReplicaId(replica) || !(await hasReplica(route.server, replica)))
       throw new GatewayError(
         'invalid_params',
-        `"requestState" belongs to a server that is not there any more: "${route.server}" is at another place. Make the call again without it; it may have been run in part.`,
+        `"requestState" belongs to a server that is not there any more: "${route.server}" is at another location. Make the call again without it; it may have been run in part.`,
       )
     exchange.state.stick(replica)
   }

@@ -48,9 +48,9 @@ export interface ReplicaConfig extends Resolved<typeof REPLICA> {
   /**
    * Digest of where it is: its name with its URL and `host` header, or with its program, arguments and folder. Other
    * headers and variables do not count, since the same server may get another token. Replicas that DNS gives for one
-   * name have the place of the name.
+   * name have the location of the name.
    */
-  readonly place: string
+  readonly location: string
   readonly endpoint: Endpoint
 }
 

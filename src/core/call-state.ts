@@ -7,17 +7,17 @@ export interface Remaining {
 export interface ReplicaId {
   readonly name: string
   /** Digest of where it is. Another server of the same name has another one. */
-  readonly place: string
+  readonly location: string
 }
 
 export function isReplicaId(value: unknown): value is ReplicaId {
-  const { name, place } = (value ?? {}) as Partial<Record<keyof ReplicaId, unknown>>
-  return typeof name === 'string' && typeof place === 'string'
+  const { name, location } = (value ?? {}) as Partial<Record<keyof ReplicaId, unknown>>
+  return typeof name === 'string' && typeof location === 'string'
 }
 
 /** The replica that received a call, in a form that can be sealed. */
 export function replicaIdOf({ replica }: { readonly replica: ReplicaId | undefined }): ReplicaId | undefined {
-  return replica && { name: replica.name, place: replica.place }
+  return replica && { name: replica.name, location: replica.location }
 }
 
 /** State of one client call. It outlives a single request: a call that continues with the client's answers keeps it. */

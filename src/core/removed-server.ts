@@ -7,7 +7,7 @@ import { GatewayError } from './errors.ts'
 export function replacedServer(server: string): GatewayError {
   return new GatewayError(
     'upstream_closed',
-    `Server "${server}" is at another place since a reload, so this call cannot go on there. Make the call again; it may have been run in part.`,
+    `Server "${server}" is at another location since a reload, so this call cannot go on there. Make the call again; it may have been run in part.`,
     { server, delivery: 'answered' },
   )
 }

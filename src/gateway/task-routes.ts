@@ -18,7 +18,7 @@ export interface TaskRoutesOptions {
   readonly taskIds: TaskIds
   readonly taskListeners: TaskListeners
   readonly legacyTasks: LegacyTasks
-  /** Whether a replica of a server is still in its place. */
+  /** Whether a replica of a server is still at its location. */
   readonly hasReplica: (server: string, replica: ReplicaId) => Promise<boolean>
 }
 

@@ -185,7 +185,7 @@ function byReplica(tasks: readonly ListenedTask[]): TasksOfReplica[] {
   const groups = new Map<string, TasksOfReplica>()
   for (const task of tasks) {
     const { server, replica } = task
-    const key = JSON.stringify([server, replica.name, replica.place])
+    const key = JSON.stringify([server, replica.name, replica.location])
     const group = groups.get(key)
     if (group) group.own.push(task)
     else groups.set(key, { server, replica, own: [task] })

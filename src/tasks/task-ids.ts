@@ -20,7 +20,7 @@ export interface TaskLocation {
   readonly tool: string
   /** The server's own id. */
   readonly id: string
-  /** The replica that runs it. Another one, at another place, has other tasks of the same ids. */
+  /** The replica that runs it. Another one, at another location, has other tasks of the same ids. */
   readonly replica: ReplicaId
 }
 

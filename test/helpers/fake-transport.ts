@@ -193,7 +193,7 @@ export function serverConfig(changes: Partial<ServerConfig> = {}): ServerConfig 
 export function replicaConfig(changes: Partial<ReplicaConfig> = {}): ReplicaConfig {
   return {
     name: '1',
-    place: 'here',
+    location: 'here',
     endpoint: { kind: 'stdio', command: 'fake', args: [], env: {}, cwd: '/' },
     weight: 1,
     priority: 0,

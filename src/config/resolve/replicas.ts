@@ -25,11 +25,11 @@ export function resolveReplicas(
     const unique = taken.has(wanted) ? `${wanted}-${index + 1}` : wanted
     taken.add(unique)
     const section = resolveSection(SETTINGS, settings)
-    return { name: unique, place: placeOf(unique, endpoint, section.service), endpoint, ...section }
+    return { name: unique, location: locationOf(unique, endpoint, section.service), endpoint, ...section }
   })
 }
 
-function placeOf(name: string, endpoint: Endpoint, service: string | undefined): string {
+function locationOf(name: string, endpoint: Endpoint, service: string | undefined): string {
   const parts =
     endpoint.url === undefined
       ? [name, endpoint.command, endpoint.args, endpoint.cwd]

@@ -146,8 +146,8 @@ export class ReplicaSet {
     const gone = this.#list.filter(replica => replicas.includes(replica))
     this.#list = this.#list.map(old => {
       if (!gone.includes(old)) return old
-      const { name, place, endpoint, weight, priority, zone, spoken } = old
-      const same = { name, place, endpoint, weight, priority, zone, service: undefined }
+      const { name, location, endpoint, weight, priority, zone, spoken } = old
+      const same = { name, location, endpoint, weight, priority, zone, service: undefined }
       const fresh = this.#made(same, this.#next++)
       fresh.assume(spoken)
       if (old.drained) fresh.drain()
@@ -193,20 +193,20 @@ export class ReplicaSet {
 
   /**
    * Replicas excluded for a call of a tool: they lack the tool, or are elsewhere than the replica `home`, to which the
-   * call belongs. Of those in its place they are excluded while `home` itself can be used. `undefined`: none is.
+   * call belongs. Of those at its location they are excluded while `home` itself can be used. `undefined`: none is.
    */
   excludedFor(tool: string, home: ReplicaId | undefined): Excluded | undefined {
     if (!home && !this.#list.some(({ missingTools }) => missingTools?.has(tool))) return undefined
     const held = home && this.#list.find(replica => isSame(replica, home))
     return replica =>
       (replica.missingTools?.has(tool) ?? false) ||
-      (home !== undefined && replica.place !== home.place) ||
+      (home !== undefined && replica.location !== home.location) ||
       (held !== undefined && replica !== held && held.isUsable(monotonicNow()))
   }
 
-  /** The replica of this identity, or else another one in its place. `undefined`: there is none there any more. */
+  /** The replica of this identity, or else another one at its location. `undefined`: there is none there any more. */
   at(home: ReplicaId): Replica | undefined {
-    const those = this.#list.filter(({ place }) => place === home.place)
+    const those = this.#list.filter(({ location }) => location === home.location)
     const now = monotonicNow()
     return those.find(replica => isSame(replica, home)) ?? those.find(one => one.isUsable(now)) ?? those[0]
   }
@@ -305,8 +305,8 @@ function sameEndpoint(a: Endpoint, b: Endpoint): boolean {
   return key(a) === key(b)
 }
 
-function isSame(replica: ReplicaId, { name, place }: ReplicaId): boolean {
-  return replica.name === name && replica.place === place
+function isSame(replica: ReplicaId, { name, location }: ReplicaId): boolean {
+  return replica.name === name && replica.location === location
 }
 
 /** Key of the caller whose replica is recorded. */

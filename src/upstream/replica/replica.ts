@@ -19,8 +19,8 @@ export type ReplicaShare = Pick<ReplicaConfig, 'weight' | 'priority' | 'zone'>
 export class Replica implements Candidate {
   readonly server: ServerConfig
   readonly name: string
-  /** Digest of where it is (`ReplicaConfig.place`). */
-  readonly place: string
+  /** Digest of where it is (`ReplicaConfig.location`). */
+  readonly location: string
   /** Suffix of the server's name in records. Empty if there is only one replica. */
   readonly label: string
   readonly endpoint: Endpoint
@@ -59,7 +59,7 @@ export class Replica implements Candidate {
   ) {
     this.server = server
     this.name = config.name
-    this.place = config.place
+    this.location = config.location
     this.label = number === 0 && server.replicas.length === 1 ? '' : config.name
     this.endpoint = config.endpoint
     this.traits = traitsOf(config.endpoint)

@@ -53,7 +53,7 @@ test.each([
     'servers.a.health.panic',
   ],
   [{ clients: { ci: { when: 'true' } } }, ['clients', 'ci', 'when'], 'clients.ci.rules.*.when'],
-] as const)('%j: a key that stands at another place is named with it', async (file, path, place) => {
+] as const)('%j: a key that stands at another location is named with it', async (file, path, place) => {
   expect(await fixOf(file, path)).toBe(`Did you mean "${place}"?`)
 })
 

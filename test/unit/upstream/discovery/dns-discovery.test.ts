@@ -7,7 +7,7 @@ function entry(changes: Partial<ReplicaConfig> & { url?: string } = {}): Replica
   const { url = 'https://up.example/mcp', ...rest } = changes
   return {
     name: 'up',
-    place: 'p',
+    location: 'p',
     endpoint: { kind: 'http', url, headers: {}, sseFallback: true },
     weight: 3,
     priority: 1,

@@ -321,7 +321,7 @@ it('does not count links for each client where clients have no identity', async 
 const twoReplicas = () =>
   ['a', 'b'].map(name => ({
     name,
-    place: name,
+    location: name,
     endpoint: { kind: 'stdio' as const, command: name, args: [], env: {}, cwd: '/' },
     weight: 1,
     priority: 0,

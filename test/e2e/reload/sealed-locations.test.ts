@@ -132,7 +132,7 @@ test('the state of a server whose URL a reload changes is refused, and does not 
   const state = await one.asked()
   await reload(running.gateway, up(b.entry))
   expect(await one.retry(state)).toMatch(
-    /-32602.*belongs to a server that is not there any more: \\"up\\" is at another place/,
+    /-32602.*belongs to a server that is not there any more: \\"up\\" is at another location/,
   )
   expect(heard(b, 'tools/call')).toEqual([])
   await one.retry(await one.asked())
@@ -210,6 +210,6 @@ test('a task that the gateway follows for its client ends with an error when its
   client.send(requestText('1', 'tools/call', '{"name":"up__t"}'))
   await a.messages.take(text => text.includes('"tasks/get"'), 'a look at the task')
   await reload(running.gateway, up(b.entry))
-  expect(await client.answer('1')).toMatch(/is at another place since a reload/)
+  expect(await client.answer('1')).toMatch(/is at another location since a reload/)
   expect(heard(b, 'tasks/get')).toEqual([])
 })
