@@ -229,7 +229,7 @@ export const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const
 export const GATEWAY = section('gateway', {
   http: group('The HTTP endpoint of `mcp-manifold serve`.', HTTP, { as: false }),
   state: text(
-    'Where the gateway remembers lists, keys and quotas: `memory`; `lmdb:` and a directory, relative to the configuration file, shared by all processes of a machine; or the address of a Redis or Valkey, shared by many machines.',
+    'Where the gateway remembers lists, keys and quotas: `memory`; `lmdb:` and a directory, relative to the configuration file, shared by all processes of a machine; or the address of a Redis or Valkey, shared by many machines. By default all projects of a user share one; with a state of its own a project shares no drains, used budgets or keys with others.',
     {
       as: false,
       pattern: /^(memory|lmdb:.*|rediss?:\/\/.+)$/s,
