@@ -85,7 +85,8 @@ it('takes from none of several budgets when one refuses', async () => {
 it('does not count what follows up a call that was counted', async () => {
   const quotas = await quotasOf({ ci: { budget: { calls: '3/month', cost: '3/month' } } })
   const run = charging(quotas, async () => DONE)
-  await run(exchangeOf('tasks/get', { taskId: '1' }, { principal: CI }), { ...ROUTE, own: '1' })
+  const poll = exchangeOf('tasks/get', { taskId: '1' }, { principal: CI, modern: true })
+  await run(poll, { ...ROUTE, own: '1' })
   expect([leftOf(quotas, 0), leftOf(quotas, 1)]).toEqual([3, 3])
 })
 

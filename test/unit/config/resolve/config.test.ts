@@ -32,6 +32,7 @@ test('what is left out has its default', async () => {
         replicas: [
           {
             name: '1',
+            location: expect.stringMatching(/^[\w-]{22}$/),
             endpoint: { kind: 'stdio', command: 'x', args: [], env: {}, cwd: '/somewhere' },
             weight: 1,
             priority: 0,
