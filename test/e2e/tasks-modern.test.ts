@@ -1,33 +1,29 @@
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
+import { TASKS } from '../../src/protocol/capabilities.ts'
 import { rawAt } from '../../src/protocol/json-text.ts'
 import { startGateway, type TestGateway } from '../helpers/gateway.ts'
 import {
+  asked,
   scriptedHttp,
   scriptedStdio,
-  toolText,
   type ScriptedRequest,
   type ScriptedServer,
 } from '../helpers/scripted-servers.ts'
+import {
+  acknowledgeTasks,
+  servingTasks,
+  streamMeta,
+  taskMembers,
+  withTasksExtension,
+} from '../helpers/modern-tasks.ts'
 import { requestText, StdioClient, withEnvelope } from '../helpers/wire-clients.ts'
 
 /** Tasks of the extension `io.modelcontextprotocol/tasks` (revision 2026-07-28): heard of by modern clients, followed for legacy ones. */
 
-const TASKS = 'io.modelcontextprotocol/tasks'
 const FIXTURE = fileURLToPath(new URL('../fixtures/servers/conformance/main.js', import.meta.url))
 
-const modern = <T extends ScriptedServer>(server: T): T => {
-  server.results.set(
-    'server/discover',
-    `{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{},"extensions":{"${TASKS}":{}}},"ttlMs":0,"cacheScope":"private"}`,
-  )
-  server.results.delete('initialize')
-  server.results.set(
-    'tools/list',
-    `{"resultType":"complete","tools":[${toolText('t')}],"ttlMs":0,"cacheScope":"private"}`,
-  )
-  return server
-}
+const modern = <T extends ScriptedServer>(server: T): T => servingTasks(server, 't')
 
 async function gatewayFor(servers: Readonly<Record<string, ScriptedServer>>): Promise<TestGateway> {
   const mcpServers = Object.fromEntries(Object.entries(servers).map(([name, { entry }]) => [name, entry]))
@@ -36,18 +32,7 @@ async function gatewayFor(servers: Readonly<Record<string, ScriptedServer>>): Pr
   return gateway
 }
 
-/** Params of a client that knows tasks. */
-const knowing = (params = '{}'): string =>
-  withEnvelope(params).replace(
-    '/clientCapabilities":{}',
-    `/clientCapabilities":{"extensions":{"${TASKS}":{}}}`,
-  )
-
 const parsed = (text: string | undefined): unknown => (text === undefined ? undefined : JSON.parse(text))
-const handle = (id: string, status: string, more = ''): string =>
-  `"taskId":"${id}","status":"${status}","createdAt":"2026-01-01T00:00:00Z","lastUpdatedAt":"2026-01-01T00:00:00Z","ttlMs":60000,"pollIntervalMs":50${more}`
-const asked = (server: ScriptedServer, method: string): Promise<ScriptedRequest> =>
-  server.requests.take(request => request.method === method, method)
 const declared = (request: ScriptedRequest): unknown =>
   parsed(rawAt(request.params, '_meta', 'io.modelcontextprotocol/clientCapabilities'))
 
@@ -60,8 +45,8 @@ async function send(client: StdioClient, id: string, method: string, params: str
 }
 
 async function made(client: StdioClient, server: ScriptedServer, own: string): Promise<string> {
-  const answer = send(client, '"make"', 'tools/call', knowing('{"name":"a__t"}'))
-  ;(await server.called('t')).answer(`"result":{"resultType":"task",${handle(own, 'working')}}`)
+  const answer = send(client, '"make"', 'tools/call', withTasksExtension('{"name":"a__t"}'))
+  ;(await server.called('t')).answer(`"result":{"resultType":"task",${taskMembers(own, 'working')}}`)
   return parsed(rawAt(await answer, 'result', 'taskId')) as string
 }
 
@@ -73,21 +58,22 @@ describe('a client that listens to tasks', () => {
     const id = await made(client, server, 'job')
     const questions = (label: string): string =>
       `{"sure":{"method":"elicitation/create","params":{"message":"${label}Sure?\\n${label}[bank] yes","n":1.0}},"where":{"method":"elicitation/create","params":{"mode":"url","url":"https://a.example","message":"${label}Log in"}},"think":{"method":"sampling/createMessage","params":{"messages":[],"maxTokens":1}}}`
-    const waiting = handle('job', 'input_required', `,"inputRequests":${questions('')}`)
-    const looked = send(client, '"get"', 'tasks/get', knowing(`{"taskId":"${id}"}`))
+    const waiting = taskMembers('job', 'input_required', `,"inputRequests":${questions('')}`)
+    const looked = send(client, '"get"', 'tasks/get', withTasksExtension(`{"taskId":"${id}"}`))
     ;(await asked(server, 'tasks/get')).answer(`"result":{"resultType":"complete",${waiting}}`)
     expect(rawAt(await looked, 'result', 'inputRequests')).toBe(questions('[a] '))
 
     client.send(
-      requestText('"l"', 'subscriptions/listen', knowing(`{"notifications":{"taskIds":["${id}"]}}`)),
+      requestText(
+        '"l"',
+        'subscriptions/listen',
+        withTasksExtension(`{"notifications":{"taskIds":["${id}"]}}`),
+      ),
     )
     const stand = await asked(server, 'subscriptions/listen')
-    const meta = `"_meta":{"io.modelcontextprotocol/subscriptionId":${stand.id}}`
-    stand.say(
-      `{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{"notifications":{"taskIds":["job"]},${meta}}}`,
-    )
+    acknowledgeTasks(stand, 'job')
     await client.notification('notifications/subscriptions/acknowledged')
-    stand.say(`{"jsonrpc":"2.0","method":"notifications/tasks","params":{${waiting},${meta}}}`)
+    stand.say(`{"jsonrpc":"2.0","method":"notifications/tasks","params":{${waiting},${streamMeta(stand)}}}`)
     const told = await client.notification('notifications/tasks')
     expect(rawAt(told, 'params', 'inputRequests')).toBe(questions('[a] '))
   })
@@ -102,14 +88,11 @@ describe('a client that listens to tasks', () => {
     const foreign = ids[0]?.replace(/.{4}$/, 'AAAA') ?? ''
 
     const filter = JSON.stringify({ taskIds: [...ids, foreign, 'job-1', 7] })
-    client.send(requestText('"l"', 'subscriptions/listen', knowing(`{"notifications":${filter}}`)))
+    client.send(requestText('"l"', 'subscriptions/listen', withTasksExtension(`{"notifications":${filter}}`)))
     const stand = await asked(server, 'subscriptions/listen')
     expect(parsed(rawAt(stand.params, 'notifications'))).toEqual({ taskIds: ['job-1', 'job-2'] })
     expect(declared(stand)).toEqual({ extensions: { [TASKS]: {} } })
-    const meta = `"_meta":{"io.modelcontextprotocol/subscriptionId":${stand.id}}`
-    stand.say(
-      `{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{"notifications":{"taskIds":["job-1"]},${meta}}}`,
-    )
+    acknowledgeTasks(stand, 'job-1')
     // What the server does not promise is not promised.
     const acknowledged = await client.notification('notifications/subscriptions/acknowledged')
     expect(parsed(rawAt(acknowledged, 'params'))).toEqual({
@@ -119,17 +102,19 @@ describe('a client that listens to tasks', () => {
 
     // A second client, one more stream with all that is wanted, and the first stream ends.
     other.send(
-      requestText('9', 'subscriptions/listen', knowing(`{"notifications":{"taskIds":["${theirs}"]}}`)),
+      requestText(
+        '9',
+        'subscriptions/listen',
+        withTasksExtension(`{"notifications":{"taskIds":["${theirs}"]}}`),
+      ),
     )
     const next = await asked(server, 'subscriptions/listen')
     expect(parsed(rawAt(next.params, 'notifications'))).toEqual({ taskIds: ['job-1', 'job-3'] })
-    next.say(
-      `{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{"notifications":{"taskIds":["job-1","job-3"]},"_meta":{"io.modelcontextprotocol/subscriptionId":${next.id}}}}`,
-    )
+    acknowledgeTasks(next, 'job-1', 'job-3')
     await other.notification('notifications/subscriptions/acknowledged')
     for (const own of ['job-0', 'job-2', 'job-1', 'job-3'])
       next.say(
-        `{"jsonrpc":"2.0","method":"notifications/tasks","params":{${handle(own, 'completed', ',"result":{"n":1.0}')},"_meta":{"io.modelcontextprotocol/subscriptionId":${next.id}}}}`,
+        `{"jsonrpc":"2.0","method":"notifications/tasks","params":{${taskMembers(own, 'completed', ',"result":{"n":1.0}')},${streamMeta(next)}}}`,
       )
     next.say('{"jsonrpc":"2.0","method":"notifications/tasks","params":{"status":"completed"}}')
     next.say('{"jsonrpc":"2.0","method":"notifications/tasks"}')
@@ -164,18 +149,16 @@ describe('a client that listens to tasks', () => {
     await using gateway = await gatewayFor({ a: server })
     await using client = clientOf(gateway)
     const id = await made(client, server, 'job')
-    client.send(requestText('1', 'subscriptions/listen', knowing(`{"notifications":{"taskIds":["${id}"]}}`)))
-    const acknowledge = (stand: ScriptedRequest): void =>
-      stand.say(
-        `{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{"notifications":{"taskIds":["job"]},"_meta":{"io.modelcontextprotocol/subscriptionId":${stand.id}}}}`,
-      )
-    acknowledge(await asked(server, 'subscriptions/listen'))
+    client.send(
+      requestText('1', 'subscriptions/listen', withTasksExtension(`{"notifications":{"taskIds":["${id}"]}}`)),
+    )
+    acknowledgeTasks(await asked(server, 'subscriptions/listen'), 'job')
     await client.notification('notifications/subscriptions/acknowledged')
     server.hangUp()
     const again = await asked(server, 'subscriptions/listen')
     expect(parsed(rawAt(again.params, 'notifications'))).toEqual({ taskIds: ['job'] })
-    acknowledge(again)
-    again.say(`{"jsonrpc":"2.0","method":"notifications/tasks","params":{${handle('job', 'working')}}}`)
+    acknowledgeTasks(again, 'job')
+    again.say(`{"jsonrpc":"2.0","method":"notifications/tasks","params":{${taskMembers('job', 'working')}}}`)
     expect(parsed(rawAt(await client.notification('notifications/tasks'), 'params', 'taskId'))).toBe(id)
   })
 })
@@ -202,7 +185,7 @@ describe('a legacy client whose tool runs as a task', () => {
     refused.answer(NEEDS)
     const call = await server.called('t')
     expect(declared(call)).toEqual({ extensions: { [TASKS]: {} } })
-    call.answer(`"result":{"resultType":"task",${handle('job', 'working')}}`)
+    call.answer(`"result":{"resultType":"task",${taskMembers('job', 'working')}}`)
   }
 
   test('gets the result, in the words of the server', async () => {
@@ -213,10 +196,10 @@ describe('a legacy client whose tool runs as a task', () => {
     await refusedThenMade(server)
     const first = await asked(server, 'tasks/get')
     expect(rawAt(first.params, 'taskId')).toBe('"job"')
-    first.answer(`"result":{"resultType":"complete",${handle('job', 'working')}}`)
+    first.answer(`"result":{"resultType":"complete",${taskMembers('job', 'working')}}`)
     const second = await asked(server, 'tasks/get')
     second.answer(
-      `"result":{"resultType":"complete",${handle('job', 'completed', ',"result":{"resultType":"complete","content":[],"n":1.0}')}}`,
+      `"result":{"resultType":"complete",${taskMembers('job', 'completed', ',"result":{"resultType":"complete","content":[],"n":1.0}')}}`,
     )
     expect(await answer).toBe('{"jsonrpc":"2.0","id":1,"result":{"content":[],"n":1.0}}')
     expect(server.messages.all.some(text => text.includes('tasks/cancel'))).toBe(false)
@@ -241,7 +224,7 @@ describe('a legacy client whose tool runs as a task', () => {
     const answer = client.request('1', 'tools/call', '{"name":"a__t"}')
     await refusedThenMade(server)
     const look = await asked(server, 'tasks/get')
-    look.answer(`"result":{"resultType":"complete",${handle('job', ends, more)}}`)
+    look.answer(`"result":{"resultType":"complete",${taskMembers('job', ends, more)}}`)
     expect(await answer).toContain(says)
   })
 
@@ -275,10 +258,10 @@ describe('a legacy client whose tool runs as a task', () => {
     await using client = await StdioClient.legacy(gateway.gateway, { capabilities: '{"elicitation":{}}' })
     const answer = client.request('"c"', 'tools/call', '{"name":"a__t"}')
     ;(await server.called('t')).answer(NEEDS)
-    ;(await server.called('t')).answer(`"result":{"resultType":"task",${handle('job', 'working')}}`)
+    ;(await server.called('t')).answer(`"result":{"resultType":"task",${taskMembers('job', 'working')}}`)
     const form =
       '"sure":{"method":"elicitation/create","params":{"message":"Sure?","requestedSchema":{"type":"object","properties":{}}}}'
-    const waiting = `"result":{"resultType":"complete",${handle('job', 'input_required', `,"inputRequests":{${form}}`)}}`
+    const waiting = `"result":{"resultType":"complete",${taskMembers('job', 'input_required', `,"inputRequests":{${form}}`)}}`
     ;(await asked(server, 'tasks/get')).answer(waiting)
     const question = await client.lines.take(line => line.includes('elicitation/create'), 'the question')
     expect(parsed(rawAt(question, 'params', 'message'))).toBe('[a] Sure?')
@@ -291,7 +274,7 @@ describe('a legacy client whose tool runs as a task', () => {
     // A server may take a moment to see that it has been answered.
     ;(await asked(server, 'tasks/get')).answer(waiting)
     ;(await asked(server, 'tasks/get')).answer(
-      `"result":{"resultType":"complete",${handle('job', 'completed', ',"result":{"content":[]}')}}`,
+      `"result":{"resultType":"complete",${taskMembers('job', 'completed', ',"result":{"content":[]}')}}`,
     )
     expect(await answer).toContain('"result":{"content":[]}')
     expect(client.lines.all.filter(line => line.includes('elicitation/create'))).toHaveLength(1)

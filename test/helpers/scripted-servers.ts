@@ -48,6 +48,10 @@ const CAPABILITIES =
   '{"tools":{"listChanged":true},"resources":{"subscribe":true,"listChanged":true},"prompts":{"listChanged":true},"logging":{},"completions":{}}'
 
 /** A tool's definition. */
+/** The next request of a method. */
+export const asked = (server: ScriptedServer, method: string): Promise<ScriptedRequest> =>
+  server.requests.take(request => request.method === method, method)
+
 export const toolText = (name: string, more = ''): string =>
   `{"name":"${name}","inputSchema":{"type":"object"}${more}}`
 

@@ -1,16 +1,24 @@
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { Audience } from '../../../src/gateway/audience.ts'
+import { TASKS } from '../../../src/protocol/capabilities.ts'
 import { rawAt } from '../../../src/protocol/json-text.ts'
 import { startGateway } from '../../helpers/gateway.ts'
+import {
+  acknowledgeTasks,
+  servingTasks,
+  streamMeta,
+  taskMembers,
+  withTasksExtension,
+} from '../../helpers/modern-tasks.ts'
 import { reload } from '../../helpers/reload.ts'
 import {
+  asked,
   scriptedHttp,
   scriptedStdio,
   toolText,
-  type ScriptedRequest,
   type ScriptedServer,
 } from '../../helpers/scripted-servers.ts'
-import { LegacySession, requestText, StdioClient, withEnvelope } from '../../helpers/wire-clients.ts'
+import { LegacySession, requestText, StdioClient } from '../../helpers/wire-clients.ts'
 
 /** Tasks of a server or of a tool that a reload denies to their clients. */
 
@@ -18,12 +26,8 @@ const DENIALS = [
   ['server', { gateway: { policy: { deny: ['a/*'] } } }],
   ['tool, of a server that the client still sees,', { gateway: { policy: { deny: ['a/t'] } } }],
 ] as const
-const EXTENSION = 'io.modelcontextprotocol/tasks'
 
 const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
-
-const asked = (server: ScriptedServer, method: string): Promise<ScriptedRequest> =>
-  server.requests.take(request => request.method === method, method)
 
 const legacyTask = (more = ''): string =>
   `{"taskId":"job","status":"working","createdAt":"2026-01-01T00:00:00Z","lastUpdatedAt":"2026-01-01T00:00:00Z","ttl":60000${more}}`
@@ -107,37 +111,22 @@ test.each(DENIALS)(
 test.each(DENIALS)(
   'a modern task of a %s that a reload denies is cancelled, and its listener is not told its result',
   async (_, denied) => {
-    await using server = await scriptedStdio()
-    server.results.set(
-      'server/discover',
-      `{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{},"extensions":{"${EXTENSION}":{}}},"ttlMs":0,"cacheScope":"private"}`,
-    )
-    server.results.delete('initialize')
-    server.results.set(
-      'tools/list',
-      `{"resultType":"complete","tools":[${toolText('t')},${toolText('other')}],"ttlMs":0,"cacheScope":"private"}`,
-    )
+    await using server = servingTasks(await scriptedStdio(), 't', 'other')
     await using running = await startGateway({ mcpServers: { a: server.entry } })
     await running.gateway.warmUp()
     await using client = new StdioClient(running.gateway, true)
-    const knowing = (params: string): string =>
-      withEnvelope(params).replace(
-        '/clientCapabilities":{}',
-        `/clientCapabilities":{"extensions":{"${EXTENSION}":{}}}`,
-      )
-    const state = (status: string, more = ''): string =>
-      `"taskId":"job","status":"${status}","createdAt":"2026-01-01T00:00:00Z","lastUpdatedAt":"2026-01-01T00:00:00Z","ttlMs":60000,"pollIntervalMs":50${more}`
-    client.send(requestText('"make"', 'tools/call', knowing('{"name":"a__t"}')))
-    ;(await server.called('t')).answer(`"result":{"resultType":"task",${state('working')}}`)
+    client.send(requestText('"make"', 'tools/call', withTasksExtension('{"name":"a__t"}')))
+    ;(await server.called('t')).answer(`"result":{"resultType":"task",${taskMembers('job', 'working')}}`)
     const id = JSON.parse(rawAt(await client.answer('"make"'), 'result', 'taskId') ?? '') as string
     client.send(
-      requestText('"l"', 'subscriptions/listen', knowing(`{"notifications":{"taskIds":["${id}"]}}`)),
+      requestText(
+        '"l"',
+        'subscriptions/listen',
+        withTasksExtension(`{"notifications":{"taskIds":["${id}"]}}`),
+      ),
     )
     const stand = await asked(server, 'subscriptions/listen')
-    const meta = `"_meta":{"io.modelcontextprotocol/subscriptionId":${stand.id}}`
-    stand.say(
-      `{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{"notifications":{"taskIds":["job"]},${meta}}}`,
-    )
+    acknowledgeTasks(stand, 'job')
     await client.notification('notifications/subscriptions/acknowledged')
     const { taskListeners } = (running.gateway as unknown as { runtime: { taskListeners: { size: number } } })
       .runtime
@@ -147,13 +136,13 @@ test.each(DENIALS)(
     expect(taskListeners.size).toBe(0)
     const cancelled = await asked(server, 'tasks/cancel')
     expect(cancelled.params).toContain('"taskId":"job"')
-    expect(cancelled.params).toContain(EXTENSION)
+    expect(cancelled.params).toContain(TASKS)
     stand.say(
-      `{"jsonrpc":"2.0","method":"notifications/tasks","params":{${state('completed', ',"result":{"secret":1}')},${meta}}}`,
+      `{"jsonrpc":"2.0","method":"notifications/tasks","params":{${taskMembers('job', 'completed', ',"result":{"secret":1}')},${streamMeta(stand)}}}`,
     )
     // It is told nothing by the time that this is answered.
     await pause(200)
-    client.send(requestText('"get"', 'tasks/get', knowing(`{"taskId":"${id}"}`)))
+    client.send(requestText('"get"', 'tasks/get', withTasksExtension(`{"taskId":"${id}"}`)))
     expect(await client.answer('"get"')).toContain('-32602')
     expect(JSON.stringify(client.lines.all)).not.toContain('secret')
   },

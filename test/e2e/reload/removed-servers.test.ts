@@ -5,6 +5,7 @@ import { startGateway, type TestGateway } from '../../helpers/gateway.ts'
 import { reload } from '../../helpers/reload.ts'
 import { form } from '../../helpers/rounds.ts'
 import {
+  asked,
   scriptedHttp,
   scriptedStdio,
   toolText,
@@ -22,9 +23,6 @@ const GONE = 'There is no server \\"a\\" in the configuration any more'
 const alone = (server: ScriptedServer, more: object = {}): { mcpServers: object } => ({
   mcpServers: { a: { ...server.entry, maxConcurrentCalls: 1, ...more } },
 })
-
-const asked = (server: ScriptedServer, method: string): Promise<ScriptedRequest> =>
-  server.requests.take(request => request.method === method, method)
 
 /** The server is there again, and two calls after each other are run: no slot and no place in the queue is left taken. */
 async function worksAgain(

@@ -3,32 +3,22 @@ import { rawAt } from '../../../src/protocol/json-text.ts'
 import { createMemoryStore } from '../../../src/state/memory.ts'
 import { startGateway, type TestGateway } from '../../helpers/gateway.ts'
 import { reload } from '../../helpers/reload.ts'
-import { scriptedHttp, toolText, type ScriptedServer } from '../../helpers/scripted-servers.ts'
+import { servingTasks, taskMembers, withTasksExtension } from '../../helpers/modern-tasks.ts'
+import { scriptedHttp, type ScriptedServer } from '../../helpers/scripted-servers.ts'
 import { unclosed } from '../../helpers/unclosed-store.ts'
-import { requestText, StdioClient, withEnvelope } from '../../helpers/wire-clients.ts'
+import { requestText, StdioClient } from '../../helpers/wire-clients.ts'
 
 /** Task ids and states that a client holds when another server has the name of the one that made them. */
 
-const TASKS = 'io.modelcontextprotocol/tasks'
 const GONE = /"code":-32602,"message":"Unknown task/
 const ROUND =
   '{"resultType":"input_required","inputRequests":{"q":{"method":"elicitation/create","params":{"message":"?","requestedSchema":{"type":"object","properties":{}}}}},"requestState":"of '
 
-const handle = (status: string, more = ''): string =>
-  `"taskId":"task-1","status":"${status}","createdAt":"2026-01-01T00:00:00Z","lastUpdatedAt":"2026-01-01T00:00:00Z","ttlMs":60000,"pollIntervalMs":50${more}`
+const handle = (status: string, more = ''): string => taskMembers('task-1', status, more)
 
 /** A modern server whose only task is `task-1`, as it is at every other server of its kind. */
 async function numbering(name: string): Promise<ScriptedServer> {
-  const server = await scriptedHttp()
-  server.results.delete('initialize')
-  server.results.set(
-    'server/discover',
-    `{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{},"extensions":{"${TASKS}":{}}},"ttlMs":0,"cacheScope":"private"}`,
-  )
-  server.results.set(
-    'tools/list',
-    `{"resultType":"complete","tools":[${toolText('t')}],"ttlMs":0,"cacheScope":"private"}`,
-  )
+  const server = servingTasks(await scriptedHttp(), 't')
   server.results.set('tools/call', `{"resultType":"task",${handle('working')}}`)
   server.results.set(
     'tasks/get',
@@ -46,10 +36,7 @@ function clientOf({ gateway }: TestGateway) {
   let last = 0
   const send = (method: string, params: string): string => {
     const id = `"${++last}"`
-    const capable = withEnvelope(params).replace(
-      '/clientCapabilities":{}',
-      `/clientCapabilities":{"elicitation":{"form":{}},"extensions":{"${TASKS}":{}}}`,
-    )
+    const capable = withTasksExtension(params, '"elicitation":{"form":{}},')
     client.send(requestText(id, method, capable))
     return id
   }
