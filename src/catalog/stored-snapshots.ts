@@ -126,11 +126,8 @@ export class StoredSnapshots {
     this.#keys.stored(server.name, key)
   }
 
-  async #createSecret(): Promise<string> {
-    const stored = await this.#store.get(SECRET_KEY)
-    // Servers that are listed at once, also by several processes, use one secret.
-    return (
-      stored ?? (await this.#store.setIfAbsent(SECRET_KEY, randomBytes(SECRET_BYTES).toString('base64url')))
-    )
+  /** Servers that are listed at once, also by several processes, use one secret. */
+  #createSecret(): Promise<string> {
+    return this.#store.setIfAbsent(SECRET_KEY, randomBytes(SECRET_BYTES).toString('base64url'))
   }
 }

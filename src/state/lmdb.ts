@@ -121,6 +121,8 @@ class LmdbStore implements Store {
 
   async setIfAbsent(key: string, value: string): Promise<string> {
     assertValue(key, value)
+    const current = await this.get(key)
+    if (current !== undefined) return current
     return await this.#step(key, (stored = value) => ({ answer: stored, text: stored, expiresAt: Infinity }))
   }
 

@@ -137,6 +137,8 @@ class RedisStore implements Store {
     this.#assertOpen()
     assertKey(key)
     const timeoutMs = SLOW_MS + assertValue(key, value) / BYTES_PER_MS
+    const current = await this.get(key)
+    if (current !== undefined) return current
     const text = this.#clock ? `${Infinity} ${value}` : value
     await this.#run(timeoutMs, client => client.set(this.#prefix + key, text, { condition: 'NX' }))
     return (await this.get(key)) ?? value

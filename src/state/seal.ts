@@ -71,9 +71,8 @@ export class Seal {
 
   async #load(): Promise<readonly Key[]> {
     // Processes that start at once use one ring.
-    const text =
-      (await this.#store.get(KEY_RING)) ??
-      (await this.#store.setIfAbsent(KEY_RING, JSON.stringify([randomBytes(KEY_BYTES).toString('base64')])))
+    const fresh = JSON.stringify([randomBytes(KEY_BYTES).toString('base64')])
+    const text = await this.#store.setIfAbsent(KEY_RING, fresh)
     return ringOf(text).map(key => ({ id: createIdOf(key), key }))
   }
 }

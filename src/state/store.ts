@@ -27,7 +27,7 @@ export interface Store {
   set(key: string, value: string, options?: SetOptions): Promise<void>
   /**
    * Sets a value that never expires, unless the key has one, atomically over all processes that share the store.
-   * Returns the value that the key has afterwards. The value belongs to no zone.
+   * Returns the value that the key has afterwards, and writes nothing where it has one. The value belongs to no zone.
    * @throws as `set`
    */
   setIfAbsent(key: string, value: string): Promise<string>

@@ -71,7 +71,7 @@ export class ReplicaMembership {
     return this.#addresses.pending
   }
 
-  /** Whether a replica is still in its place. Waits for a look-up of names that is due. */
+  /** Whether a replica is still at its location. Waits for a look-up of names that is due. */
   async has(home: ReplicaId): Promise<boolean> {
     await this.pending
     return this.#options.replicas.at(home) !== undefined
