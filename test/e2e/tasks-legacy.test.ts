@@ -6,10 +6,10 @@ import { rawAt } from '../../src/protocol/json-text.ts'
 import { startGateway, type TestGateway } from '../helpers/gateway.ts'
 import { everything } from '../helpers/real-servers.ts'
 import {
+  asked,
   scriptedHttp,
   scriptedStdio,
   toolText,
-  type ScriptedRequest,
   type ScriptedServer,
 } from '../helpers/scripted-servers.ts'
 import { LegacySession, requestText, StdioClient, type WireClient } from '../helpers/wire-clients.ts'
@@ -62,9 +62,6 @@ async function made(
   call.answer(`"result":{"task":${taskText(own)}}`)
   return idIn(await answer)
 }
-
-const asked = (server: ScriptedServer, method: string): Promise<ScriptedRequest> =>
-  server.requests.take(request => request.method === method, method)
 
 describe('what clients are offered', () => {
   test('is tasks in the one revision that has them', async () => {

@@ -47,11 +47,11 @@ export interface ScriptedServer extends AsyncDisposable {
 const CAPABILITIES =
   '{"tools":{"listChanged":true},"resources":{"subscribe":true,"listChanged":true},"prompts":{"listChanged":true},"logging":{},"completions":{}}'
 
-/** A tool's definition. */
 /** The next request of a method. */
 export const asked = (server: ScriptedServer, method: string): Promise<ScriptedRequest> =>
   server.requests.take(request => request.method === method, method)
 
+/** A tool's definition. */
 export const toolText = (name: string, more = ''): string =>
   `{"name":"${name}","inputSchema":{"type":"object"}${more}}`
 
