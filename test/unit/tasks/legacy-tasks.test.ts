@@ -210,9 +210,8 @@ it('a client has so many tasks and no more, and those that have ended make room'
 })
 
 it('a task whose id cannot be handed out is cancelled', async () => {
-  const broken = { get: () => Promise.reject(new Error('away')) } as unknown as ConstructorParameters<
-    typeof Seal
-  >[0]
+  const away = () => Promise.reject(new Error('away'))
+  const broken = { get: away, setIfAbsent: away } as unknown as ConstructorParameters<typeof Seal>[0]
   tasks = new LegacyTasks(new TaskIds(new Seal(broken)), deadlines, () => true)
   const linked = await linkOf()
   await expect(made(linked, conversationOf('s'))).rejects.toThrow('away')
