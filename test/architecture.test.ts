@@ -20,6 +20,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'make-folder': [],
   'regular-file': [],
   state: ['core', 'make-folder'],
+  vault: [],
   auth: ['type:config/types', 'core', 'type:front/authenticator', 'protocol/well-known', 'type:state/store'],
   bridge: ['core', 'protocol', 'type:state/seal'],
   policy: ['type:config/types', 'core'],
