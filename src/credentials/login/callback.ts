@@ -2,6 +2,7 @@ import { describeError, GatewayError } from '../../core/errors.ts'
 import type { Logger } from '../../core/logger.ts'
 import type { PageAnswer } from '../../core/page.ts'
 import type { Authorizer } from '../oauth/authorization.ts'
+import { loginErrorOf } from './login-errors.ts'
 import { digestOf, isEqual, loginIdOf, type LoginRecord, type LoginRecords } from './login-records.ts'
 import { messagePage } from './pages.ts'
 
@@ -18,11 +19,7 @@ export interface Callback {
 /** What became of a callback. */
 export interface CallbackEnd {
   readonly page: PageAnswer
-  /** The login that it belongs to. */
-  readonly id?: string
-  /** Whether that login is over. */
-  readonly isOver?: boolean
-  /** Why it failed. */
+  /** Why the login failed that it belongs to. */
   readonly error?: GatewayError
 }
 
@@ -30,6 +27,8 @@ interface CallbackParts {
   readonly records: LoginRecords
   readonly authorizer: Pick<Authorizer, 'finish'>
   readonly logger: Logger
+  /** Called when the callback is accepted; the login is over when `finishCallback` resolves. */
+  readonly onTaken: (id: string) => void
 }
 
 const MAX_STATE_CHARS = 1024
@@ -51,6 +50,7 @@ export async function finishCallback(callback: Callback, parts: CallbackParts): 
         'The login could not be completed',
         `The gateway has a problem of its own; its log has the cause. ${AGAIN}`,
       ),
+      error: GatewayError.from(caught),
     }
   }
 }
@@ -69,24 +69,31 @@ async function finished({ query, browser }: Callback, parts: CallbackParts): Pro
     return refusal.end
   }
   const isFree = (now: LoginRecord): boolean => refusalOf(now, id, state, browser) === undefined
-  const taken = await records.change(id, now => (isFree(now) ? { ...now, stage: 'taken' } : undefined))
-  if (!taken) return refused(409, `It was completed before, or is being completed now. ${AGAIN}`)
+  // This process completes it from memory. In the vault, nothing is left of it that could be used.
+  const spent = (now: LoginRecord): LoginRecord => ({
+    ...now,
+    stage: 'taken',
+    pending: { ...now.pending, verifier: '' },
+  })
+  const taken = await records.change(id, now => (isFree(now) ? spent(now) : undefined))
+  if (!taken || !login) return refused(409, `It was completed before, or is being completed now. ${AGAIN}`)
+  parts.onTaken(id)
   const { server } = taken
   try {
-    await authorizer.finish(taken.pending, query)
+    await authorizer.finish(login.pending, query)
   } catch (caught) {
-    const error = errorOf(caught, server)
+    const error = loginErrorOf(caught, server)
     logger.warn('A login has failed.', { server, owner: taken.owner, cause: describeError(caught) })
     await records.put(id, { ...taken, stage: 'failed', reason: error.message })
     const page = messagePage(400, `The login to ${server} has failed`, `${error.message} ${AGAIN}`)
-    return { page, id, isOver: true, error }
+    return { page, error }
   }
   await records.put(id, { ...taken, stage: 'done' }).catch((error: unknown) =>
     // The tokens are saved, which other nodes notice as well.
     logger.debug('The end of a login could not be stored.', { server, cause: describeError(error) }),
   )
   const text = `The gateway can use ${server} now. You can close this page and go back to your MCP client.`
-  return { page: messagePage(200, `You are logged in to ${server}`, text), id, isOver: true }
+  return { page: messagePage(200, `You are logged in to ${server}`, text) }
 }
 
 interface Refusal {
@@ -124,13 +131,4 @@ function refusalOf(
 
 function refused(status: number, text: string): CallbackEnd {
   return { page: messagePage(status, NOT_VALID, text) }
-}
-
-/** Only sentences of the gateway itself are shown: what an authorization server says may quote a secret. */
-function errorOf(caught: unknown, server: string): GatewayError {
-  if (caught instanceof GatewayError && caught.code !== 'internal') return caught
-  return new GatewayError('needs_login', `The login to server "${server}" has failed; the log has the cause.`, {
-    server,
-    cause: caught,
-  })
 }

@@ -83,6 +83,11 @@ export class LoginRecords {
     })
   }
 
+  /** Calls the listener after the login was changed, here or by another process. Returns what ends it. */
+  onChanged(id: string, listener: () => void): () => void {
+    return this.#vault.onChanged(nameOf(id), listener)
+  }
+
   async remove(id: string): Promise<void> {
     await this.#vault.remove(nameOf(id))
   }

@@ -1,5 +1,5 @@
 import type { ServerConfig } from '../../config/types.ts'
-import { monotonicNow } from '../../core/clock.ts'
+import { CLOCK, monotonicNow } from '../../core/clock.ts'
 import { describeError, GatewayError } from '../../core/errors.ts'
 import type { EventSink } from '../../core/event-bus.ts'
 import type { Logger } from '../../core/logger.ts'
@@ -8,6 +8,7 @@ import type { Vault } from '../../vault/vault.ts'
 import type { Authorizer } from '../oauth/authorization.ts'
 import type { TokenSet } from '../oauth/token-set.ts'
 import { finishCallback, type Callback } from './callback.ts'
+import { loginErrorOf, needsLogin } from './login-errors.ts'
 import { LoginRecords, loginIdOf } from './login-records.ts'
 import { loginAbout } from './login-about.ts'
 import { LoopbackListeners } from './loopback-listeners.ts'
@@ -17,8 +18,6 @@ import { LOGIN_PATH, Redirects } from './redirects.ts'
 export interface LoginsOptions {
   readonly authorizer: Authorizer
   readonly vault: Vault
-  /** Whether other processes see what the vault keeps. */
-  readonly shared: boolean
   readonly events: EventSink
   readonly logger: Logger
   /** As `RedirectsOptions.hosted`. */
@@ -35,8 +34,6 @@ const MAX_LOGINS = 1000
 const MAX_PER_OWNER = 100
 /** How long a login that could not begin is not tried again: calls may come many times a second. */
 const PAUSE_MS = 3000
-/** Interval at which logins are looked at that another process may have completed. */
-const LOOK_MS = 1000
 
 interface Failed {
   readonly error: GatewayError
@@ -54,7 +51,6 @@ export class Logins {
   readonly #redirects: Redirects
   readonly #underWay = new Map<string, LoginUnderWay>()
   readonly #failed = new Map<string, Failed>()
-  #looking: NodeJS.Timeout | undefined
   #closed = false
 
   constructor(options: LoginsOptions) {
@@ -106,14 +102,19 @@ export class Logins {
   /** A browser has come back, or a person has pasted the address that it came to. Never rejects. */
   async callback(callback: Callback): Promise<PageAnswer> {
     const { authorizer, logger } = this.#options
-    const { id, page, error, isOver } = await finishCallback(callback, {
+    let login: LoginUnderWay | undefined
+    const { page, error } = await finishCallback(callback, {
       records: this.#records,
       authorizer,
       logger,
+      onTaken: id => {
+        login = [...this.#underWay.values()].find(each => each.id === id)
+        if (login) login.isFinishing = true
+      },
     })
-    const login = id === undefined ? undefined : [...this.#underWay.values()].find(each => each.id === id)
+    const taken = login
     // The page of the login leaves before its listener ends.
-    if (login && isOver) setImmediate(() => (error ? login.fail('failed', error) : login.succeed()))
+    if (taken) setImmediate(() => (error ? taken.fail('failed', error) : taken.succeed()))
     return page
   }
 
@@ -123,15 +124,13 @@ export class Logins {
       if (login.server === server && (owner === undefined || login.owner === owner))
         login.fail(
           'abandoned',
-          new GatewayError('needs_login', `The login to server "${server}" was ended.`, { server }),
+          needsLogin(server, `The login to server "${server}" was ended.`),
         )
   }
 
   close(): void {
     this.#closed = true
     for (const login of this.#underWay.values()) login.fail('abandoned', shuttingDown(login.server))
-    clearInterval(this.#looking)
-    this.#looking = undefined
     this.#listeners.close()
   }
 
@@ -158,6 +157,7 @@ export class Logins {
       hosted,
     })
     login.id = id
+    this.#follow(login, id)
     // Nothing comes back to this process any more.
     if (!hosted) login.holds(() => void this.#removeUnused(id))
     this.#tellBegun(login)
@@ -167,15 +167,14 @@ export class Logins {
   async #beginDevice(server: ServerConfig, login: LoginUnderWay): Promise<Omit<PendingLogin, 'done'>> {
     const { authorizer, lifeMs = LIFE_MS } = this.#options
     if (!authorizer.beginDevice)
-      throw new GatewayError(
-        'needs_login',
+      throw needsLogin(
+        server.name,
         `Server "${server.name}" needs a login, and this gateway cannot log in by a code.`,
-        { server: server.name },
       )
     const { verificationUri, userCode, done } = await authorizer.beginDevice(server, login.owner)
     done.then(
       () => login.succeed(),
-      (caught: unknown) => login.fail('failed', GatewayError.from(caught, server.name)),
+      (caught: unknown) => login.fail('failed', loginErrorOf(caught, server.name)),
     )
     checkAddress(verificationUri, server.name)
     this.#tellBegun(login)
@@ -183,28 +182,21 @@ export class Logins {
   }
 
   #tellBegun({ server, owner }: LoginUnderWay): void {
-    const { events, logger, shared } = this.#options
+    const { events, logger } = this.#options
     logger.info('A login was begun.', { server, owner })
     if (events.heard['credential.login_began'])
-      events.emit({ type: 'credential.login_began', time: Date.now(), server, owner })
-    if (!shared || this.#looking || this.#closed) return
-    this.#looking = setInterval(() => void this.#look(), LOOK_MS)
-    this.#looking.unref()
+      events.emit({ type: 'credential.login_began', time: CLOCK.wall(), server, owner })
   }
 
   #ended(login: LoginUnderWay, outcome: LoginOutcome): void {
     const { server, owner } = login
     const { events, logger, onLoggedIn } = this.#options
     this.#underWay.delete(keyOf(server, owner))
-    if (this.#underWay.size === 0) {
-      clearInterval(this.#looking)
-      this.#looking = undefined
-    }
     logger.info('A login has ended.', { server, owner, outcome })
     if (events.heard['credential.login_ended'])
       events.emit({
         type: 'credential.login_ended',
-        time: Date.now(),
+        time: CLOCK.wall(),
         server,
         owner,
         outcome,
@@ -213,28 +205,31 @@ export class Logins {
     if (outcome === 'done') onLoggedIn?.(server, owner)
   }
 
-  /** Looks whether other processes have completed logins that wait here. */
-  async #look(): Promise<void> {
-    await Promise.all(
-      [...this.#underWay.values()].map(async login => {
-        if (login.id === undefined) return
-        try {
-          const record = await this.#records.get(login.id)
-          if (record?.stage === 'failed')
-            login.fail('failed', new GatewayError('needs_login', record.reason ?? '', { server: login.server }))
-          else if (record?.stage === 'done') login.succeed()
-          else {
-            const tokens = await this.#tokensOf(login.server, login.owner)
-            if (tokens !== undefined && tokens !== login.tokensBefore) login.succeed()
-          }
-        } catch (error) {
-          this.#options.logger.debug('A login could not be looked up in the state store.', {
-            server: login.server,
-            cause: describeError(error),
-          })
-        }
-      }),
-    )
+  /** Follows what other processes do: they may complete the login, or log in by another one. */
+  #follow(login: LoginUnderWay, id: string): void {
+    const { vault } = this.#options
+    const { server, owner } = login
+    const look = (): void => void this.#look(login, id)
+    login.holds(this.#records.onChanged(id, look))
+    login.holds(vault.onChanged({ kind: 'tokens', server, owner }, look))
+  }
+
+  async #look(login: LoginUnderWay, id: string): Promise<void> {
+    // What this process completes, it ends itself.
+    if (login.isFinishing) return
+    try {
+      const record = await this.#records.get(id)
+      if (login.isFinishing) return
+      if (record?.stage === 'failed') return login.fail('failed', needsLogin(login.server, record.reason ?? ''))
+      if (record?.stage === 'done') return login.succeed()
+      const tokens = await this.#tokensOf(login.server, login.owner)
+      if (tokens !== undefined && tokens !== login.tokensBefore && !login.isFinishing) login.succeed()
+    } catch (error) {
+      this.#options.logger.debug('A login could not be looked up in the state store.', {
+        server: login.server,
+        cause: describeError(error),
+      })
+    }
   }
 
   /** What tells the tokens of an owner from others of the same owner. */
@@ -281,10 +276,9 @@ function deviceWanted({ oauth }: ServerConfig): boolean {
 function checkAddress(url: string, server: string): void {
   const { protocol } = new URL(url)
   if (protocol === 'https:' || protocol === 'http:') return
-  throw new GatewayError(
-    'needs_login',
+  throw needsLogin(
+    server,
     `The authorization server of "${server}" names an address for the login that is no web page (${protocol.slice(0, 20)}). The gateway does not use it.`,
-    { server },
   )
 }
 

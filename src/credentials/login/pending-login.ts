@@ -1,4 +1,5 @@
-import { GatewayError } from '../../core/errors.ts'
+import type { GatewayError } from '../../core/errors.ts'
+import { loginErrorOf, needsLogin } from './login-errors.ts'
 
 /** A login that a person has to do, for those that wait for it. */
 export interface PendingLogin {
@@ -25,6 +26,8 @@ export class LoginUnderWay {
   readonly done: Promise<void>
   /** Id of its record, once it has one. */
   id: string | undefined
+  /** Whether its callback has come, here. */
+  isFinishing = false
   /** What was known of the tokens when it began. */
   tokensBefore: string | undefined
   #resolve: () => void = () => undefined
@@ -58,7 +61,7 @@ export class LoginUnderWay {
         return { url, code, expiresAt, done: this.done }
       },
       (caught: unknown) => {
-        const error = GatewayError.from(caught, server)
+        const error = loginErrorOf(caught, server)
         this.fail('failed', error)
         throw error
       },
@@ -83,10 +86,9 @@ export class LoginUnderWay {
   #expire(): void {
     this.fail(
       'expired',
-      new GatewayError(
-        'needs_login',
+      needsLogin(
+        this.server,
         `The login to server "${this.server}" was not completed in time. Make the call again for a new link.`,
-        { server: this.server },
       ),
     )
   }
