@@ -60,8 +60,6 @@ export class ServerLists {
   readonly #variants = new Map<string, Variants>()
   readonly #budget = new ListBudget()
   readonly #failures: Failures
-  /** Servers that were never listed, because they need a login. One that is tried again stays among them meanwhile. */
-  readonly #unknownForLogin = new Set<string>()
   readonly #refreshing = new Map<string, Promise<void>>()
   /** As `refresh`, but of many servers that are due at once, each turn of the event loop begins only some. */
   readonly refreshes = new PacedStarts<string>(server => void this.refresh(server))
@@ -119,16 +117,12 @@ export class ServerLists {
       this.#variants.delete(name)
       this.#budget.free(name)
       this.#failures.delete(name)
-      this.#unknownForLogin.delete(name)
     }
     const restarted = new Set(gone)
     for (const server of servers) {
       const before = this.#servers.get(server.name)
       if (before?.problem !== undefined && server.problem === undefined) this.#failures.delete(server.name)
-      if (before && before.fingerprint !== server.fingerprint) {
-        restarted.add(server.name)
-        this.#unknownForLogin.delete(server.name)
-      }
+      if (before && before.fingerprint !== server.fingerprint) restarted.add(server.name)
       this.#add(server)
     }
     this.#restart(restarted)
@@ -140,6 +134,7 @@ export class ServerLists {
   #restart(names: ReadonlySet<string>): void {
     for (const name of names) {
       this.retries.cancel(name)
+      this.#failures.needLogin.delete(name)
       this.#kept.forget(name)
     }
     this.pauses.forget(names)
@@ -208,7 +203,7 @@ export class ServerLists {
 
   /** Whether a server has never been listed because it needs a login. */
   needsLogin(server: string): boolean {
-    return this.#unknownForLogin.has(server) && this.#variants.get(server)?.base === undefined
+    return this.#failures.needLogin.has(server) && this.#variants.get(server)?.base === undefined
   }
 
   /** Whether a server has not been listed in full, or could not be the last time. */
@@ -313,31 +308,20 @@ export class ServerLists {
       this.firstLists.end(attempt, true)
       this.pauses.listed(attempt.key)
       this.#failures.listed(name)
-      this.#unknownForLogin.delete(name)
       this.retries.cancel(name)
       if (!this.#concerns(server, variants)) return
       await this.#keep(server, variants, changed)
     } catch (error) {
       if (!this.#concerns(server, variants)) return
       const known = previous ? 'its last known lists stay' : 'it has no lists yet'
-      const failure = listingErrorOf(name, error)
-      this.#failures.failed(name, failure, known)
-      if (!previous && failure.code === 'needs_login') await this.#showLogin(name)
+      const neededLogin = this.needsLogin(name)
+      this.#failures.failed(name, listingErrorOf(name, error), known)
+      // Clients see the tool by which they log in. The views themselves try again what fails.
+      if (this.needsLogin(name) !== neededLogin) await this.#options.views().rebuild().catch(() => undefined)
       if (!previous) this.retries.later(name, this.#options.notBefore?.(name))
       this.firstLists.end(attempt, false)
       this.pauses.failed(attempt.key)
     }
-  }
-
-  /** Shows clients the tool by which they log in. */
-  async #showLogin(server: string): Promise<void> {
-    if (this.#unknownForLogin.has(server)) return
-    this.#unknownForLogin.add(server)
-    // A failure is tried again by the views themselves.
-    await this.#options
-      .views()
-      .rebuild()
-      .catch(() => undefined)
   }
 
   async #fetch(

@@ -1,0 +1,48 @@
+import type { ServerLists } from '../catalog/server-lists.ts'
+import type { ServerConfig } from '../config/types.ts'
+import type { Principal } from '../core/principal.ts'
+import { HostedPages } from '../credentials/login/hosted-pages.ts'
+import { Logins, type LoginsOptions } from '../credentials/login/logins.ts'
+import type { PendingLogin } from '../credentials/login/pending-login.ts'
+import { ownerOf } from '../credentials/owner.ts'
+
+export interface ServerLoginsOptions extends Omit<LoginsOptions, 'onLoggedIn'> {
+  /** The configuration of a server. @throws GatewayError for a name that is not in the configuration */
+  readonly serverOf: (server: string) => ServerConfig
+  readonly lists: Pick<ServerLists, 'refresh' | 'failure'>
+}
+
+/** The logins of the servers of a gateway: who may begin one, and what follows from it. */
+export class ServerLogins {
+  readonly logins: Logins
+  readonly pages: HostedPages
+  readonly #options: ServerLoginsOptions
+
+  constructor(options: ServerLoginsOptions) {
+    this.#options = options
+    this.logins = new Logins({
+      ...options,
+      // What a server offers is known only now.
+      onLoggedIn: server => void this.#options.lists.refresh(server),
+    })
+    this.pages = new HostedPages(this.logins, () => options.hosted()?.startsWith('https:') === true)
+  }
+
+  readonly mayLogIn = (server: string): boolean => this.#options.serverOf(server).oauth !== false
+
+  readonly beginLogin = async (server: string, principal: Principal): Promise<PendingLogin> => {
+    const config = this.#options.serverOf(server)
+    return await this.logins.begin(config, ownerOf(config, principal))
+  }
+
+  readonly listNow: (...args: Parameters<ServerLists['refresh']>) => Promise<void> = async (server, exchange) => {
+    const { lists } = this.#options
+    // A listing that runs may have begun before the login.
+    for (let attempt = 0; attempt < 2; attempt++) {
+      await lists.refresh(server, exchange)
+      if (lists.failure(server)?.code !== 'needs_login') break
+    }
+    const failure = lists.failure(server)
+    if (failure) throw failure
+  }
+}
