@@ -12,7 +12,8 @@ import type { Route } from '../core/route.ts'
 import type { PendingLogin } from '../credentials/login/pending-login.ts'
 import { textResult } from '../protocol/text-result.ts'
 
-export interface LoginOptions {
+/** What calls need of the logins of a gateway. */
+export interface CallLogins {
   /** Whether the gateway may have to log in at a server. */
   readonly mayLogIn: (server: string) => boolean
   /**
@@ -20,8 +21,12 @@ export interface LoginOptions {
    * @throws GatewayError that says why there is none
    */
   readonly beginLogin: (server: string, principal: Principal) => Promise<PendingLogin>
-  /** Lists a server again. @throws GatewayError when that fails */
-  readonly listNow: (server: string) => Promise<void>
+  /** Lists a server again for the client of a request. @throws GatewayError when that fails */
+  readonly listNow: (server: string, exchange: Exchange) => Promise<void>
+}
+
+export interface LoginOptions {
+  readonly logins: CallLogins
   /** Raw JSON of the gateway's own `serverInfo`. */
   readonly serverInfo: string
 }
@@ -32,7 +37,7 @@ export interface LoginOptions {
  * is under way. Also answers the tool by which a client logs in at a server that was never listed.
  */
 export function login(options: LoginOptions): CallMiddleware {
-  const { mayLogIn } = options
+  const { mayLogIn } = options.logins
   return repeating(next => (exchange, route) => {
     if (route.isLogin === true) return answerLoginTool(options, exchange, route)
     if (!mayLogIn(route.server)) return next(exchange, route)
@@ -57,10 +62,10 @@ async function afterLogin(
 
 async function answerLoginTool(options: LoginOptions, exchange: Exchange, route: Route): Promise<Outcome> {
   const { server } = route
-  const { serverInfo, listNow } = options
+  const { serverInfo } = options
   const say = (text: string): Outcome => textResult(text, { modern: exchange.modern, serverInfo })
   const listed = async (): Promise<Outcome> => {
-    await listNow(server)
+    await options.logins.listNow(server, exchange)
     return say(`The gateway is logged in to server "${server}". Its tools are listed now.`)
   }
   try {
@@ -83,11 +88,11 @@ async function answerLoginTool(options: LoginOptions, exchange: Exchange, route:
  * @throws GatewayError `needs_login`, with the address for a client that cannot show it; `cancelled`
  */
 async function loggedIn(
-  { beginLogin }: LoginOptions,
+  { logins }: LoginOptions,
   exchange: Exchange,
   server: string,
 ): Promise<void> {
-  const pending = await beginLogin(server, exchange.principal)
+  const pending = await logins.beginLogin(server, exchange.principal)
   if (exchange.cancellation.reason !== undefined) throw cancelled(server)
   if (!canShow(exchange)) throw withLink(server, pending)
   const elicitationId = randomUUID()
