@@ -44,7 +44,7 @@ export function serverSettings(before: ServerConfig, after: ServerConfig): strin
     ...toolDetails(before, after),
     ...cacheDetails(['cache'], before.cache, after.cache),
     ...quotaDetails([], before.quota, after.quota),
-    ...oauthDetails(before.oauth, after.oauth),
+    ...(isRemote(before) === isRemote(after) ? oauthDetails(before.oauth, after.oauth) : []),
   ]
 }
 
@@ -104,6 +104,10 @@ function toolDetails(before: ServerConfig, after: ServerConfig): string[] {
   // The first tool that matches counts.
   const isReordered = !isSame([...was.keys()], [...is.keys()])
   return details.length === 0 && isReordered ? ['tools: their order'] : details
+}
+
+function isRemote({ replicas }: ServerConfig): boolean {
+  return replicas.some(({ endpoint }) => endpoint.url !== undefined)
 }
 
 function oauthDetails(before: ServerConfig['oauth'], after: ServerConfig['oauth']): string[] {

@@ -1,6 +1,6 @@
-import type { AuthorizationServerMetadata } from '@modelcontextprotocol/client'
 import type { OAuthConfig, ServerConfig } from '../../config/types.ts'
 import type { Principal } from '../../core/principal.ts'
+import type { AuthorizationServerMetadata } from './metadata.ts'
 import type { Registration } from './registration.ts'
 import type { TokenSet } from './token-set.ts'
 
