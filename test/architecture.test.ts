@@ -134,6 +134,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   observe: ['core', 'make-folder', 'protocol'],
   'upstream/discovery': ['type:config/replica-types', 'core'],
+  'credentials/fetch': ['type:config/replica-types', 'core', 'upstream/discovery/dns-resolver'],
   'upstream/pool': [
     'config/link-settings',
     'type:config/replica-types',
@@ -325,7 +326,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   zod: ['config'],
   'jsonc-parser': ['config'],
   winston: ['observe'],
-  undici: ['upstream'],
+  undici: ['credentials/fetch', 'upstream'],
   'cross-spawn': ['upstream/transport/stdio/stdio'],
   lmdb: ['state/lmdb-database', 'state/lmdb-zones'],
   '@redis/client': ['state/redis'],
