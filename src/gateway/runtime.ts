@@ -8,6 +8,8 @@ import { ServerLists } from '../catalog/server-lists.ts'
 import { spokenSince } from '../catalog/snapshot.ts'
 import { StaleLists } from '../catalog/stale-lists.ts'
 import type { Config, ServerConfig } from '../config/types.ts'
+import { ClientValues } from '../credentials/client-values.ts'
+import { fixesValues, upstreamCredentials } from '../credentials/upstream-credentials.ts'
 import { CLOCK } from '../core/clock.ts'
 import { Deadlines } from '../core/deadlines.ts'
 import { describeError } from '../core/errors.ts'
@@ -81,6 +83,7 @@ export class Runtime {
   readonly #sharing: CacheSharing
   readonly #equivalence: Equivalence
   readonly #clientLinks: LinksPerClient
+  readonly #clientValues: ClientValues
   readonly #options: RuntimeOptions
   /** Pools of servers that are gone, while their calls end. */
   readonly #leaving = new Map<Pool, Promise<void>>()
@@ -98,6 +101,7 @@ export class Runtime {
     this.catalog = catalog
 
     this.#clientLinks = new LinksPerClient(gateway.maxLinksPerClient)
+    this.#clientValues = new ClientValues(config.clients)
     this.leases = new LimitLeases({ store, logger, clock: CLOCK, failureMode: gateway.quotaFailureMode })
     this.limiter = new ConcurrencyLimiter({ ...queueOptions(config), deadlines: this.deadlines })
     for (const server of servers) this.#addPool(server)
@@ -202,6 +206,7 @@ export class Runtime {
     this.subscriptions.maxPerSubscriber = gateway.listen.maxResources
     this.suspendedCalls.reconfigure(gateway.asks)
 
+    const otherValues = this.#clientValues.reconfigure(config.clients)
     const added = this.lists.reconfigure(servers, gateway.catalog.firstListTimeoutMs)
     this.#staleLists.reconfigure(gateway.catalog.refreshAfterMs)
     const names = new Set(servers.map(({ name }) => name))
@@ -213,6 +218,8 @@ export class Runtime {
       const pool = this.pools.get(server.name)
       if (!pool) this.#addPool(server)
       else if (!same.has(server)) this.#reconfigurePool(pool, server)
+      // Headers follow the values. A process, and an address, does not.
+      if (otherValues && fixesValues(server)) pool?.membership.renew()
     }
     this.#sharing.reconfigure(config)
     this.cache.reconfigure(servers, gateway.cache, this.#sharing.tier)
@@ -283,6 +290,8 @@ export class Runtime {
       clientInfo: serverInfo,
       clientLinks: this.#clientLinks,
       ...poolSettings(this.#config.gateway),
+      credentials: upstreamCredentials(this.#clientValues),
+      endpointFor: (endpoint, server, principal) => this.#clientValues.endpoint(endpoint, server, principal),
       onReplicasChanged: () => {
         if (this.pools.get(server.name) === pool) this.subscriptions.regroup(server.name)
       },

@@ -9,6 +9,7 @@ import { receptionFrom } from '../../../core/buffer-limit.ts'
 import { UNCOUNTED_BYTES, type Flow, type Reception } from '../../../core/reception.ts'
 import { isModernVersion } from '../../../protocol/revisions.ts'
 import { EventParser, MAX_ID_CHARS, type ServerSentEvent } from '../../../protocol/sse.ts'
+import { AuthorizedRequests, challengeOf, type Challenge } from './authorized-requests.ts'
 import { configuredHeaders } from './configured-headers.ts'
 import { LinkConnections } from './connections.ts'
 import { endSession } from './end-session.ts'
@@ -34,6 +35,14 @@ interface OpenRequest {
   reception?: Reception
 }
 
+/** One sending of a request under the credentials of its link. */
+interface Attempt {
+  /** What the credentials gave. */
+  readonly sent: readonly string[]
+  /** Whether it was refused before. */
+  readonly repeated: boolean
+}
+
 const FIRST_RECONNECT_MS = 1000
 const LAST_RECONNECT_MS = 30_000
 /** Minimum delay, whatever `retry` of the server says. Doubled for each stream in a row that ends without a message. */
@@ -53,7 +62,9 @@ export class StreamableHttpTransport implements Transport {
   readonly #options: UrlTransportOptions
   readonly #origin: string
   readonly #path: string
+  readonly #url: string
   readonly #fixedHeaders: readonly string[]
+  readonly #authorized: AuthorizedRequests | undefined
   readonly #open = new IdTable<number, OpenRequest>()
   readonly #timers = new Set<NodeJS.Timeout>()
   #receiver!: Receiver
@@ -74,7 +85,10 @@ export class StreamableHttpTransport implements Transport {
     const url = new URL(options.endpoint.url)
     this.#origin = url.origin
     this.#path = url.pathname + url.search
+    this.#url = this.#origin + this.#path
     this.#fixedHeaders = configuredHeaders(options.endpoint, options.logger)
+    const { credentials } = options
+    this.#authorized = credentials && new AuthorizedRequests(options.server, credentials)
     this.#headers = this.#baseHeaders()
   }
 
@@ -99,7 +113,7 @@ export class StreamableHttpTransport implements Transport {
 
   /** Opens the stream for messages of a legacy server that belong to no request. Servers without one answer 405. */
   listen(): void {
-    if (this.#version !== undefined && !isModernVersion(this.#version)) this.#get(undefined, undefined, 0)
+    if (this.#version !== undefined && !isModernVersion(this.#version)) this.#get(LISTEN)
   }
 
   send(message: Outgoing): void {
@@ -107,7 +121,27 @@ export class StreamableHttpTransport implements Transport {
       if (message.id !== undefined) this.#receiver.onFailure(message.id, this.#closedError())
       return
     }
-    let headers: readonly string[] = this.#headers
+    if (message.id === undefined) this.#connections.congestion.sending()
+    this.#post(message, false)
+  }
+
+  /** `repeated`: the server has refused its credentials, and there are others now. */
+  #post(message: Outgoing, repeated: boolean): void {
+    if (!this.#authorized) return this.#write(message, this.#headers)
+    const presented = this.#authorized.present('POST', this.#url, this.#headers)
+    if (!(presented instanceof Promise))
+      return this.#write(message, presented.headers, { sent: presented.sent, repeated })
+    presented.then(
+      ({ headers, sent }) => {
+        if (this.#closed || (message.id !== undefined && !this.waits(message.id))) return
+        this.#write(message, headers, { sent, repeated })
+      },
+      (error: GatewayError) => this.#notPosted(message, error),
+    )
+  }
+
+  #write(message: Outgoing, base: readonly string[], attempt?: Attempt): void {
+    let headers = base
     if (message.method !== undefined && (this.#version === undefined || isModernVersion(this.#version)))
       headers = [...headers, 'mcp-method', message.method]
     if (message.headers) {
@@ -115,10 +149,14 @@ export class StreamableHttpTransport implements Transport {
       for (const name in message.headers) extended.push(name, message.headers[name] as string)
       headers = extended
     }
-    const { calls, messages, congestion } = this.#connections
-    if (message.id === undefined) congestion.sending()
-    const handler = new PostHandler(this, message.id, message.method)
+    const { calls, messages } = this.#connections
+    const handler = new PostHandler(this, message, attempt)
     this.#dispatch(message.id === undefined ? messages : calls, 'POST', headers, message.text, handler)
+  }
+
+  #notPosted({ id }: Outgoing, error: GatewayError): void {
+    if (id === undefined) this.messageEnded()
+    this.fail(id, error)
   }
 
   abandon(id: number): boolean {
@@ -142,7 +180,7 @@ export class StreamableHttpTransport implements Transport {
     this.#listening?.abort(new Error('closed'))
     for (const { id } of this.#open.values()) this.abandon(id)
     if (this.#connections && this.#session !== undefined)
-      await endSession(this.#connections.messages, this.#path, this.#headers)
+      await endSession(this.#connections.messages, this.#url, this.#headers, this.#authorized)
     await this.#connections?.destroy()
   }
 
@@ -226,6 +264,38 @@ export class StreamableHttpTransport implements Transport {
     this.fail(id, httpRefusal(server, status, body, retryAfterMs, location))
   }
 
+  /** Passes on the headers of a response. */
+  responded(headers: Headers): void {
+    this.#authorized?.answered(headers)
+  }
+
+  /** The server does not accept the credentials of a message. It is sent once more, if there are others. */
+  async unauthorized(message: Outgoing, challenge: Challenge, attempt: Attempt): Promise<void> {
+    const outcome = await this.#refused(challenge, attempt)
+    const { id } = message
+    if (outcome !== true) this.#notPosted(message, outcome)
+    else if (!this.#closed && (id === undefined || this.waits(id))) this.#post(message, true)
+    else if (id === undefined) this.messageEnded()
+  }
+
+  /** As `unauthorized`, of a stream. */
+  async getUnauthorized(get: Get, challenge: Challenge, attempt: Attempt): Promise<void> {
+    const outcome = await this.#refused(challenge, attempt)
+    if (outcome !== true) this.#notOpened(get, outcome)
+    else if (!this.#closed && (get.id === undefined || this.waits(get.id))) this.#get(get, true)
+  }
+
+  #refused(challenge: Challenge, { sent, repeated }: Attempt): Promise<true | GatewayError> {
+    return (this.#authorized as AuthorizedRequests).refused(challenge, sent, repeated)
+  }
+
+  /** A stream cannot be opened for lack of credentials. That of no request is tried again later. */
+  #notOpened(get: Get, error: GatewayError): void {
+    if (get.id !== undefined) return this.fail(get.id, error)
+    this.#listening = undefined
+    this.#later(LAST_RECONNECT_MS, () => this.#get(get))
+  }
+
   broken(id: number | undefined, sent: boolean, cause: unknown): void {
     const server = this.#options.server
     // No socket was available.
@@ -283,7 +353,7 @@ export class StreamableHttpTransport implements Transport {
       return
     }
     this.#later(Math.max(LEAST_RECONNECT_MS, retryMs), () => {
-      if (this.waits(id)) this.#get(id, lastEventId, attempt)
+      if (this.waits(id)) this.#get({ id, lastEventId, attempt })
     })
   }
 
@@ -302,7 +372,7 @@ export class StreamableHttpTransport implements Transport {
     const firstMs = retryMs === undefined ? FIRST_RECONNECT_MS : LEAST_RECONNECT_MS
     const least = backoffMs(this.#listenAttempts++, { firstMs, mostMs: LAST_RECONNECT_MS })
     this.#later(Math.min(LAST_RECONNECT_MS, Math.max(retryMs ?? 0, least)), () =>
-      this.#get(undefined, lastEventId, 0),
+      this.#get({ id: undefined, lastEventId, attempt: 0 }),
     )
   }
 
@@ -322,11 +392,25 @@ export class StreamableHttpTransport implements Transport {
     this.#timers.add(timer)
   }
 
-  #get(id: number | undefined, lastEventId: string | undefined, attempt: number): void {
-    const headers =
-      lastEventId === undefined ? this.#headers : [...this.#headers, 'last-event-id', utf8(lastEventId)]
-    const handler = new GetHandler(this, id, attempt, lastEventId)
-    this.#dispatch(this.#connections.calls, 'GET', headers, null, handler)
+  #get(get: Get, repeated = false): void {
+    if (!this.#authorized) return this.#openStream(get, this.#headers)
+    const presented = this.#authorized.present('GET', this.#url, this.#headers)
+    if (!(presented instanceof Promise))
+      return this.#openStream(get, presented.headers, { sent: presented.sent, repeated })
+    presented.then(
+      ({ headers, sent }) => {
+        if (!this.#closed) this.#openStream(get, headers, { sent, repeated })
+      },
+      (error: GatewayError) => {
+        if (!this.#closed) this.#notOpened(get, error)
+      },
+    )
+  }
+
+  #openStream(get: Get, base: readonly string[], attempt?: Attempt): void {
+    const { lastEventId } = get
+    const headers = lastEventId === undefined ? base : [...base, 'last-event-id', utf8(lastEventId)]
+    this.#dispatch(this.#connections.calls, 'GET', headers, null, new GetHandler(this, get, attempt))
   }
 
   #dispatch(
@@ -363,6 +447,17 @@ export class StreamableHttpTransport implements Transport {
   }
 }
 
+/** A stream that is opened with GET. */
+interface Get {
+  /** The request whose broken answer stream it resumes. `undefined`: it is for messages of no request. */
+  readonly id: number | undefined
+  readonly lastEventId: string | undefined
+  /** How often it has been resumed. */
+  readonly attempt: number
+}
+
+const LISTEN: Get = { id: undefined, lastEventId: undefined, attempt: 0 }
+
 /** Shared by POST and GET streams: reading JSON or events, and tracking how far the request got. */
 abstract class StreamHandler implements Dispatcher.DispatchHandler {
   protected readonly transport: StreamableHttpTransport
@@ -373,15 +468,19 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
   protected retryMs: number | undefined
   protected retryAfterMs: number | undefined
   protected location: string | undefined
+  protected challenge: Challenge | undefined
+  /** `undefined` on a link without credentials, and once the response is no refusal. */
+  protected attempt: Attempt | undefined
   protected overflown = false
   #events: EventParser | undefined
   readonly #body: MessageBody
   #reception: Reception | undefined
   #controller: Dispatcher.DispatchController | undefined
 
-  constructor(transport: StreamableHttpTransport, id: number | undefined) {
+  constructor(transport: StreamableHttpTransport, id: number | undefined, attempt: Attempt | undefined) {
     this.transport = transport
     this.id = id
+    this.attempt = attempt
     this.#body = new MessageBody(transport.maxMessageBytes)
   }
 
@@ -393,6 +492,10 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: Headers): void {
     this.status = status
+    if (this.attempt) {
+      this.transport.responded(headers)
+      this.challenge = challengeOf(status, headers)
+    }
     const type = headers['content-type']
     if (status === 200 && typeof type === 'string' && type.startsWith('text/event-stream')) {
       this.#events = new EventParser(this, this.transport.maxMessageBytes)
@@ -482,15 +585,28 @@ abstract class StreamHandler implements Dispatcher.DispatchHandler {
 
 class PostHandler extends StreamHandler {
   readonly #method: string | undefined
+  /** Kept only as long as the server may still refuse its credentials. */
+  #message: Outgoing | undefined
 
-  constructor(transport: StreamableHttpTransport, id: number | undefined, method: string | undefined) {
-    super(transport, id)
-    this.#method = method
+  constructor(transport: StreamableHttpTransport, message: Outgoing, attempt: Attempt | undefined) {
+    super(transport, message.id, attempt)
+    this.#method = message.method
+    if (attempt) this.#message = message
+  }
+
+  override onResponseStart(
+    controller: Dispatcher.DispatchController,
+    status: number,
+    headers: Headers,
+  ): void {
+    super.onResponseStart(controller, status, headers)
+    if (!this.challenge) this.#message = undefined
   }
 
   protected override onOver(): void {
     super.onOver()
-    if (this.id === undefined) this.transport.messageEnded()
+    // Otherwise it ends with what the refusal leads to.
+    if (this.id === undefined && !(this.challenge && !this.overflown)) this.transport.messageEnded()
   }
 
   protected override onSession(session: string): void {
@@ -500,6 +616,7 @@ class PostHandler extends StreamHandler {
   protected onEnd(stream: boolean, body: string): void {
     const { id, transport } = this
     const status = this.status as number
+    if (this.#asksForOthers(body)) return
     if (stream) {
       if (!transport.waits(id)) return
       if (this.lastEventId !== undefined)
@@ -530,8 +647,22 @@ class PostHandler extends StreamHandler {
     else transport.unreadable(id, `HTTP ${status} and no message`)
   }
 
+  /** Whether the credentials of the message were refused, which the transport handles. */
+  #asksForOthers(body: string): boolean {
+    const { challenge, attempt, id } = this
+    const message = this.#message
+    this.#message = undefined
+    if (!challenge || !attempt || !message) return false
+    // A server may answer with this status that one request is not allowed to anyone.
+    const isAnswer = challenge.status === 403 && challenge.wwwAuthenticate === undefined
+    if (isAnswer && id !== undefined && carriesAnswer(body, id)) return false
+    void this.transport.unauthorized(message, challenge, attempt)
+    return true
+  }
+
   protected onBroken(error: Error): void {
     const { id, transport } = this
+    if (this.#asksForOthers('')) return
     if (transport.waits(id) && this.lastEventId !== undefined)
       transport.resume(id as number, this.lastEventId, this.retryMs ?? FIRST_RECONNECT_MS, 1)
     // The gateway itself has closed an abandoned stream, so the error is no evidence about the server.
@@ -540,17 +671,12 @@ class PostHandler extends StreamHandler {
 }
 
 class GetHandler extends StreamHandler {
-  readonly #attempt: number
+  readonly #get: Get
 
-  constructor(
-    transport: StreamableHttpTransport,
-    id: number | undefined,
-    attempt: number,
-    lastEventId: string | undefined,
-  ) {
-    super(transport, id)
-    this.#attempt = attempt
-    this.lastEventId = lastEventId
+  constructor(transport: StreamableHttpTransport, get: Get, attempt: Attempt | undefined) {
+    super(transport, get.id, attempt)
+    this.#get = get
+    this.lastEventId = get.lastEventId
   }
 
   protected override onStream(controller: Dispatcher.DispatchController): void {
@@ -558,11 +684,18 @@ class GetHandler extends StreamHandler {
   }
 
   protected onEnd(stream: boolean): void {
-    if (this.id === undefined)
+    if (this.challenge && this.attempt)
+      void this.transport.getUnauthorized(this.#get, this.challenge, this.attempt)
+    else if (this.id === undefined)
       this.transport.relisten(stream ? undefined : this.status, this.lastEventId, this.retryMs)
     else if (!this.transport.waits(this.id)) return
     else if (stream && this.lastEventId !== undefined)
-      this.transport.resume(this.id, this.lastEventId, this.retryMs ?? FIRST_RECONNECT_MS, this.#attempt + 1)
+      this.transport.resume(
+        this.id,
+        this.lastEventId,
+        this.retryMs ?? FIRST_RECONNECT_MS,
+        this.#get.attempt + 1,
+      )
     else this.transport.broken(this.id, true, new HttpStatusError(this.status as number, ''))
   }
 
@@ -573,7 +706,7 @@ class GetHandler extends StreamHandler {
         this.id,
         this.lastEventId as string,
         this.retryMs ?? FIRST_RECONNECT_MS,
-        this.#attempt + 1,
+        this.#get.attempt + 1,
       )
   }
 }
