@@ -64,8 +64,6 @@ export interface ServerConfig extends Resolved<(typeof SERVER)['options']> {
   readonly fingerprint: string
   /** How the gateway logs in there; `false`: never. */
   readonly oauth: OAuthConfig | false
-  /** Whether what the server shows depends on the client: each client has credentials of its own there. */
-  readonly perClient: boolean
 }
 
 /** A login at a server. */

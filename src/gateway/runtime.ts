@@ -35,6 +35,7 @@ import { notBefore } from '../upstream/pool/next-start.ts'
 import { Pool } from '../upstream/pool/pool.ts'
 import { CacheSharing } from './cache-sharing.ts'
 import { poolSettings, queueOptions } from './runtime-settings.ts'
+import { ServerLogins, type CredentialParts } from './server-logins.ts'
 
 export interface RuntimeOptions {
   readonly config: Config
@@ -49,6 +50,10 @@ export interface RuntimeOptions {
   readonly catalog: () => Catalog
   /** Whether the configuration that is in effect has the client of a suspended call, and permits what it called. */
   readonly mayReturn: (client: SuspendedClient) => boolean
+  /** What the gateway logs in with at servers. */
+  readonly credentials?: CredentialParts | undefined
+  /** Address under which browsers reach the gateway, if they do. */
+  readonly pagesAt: () => string | undefined
 }
 
 /** The links of single sessions do not each list their server anew. */
@@ -78,6 +83,7 @@ export class Runtime {
   readonly taskIds: TaskIds
   readonly legacyTasks: LegacyTasks
   readonly suspendedCalls: SuspendedCalls
+  readonly serverLogins: ServerLogins | undefined
   readonly catalog: () => Catalog
   readonly #staleLists: StaleLists
   readonly #sharing: CacheSharing
@@ -163,6 +169,16 @@ export class Runtime {
     this.legacyTasks = new LegacyTasks(this.taskIds, this.deadlines, permits)
     const { seal, deadlines } = this
     this.suspendedCalls = new SuspendedCalls({ ...options, seal, deadlines, limits: gateway.asks })
+    this.serverLogins =
+      options.credentials &&
+      new ServerLogins({
+        ...options.credentials,
+        events,
+        logger,
+        hosted: options.pagesAt,
+        serverOf: server => this.poolOf(server).server,
+        lists: this.lists,
+      })
   }
 
   /** Reads what earlier runs left: lists and eras. Starts no server. */
@@ -227,6 +243,7 @@ export class Runtime {
   }
 
   async close(): Promise<void> {
+    this.serverLogins?.close()
     this.#staleLists.close()
     const lists = this.lists.close()
     await Promise.all([...this.pools.values(), ...this.#leaving.keys()].map(pool => pool.close()))
@@ -290,7 +307,7 @@ export class Runtime {
       clientInfo: serverInfo,
       clientLinks: this.#clientLinks,
       ...poolSettings(this.#config.gateway),
-      credentials: upstreamCredentials(this.#clientValues),
+      credentials: upstreamCredentials(this.#clientValues, this.#options.credentials?.source),
       endpointFor: (endpoint, server, principal) => this.#clientValues.endpoint(endpoint, server, principal),
       onReplicasChanged: () => {
         if (this.pools.get(server.name) === pool) this.subscriptions.regroup(server.name)

@@ -5,6 +5,13 @@ import { HostedPages } from '../credentials/login/hosted-pages.ts'
 import { Logins, type LoginsOptions } from '../credentials/login/logins.ts'
 import type { PendingLogin } from '../credentials/login/pending-login.ts'
 import { ownerOf } from '../credentials/owner.ts'
+import type { CredentialSource } from '../credentials/upstream-credentials.ts'
+
+/** What a gateway logs in with at servers. */
+export interface CredentialParts extends Pick<LoginsOptions, 'authorizer' | 'vault'> {
+  /** What links present to a server. */
+  readonly source: CredentialSource
+}
 
 export interface ServerLoginsOptions extends Omit<LoginsOptions, 'onLoggedIn'> {
   /** The configuration of a server. @throws GatewayError for a name that is not in the configuration */
@@ -44,5 +51,9 @@ export class ServerLogins {
     }
     const failure = lists.failure(server)
     if (failure) throw failure
+  }
+
+  close(): void {
+    this.logins.close()
   }
 }

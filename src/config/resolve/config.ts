@@ -126,7 +126,7 @@ function resolveServer(
     prefix: toolPrefixOf(name, entry),
     problem,
     replicas,
-    perClient: clientValues.length > 0,
+    perClient: clientValues.length > 0 || (oauth !== false && oauth.per === 'client'),
     clientValues,
     roots: entry.roots && resolveRoots(entry.roots, surroundings),
     uriSchemes: (entry.uriSchemes ?? []).map(scheme => scheme.toLowerCase()),
@@ -137,7 +137,6 @@ function resolveServer(
     quota: resolveQuota({ rate: entry.rate, budget: entry.budget }),
     fingerprint: fingerprint(replicas),
     oauth,
-    perClient: oauth !== false && oauth.per === 'client',
   }
 }
 

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
 import { Cancellation } from '../../../src/core/cancellation.ts'
+import type { CallHandler } from '../../../src/core/compose.ts'
 import { GatewayError } from '../../../src/core/errors.ts'
-import type { Exchange, InputRequest, Outcome } from '../../../src/core/exchange.ts'
+import type { Exchange, InputRequest } from '../../../src/core/exchange.ts'
 import type { Route } from '../../../src/core/route.ts'
 import type { PendingLogin } from '../../../src/credentials/login/pending-login.ts'
 import { login, type CallLogins } from '../../../src/middleware/login.ts'
@@ -59,10 +60,10 @@ function setUp({ answer, features = '{"elicitation":{"url":{}}}', modern = false
   })
   let calls = 0
   const make = (failures: number, with_: CallLogins = logins) =>
-    login({ logins: with_, serverInfo: '{"name":"gateway"}' })(() => {
+    login({ logins: with_, serverInfo: '{"name":"gateway"}' })?.(() => {
       calls++
       return calls <= failures ? Promise.reject(NEEDS) : Promise.resolve(ANSWER)
-    })
+    }) as CallHandler
   return { pending, asked, notified, exchange, cancellation, logins, make, calls: () => calls }
 }
 
