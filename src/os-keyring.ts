@@ -30,7 +30,7 @@ let text = ''
 process.stdin.setEncoding('utf8')
 process.stdin.on('data', chunk => (text += chunk))
 process.stdin.on('end', () => {
-  const answer = found => process.stdout.write(JSON.stringify(found))
+  const answer = found => require('node:fs').writeSync(1, JSON.stringify(found))
   try {
     const { module, service, account, secret } = JSON.parse(text)
     const { Entry } = require(module)

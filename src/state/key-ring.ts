@@ -1,6 +1,8 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
 
 export const KEY_BYTES = 32
+/** Of 32 bytes, also in the alphabet for addresses. */
+const BASE64_KEY = /^[\w+/-]{43}=?$/
 const ID_BYTES = 4
 const IV_BYTES = 12
 const TAG_BYTES = 16
@@ -74,8 +76,7 @@ export function createKey(): Buffer {
 
 /** `undefined` for a text that is no key in Base64. */
 export function toKey(text: string): Buffer | undefined {
-  const key = Buffer.from(text, 'base64')
-  return key.length === KEY_BYTES ? key : undefined
+  return BASE64_KEY.test(text) ? Buffer.from(text, 'base64') : undefined
 }
 
 function createIdOf(key: Buffer): Buffer {

@@ -146,6 +146,7 @@ class MemoryStore implements Store {
   async setHeld({ key, value, ttlMs, claim, holder }: HeldWrite): Promise<boolean> {
     this.#assertOpen()
     assertKey(claim)
+    assertKey(key)
     if (!isHeld(this.#amounts.get(claim)?.text, holder, this.#steady())) return false
     if (value === undefined) await this.delete(key)
     else await this.set(key, value, ttlMs === undefined ? {} : { ttlMs })

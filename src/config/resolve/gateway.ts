@@ -1,27 +1,32 @@
 import { AUDIT, GATEWAY, HTTP } from '../options/gateway.ts'
 import { JWT, PROXY } from '../options/auth.ts'
+import { VAULT } from '../options/vault.ts'
 import { resolveSection } from '../options/option.ts'
 import { absolutePath } from '../paths.ts'
 import { resolveRules } from './policies.ts'
 import type { GatewayEntry, ServersFile } from '../options/file.ts'
 import type { Overrides, Environment } from './environment.ts'
-import type { AuditConfig, AuthConfig, GatewayConfig, HttpFrontConfig } from '../types.ts'
+import type { AuditConfig, AuthConfig, GatewayConfig, HttpFrontConfig, VaultConfig } from '../types.ts'
 import { withoutEnd } from '../../core/without-end.ts'
+
+const LMDB = 'lmdb:'
 
 /** Resolves the settings of the gateway itself. */
 export function resolveGateway(file: ServersFile, surroundings: Environment): GatewayConfig {
   const { folder, home, stateFolder, overrides } = surroundings
   const { gateway = {} } = file
   const resolved = resolveSection(GATEWAY, gateway)
+  const state = resolveState(gateway.state ?? LMDB, folder, home, stateFolder)
   return {
     ...resolved,
     http: resolveHttp(gateway.http ?? {}, surroundings),
-    state: resolveState(gateway.state ?? 'lmdb:', folder, home, stateFolder),
+    state,
     log: overrides.log ?? resolved.log,
     timeZone: gateway.timeZone ?? Intl.DateTimeFormat().resolvedOptions().timeZone,
     auth: resolveAuth(gateway.auth ?? {}, overrides),
     rules: resolveRules(gateway.policy ?? {}, ['gateway', 'policy']),
     audit: resolveAudit(file, surroundings),
+    vault: resolveVault(gateway, state, stateFolder),
   }
 }
 
@@ -78,8 +83,14 @@ function resolveAudit(
   }
 }
 
+/** A key file is beside the state, or in the folder of the user where the state is elsewhere. */
+function resolveVault({ vault = {} }: GatewayEntry, state: string, stateFolder: string): VaultConfig {
+  const folder = state.startsWith(LMDB) ? state.slice(LMDB.length) : stateFolder
+  return { ...resolveSection(VAULT, vault), folder }
+}
+
 function resolveState(state: string, folder: string, home: string, stateFolder: string): string {
-  if (!state.startsWith('lmdb:')) return state
-  const path = state.slice('lmdb:'.length)
-  return `lmdb:${path === '' ? stateFolder : absolutePath(path, folder, home)}`
+  if (!state.startsWith(LMDB)) return state
+  const path = state.slice(LMDB.length)
+  return `${LMDB}${path === '' ? stateFolder : absolutePath(path, folder, home)}`
 }
