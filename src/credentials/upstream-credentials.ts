@@ -17,8 +17,19 @@ export type CredentialSource = (
   endpoint: Endpoint,
 ) => UpstreamCredentials | undefined
 
+/** What the links of servers present: values of clients, together with the logins of `others`. */
+export function linkCredentials(
+  values: ClientValues,
+  others?: CredentialSource,
+): { readonly credentials: CredentialSource; readonly endpointFor: ClientValues['endpoint'] } {
+  return {
+    credentials: upstreamCredentials(values, others),
+    endpointFor: (endpoint, server, principal) => values.endpoint(endpoint, server, principal),
+  }
+}
+
 /** The values of clients in headers, together with the logins of `others`, which win. */
-export function upstreamCredentials(values: ClientValues, others?: CredentialSource): CredentialSource {
+function upstreamCredentials(values: ClientValues, others?: CredentialSource): CredentialSource {
   return (server, principal, endpoint) => {
     const other = others?.(server, principal, endpoint)
     const texts = server.perClient ? headersWithValues(endpoint) : []

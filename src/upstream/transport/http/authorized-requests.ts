@@ -16,7 +16,7 @@ export interface Presented {
 }
 
 /** A response that says that the credentials of its request are not accepted. */
-export interface Challenge {
+export interface CredentialChallenge {
   readonly status: number
   readonly wwwAuthenticate: string | undefined
 }
@@ -64,7 +64,7 @@ export class AuthorizedRequests {
    * once more already.
    */
   async refused(
-    { status, wwwAuthenticate }: Challenge,
+    { status, wwwAuthenticate }: CredentialChallenge,
     sent: readonly string[],
     repeated: boolean,
   ): Promise<true | GatewayError> {
@@ -95,7 +95,7 @@ export class AuthorizedRequests {
 }
 
 /** What the response says about the credentials of its request. `undefined`: nothing. */
-export function challengeOf(status: number, headers: Headers): Challenge | undefined {
+export function challengeOf(status: number, headers: Headers): CredentialChallenge | undefined {
   if (status !== 401 && status !== 403) return undefined
   const value = headers['www-authenticate']
   const text = Array.isArray(value) ? value.join(', ') : value

@@ -1,6 +1,6 @@
 import type { Dispatcher } from 'undici'
 import { within } from '../../../core/timeout.ts'
-import { challengeOf, type AuthorizedRequests, type Challenge } from './authorized-requests.ts'
+import { challengeOf, type AuthorizedRequests, type CredentialChallenge } from './authorized-requests.ts'
 import type { Headers } from './sse-requests.ts'
 
 /** How long a graceful close waits for the server to accept the end of its session. */
@@ -41,9 +41,9 @@ function remove(
   url: string,
   headers: readonly string[],
   answered?: (headers: Headers) => void,
-): Promise<Challenge | undefined> {
+): Promise<CredentialChallenge | undefined> {
   const { pathname, search } = new URL(url)
-  let challenge: Challenge | undefined
+  let challenge: CredentialChallenge | undefined
   return new Promise((resolve, reject) => {
     dispatcher.dispatch(
       { path: pathname + search, method: 'DELETE', headers: headers as string[] },

@@ -3,26 +3,32 @@ import type { Dispatcher, Pool } from 'undici'
 import { backoffMs } from '../../../core/backoff.ts'
 import { describeError, GatewayError } from '../../../core/errors.ts'
 import { IdTable } from '../../../core/id-table.ts'
-import { MessageBody } from '../../../core/message-body.ts'
 import type { DropReason } from '../../../core/drop-reason.ts'
 import { receptionFrom } from '../../../core/buffer-limit.ts'
-import { UNCOUNTED_BYTES, type Flow, type Reception } from '../../../core/reception.ts'
+import type { Flow, Reception } from '../../../core/reception.ts'
 import { isModernVersion } from '../../../protocol/revisions.ts'
-import { EventParser, MAX_ID_CHARS, type ServerSentEvent } from '../../../protocol/sse.ts'
-import { AuthorizedRequests, challengeOf, type Challenge } from './authorized-requests.ts'
+import { MAX_ID_CHARS } from '../../../protocol/sse.ts'
+import { AuthorizedRequests, type CredentialChallenge } from './authorized-requests.ts'
 import { configuredHeaders } from './configured-headers.ts'
+import {
+  FIRST_RECONNECT_MS,
+  GetHandler,
+  LAST_RECONNECT_MS,
+  LISTEN,
+  PostHandler,
+  type Attempt,
+  type Get,
+  type MessageStreams,
+  type StreamHandler,
+} from './message-streams.ts'
 import { LinkConnections } from './connections.ts'
 import { endSession } from './end-session.ts'
-import { flowOf } from './flow-control.ts'
 import { httpRefusal, HttpStatusError } from './http-error.ts'
 import { Pieces } from './pieces.ts'
-import { retryAfterMs } from './retry-after.ts'
-import { carriesAnswer } from '../shared/response-id.ts'
 import type { Headers } from './sse-requests.ts'
 import { stopped } from '../shared/stopped.ts'
 import { tooLarge } from '../shared/too-large.ts'
 import { reachHint } from './out-of-reach.ts'
-import { isWebPage, NO_ENDPOINT } from './web-page.ts'
 import type { Outgoing, Receiver, Transport } from '../shared/transport.ts'
 import { HTTP_TRAITS } from './traits.ts'
 import type { UrlTransportOptions } from './url-transport-options.ts'
@@ -35,16 +41,6 @@ interface OpenRequest {
   reception?: Reception
 }
 
-/** One sending of a request under the credentials of its link. */
-interface Attempt {
-  /** What the credentials gave. */
-  readonly sent: readonly string[]
-  /** Whether it was refused before. */
-  readonly repeated: boolean
-}
-
-const FIRST_RECONNECT_MS = 1000
-const LAST_RECONNECT_MS = 30_000
 /** Minimum delay, whatever `retry` of the server says. Doubled for each stream in a row that ends without a message. */
 const LEAST_RECONNECT_MS = 100
 /** A longer body is written piece by piece. */
@@ -56,7 +52,7 @@ const MAX_RESUMES = 5
  * Streamable HTTP towards a server, both eras (specification 2025-11-25 and 2026-07-28, basic/transports). Each
  * request has a stream of its own, which attributes its messages. Built on undici's dispatch handlers, without streams.
  */
-export class StreamableHttpTransport implements Transport {
+export class StreamableHttpTransport implements Transport, MessageStreams {
   readonly kind = 'http'
   readonly traits = HTTP_TRAITS
   readonly #options: UrlTransportOptions
@@ -270,7 +266,7 @@ export class StreamableHttpTransport implements Transport {
   }
 
   /** The server does not accept the credentials of a message. It is sent once more, if there are others. */
-  async unauthorized(message: Outgoing, challenge: Challenge, attempt: Attempt): Promise<void> {
+  async unauthorized(message: Outgoing, challenge: CredentialChallenge, attempt: Attempt): Promise<void> {
     const outcome = await this.#refused(challenge, attempt)
     const { id } = message
     if (outcome !== true) this.#notPosted(message, outcome)
@@ -279,13 +275,13 @@ export class StreamableHttpTransport implements Transport {
   }
 
   /** As `unauthorized`, of a stream. */
-  async getUnauthorized(get: Get, challenge: Challenge, attempt: Attempt): Promise<void> {
+  async getUnauthorized(get: Get, challenge: CredentialChallenge, attempt: Attempt): Promise<void> {
     const outcome = await this.#refused(challenge, attempt)
     if (outcome !== true) this.#notOpened(get, outcome)
     else if (!this.#closed && (get.id === undefined || this.waits(get.id))) this.#get(get, true)
   }
 
-  #refused(challenge: Challenge, { sent, repeated }: Attempt): Promise<true | GatewayError> {
+  #refused(challenge: CredentialChallenge, { sent, repeated }: Attempt): Promise<true | GatewayError> {
     return (this.#authorized as AuthorizedRequests).refused(challenge, sent, repeated)
   }
 
@@ -444,270 +440,6 @@ export class StreamableHttpTransport implements Transport {
     return new GatewayError('upstream_closed', `The link to "${this.#options.server}" is closed.`, {
       server: this.#options.server,
     })
-  }
-}
-
-/** A stream that is opened with GET. */
-interface Get {
-  /** The request whose broken answer stream it resumes. `undefined`: it is for messages of no request. */
-  readonly id: number | undefined
-  readonly lastEventId: string | undefined
-  /** How often it has been resumed. */
-  readonly attempt: number
-}
-
-const LISTEN: Get = { id: undefined, lastEventId: undefined, attempt: 0 }
-
-/** Shared by POST and GET streams: reading JSON or events, and tracking how far the request got. */
-abstract class StreamHandler implements Dispatcher.DispatchHandler {
-  protected readonly transport: StreamableHttpTransport
-  protected readonly id: number | undefined
-  protected sent = false
-  protected status: number | undefined
-  protected lastEventId: string | undefined
-  protected retryMs: number | undefined
-  protected retryAfterMs: number | undefined
-  protected location: string | undefined
-  protected challenge: Challenge | undefined
-  /** `undefined` on a link without credentials, and once the response is no refusal. */
-  protected attempt: Attempt | undefined
-  protected overflown = false
-  #events: EventParser | undefined
-  readonly #body: MessageBody
-  #reception: Reception | undefined
-  #controller: Dispatcher.DispatchController | undefined
-
-  constructor(transport: StreamableHttpTransport, id: number | undefined, attempt: Attempt | undefined) {
-    this.transport = transport
-    this.id = id
-    this.attempt = attempt
-    this.#body = new MessageBody(transport.maxMessageBytes)
-  }
-
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.sent = true
-    this.#controller = controller
-    this.transport.started(this.id, controller)
-  }
-
-  onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: Headers): void {
-    this.status = status
-    if (this.attempt) {
-      this.transport.responded(headers)
-      this.challenge = challengeOf(status, headers)
-    }
-    const type = headers['content-type']
-    if (status === 200 && typeof type === 'string' && type.startsWith('text/event-stream')) {
-      this.#events = new EventParser(this, this.transport.maxMessageBytes)
-      this.onStream(controller)
-    }
-    if (status >= 300 && status < 400 && typeof headers['location'] === 'string')
-      this.location = headers['location']
-    if (status >= 400) this.retryAfterMs = retryAfterMs(headers['retry-after'], Date.now())
-    const session = headers['mcp-session-id']
-    if (status === 200 && typeof session === 'string') this.onSession(session)
-  }
-
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (this.#events) {
-      this.#events.push(chunk)
-      this.#holds(this.#events.held, controller)
-      this.transport.heard(controller)
-    } else if (this.#body.append(chunk)) this.#holds(this.#body.size, controller)
-    else this.onOverflow()
-  }
-
-  onResponseEnd(): void {
-    this.onOver()
-    // undici keeps finished requests, and with them this handler, in a queue that it rarely cleans.
-    this.#controller = undefined
-    if (this.overflown) this.#body.clear()
-    else this.onEnd(this.#events !== undefined, this.#body.take())
-    // From here on the message is counted where it waits for its client.
-    this.#reception?.end()
-  }
-
-  onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error): void {
-    this.onOver()
-    this.#body.clear()
-    this.#reception?.end()
-    if (!this.overflown) this.onBroken(error)
-  }
-
-  onEvent(event: ServerSentEvent): void {
-    this.lastEventId = event.id ?? this.lastEventId
-    if (event.data !== '' && event.event === 'message') this.transport.deliver(event.data, this.id)
-  }
-
-  onRetry(ms: number): void {
-    this.retryMs = Math.min(ms, LAST_RECONNECT_MS)
-  }
-
-  onLongId(chars: number): void {
-    this.transport.longId(chars)
-  }
-
-  onOverflow(): void {
-    if (this.overflown) return
-    this.transport.tooLarge(this.id)
-    // The stream for unrelated messages continues without that event.
-    if (this.id !== undefined || !this.#events) this.#breakOff('message too large')
-  }
-
-  #onStopped(why: DropReason): void {
-    this.transport.stopped(this.id, why)
-    if (this.id === undefined && this.#events) this.#events.skip()
-    else this.#breakOff('message stopped')
-  }
-
-  #breakOff(reason: string): void {
-    this.overflown = true
-    this.#body.clear()
-    this.#controller?.abort(new Error(reason))
-  }
-
-  #holds(bytes: number, controller: Dispatcher.DispatchController): void {
-    // A message that is too large has been dropped.
-    if (this.overflown || (!this.#reception && bytes <= UNCOUNTED_BYTES)) return
-    this.#reception ??= this.transport.reception(this.id, flowOf(controller), why => this.#onStopped(why))
-    this.#reception.at(bytes)
-  }
-
-  protected onOver(): void {
-    this.transport.ended(this.id)
-  }
-
-  protected onStream(_controller: Dispatcher.DispatchController): void {}
-  protected onSession(_session: string): void {}
-  protected abstract onEnd(stream: boolean, body: string): void
-  protected abstract onBroken(error: Error): void
-}
-
-class PostHandler extends StreamHandler {
-  readonly #method: string | undefined
-  /** Kept only as long as the server may still refuse its credentials. */
-  #message: Outgoing | undefined
-
-  constructor(transport: StreamableHttpTransport, message: Outgoing, attempt: Attempt | undefined) {
-    super(transport, message.id, attempt)
-    this.#method = message.method
-    if (attempt) this.#message = message
-  }
-
-  override onResponseStart(
-    controller: Dispatcher.DispatchController,
-    status: number,
-    headers: Headers,
-  ): void {
-    super.onResponseStart(controller, status, headers)
-    if (!this.challenge) this.#message = undefined
-  }
-
-  protected override onOver(): void {
-    super.onOver()
-    // Otherwise it ends with what the refusal leads to.
-    if (this.id === undefined && !(this.challenge && !this.overflown)) this.transport.messageEnded()
-  }
-
-  protected override onSession(session: string): void {
-    if (this.#method === 'initialize') this.transport.sessionAssigned(session)
-  }
-
-  protected onEnd(stream: boolean, body: string): void {
-    const { id, transport } = this
-    const status = this.status as number
-    if (this.#asksForOthers(body)) return
-    if (stream) {
-      if (!transport.waits(id)) return
-      if (this.lastEventId !== undefined)
-        transport.resume(id as number, this.lastEventId, this.retryMs ?? FIRST_RECONNECT_MS, 1)
-      else transport.broken(id, true, new Error('the stream ended without an answer'))
-      return
-    }
-    if (id === undefined) {
-      if (status >= 400) transport.refused(undefined, status, body)
-      return
-    }
-    if (status >= 200 && status < 300 && isWebPage(body)) {
-      transport.unreadable(id, 'a web page', ` ${NO_ENDPOINT}`)
-      return
-    }
-    if (status >= 200 && status < 300 && body !== '') {
-      transport.deliver(body, id)
-      if (transport.waits(id))
-        transport.unreadable(id, 'JSON that holds no answer to the request', ` ${NO_ENDPOINT}`)
-      return
-    }
-    // Modern servers, and some legacy ones, send a JSON-RPC error in the body of a 4xx.
-    if (status >= 400 && carriesAnswer(body, id)) {
-      transport.deliver(body, id)
-      return
-    }
-    if (status >= 300) transport.refused(id, status, body, this.retryAfterMs, this.location)
-    else transport.unreadable(id, `HTTP ${status} and no message`)
-  }
-
-  /** Whether the credentials of the message were refused, which the transport handles. */
-  #asksForOthers(body: string): boolean {
-    const { challenge, attempt, id } = this
-    const message = this.#message
-    this.#message = undefined
-    if (!challenge || !attempt || !message) return false
-    // A server may answer with this status that one request is not allowed to anyone.
-    const isAnswer = challenge.status === 403 && challenge.wwwAuthenticate === undefined
-    if (isAnswer && id !== undefined && carriesAnswer(body, id)) return false
-    void this.transport.unauthorized(message, challenge, attempt)
-    return true
-  }
-
-  protected onBroken(error: Error): void {
-    const { id, transport } = this
-    if (this.#asksForOthers('')) return
-    if (transport.waits(id) && this.lastEventId !== undefined)
-      transport.resume(id as number, this.lastEventId, this.retryMs ?? FIRST_RECONNECT_MS, 1)
-    // The gateway itself has closed an abandoned stream, so the error is no evidence about the server.
-    else if (id === undefined || transport.waits(id)) transport.broken(id, this.sent, error)
-  }
-}
-
-class GetHandler extends StreamHandler {
-  readonly #get: Get
-
-  constructor(transport: StreamableHttpTransport, get: Get, attempt: Attempt | undefined) {
-    super(transport, get.id, attempt)
-    this.#get = get
-    this.lastEventId = get.lastEventId
-  }
-
-  protected override onStream(controller: Dispatcher.DispatchController): void {
-    if (this.id === undefined) this.transport.listenEstablished(controller, this.lastEventId !== undefined)
-  }
-
-  protected onEnd(stream: boolean): void {
-    if (this.challenge && this.attempt)
-      void this.transport.getUnauthorized(this.#get, this.challenge, this.attempt)
-    else if (this.id === undefined)
-      this.transport.relisten(stream ? undefined : this.status, this.lastEventId, this.retryMs)
-    else if (!this.transport.waits(this.id)) return
-    else if (stream && this.lastEventId !== undefined)
-      this.transport.resume(
-        this.id,
-        this.lastEventId,
-        this.retryMs ?? FIRST_RECONNECT_MS,
-        this.#get.attempt + 1,
-      )
-    else this.transport.broken(this.id, true, new HttpStatusError(this.status as number, ''))
-  }
-
-  protected onBroken(): void {
-    if (this.id === undefined) this.transport.relisten(undefined, this.lastEventId, this.retryMs)
-    else if (this.transport.waits(this.id))
-      this.transport.resume(
-        this.id,
-        this.lastEventId as string,
-        this.retryMs ?? FIRST_RECONNECT_MS,
-        this.#get.attempt + 1,
-      )
   }
 }
 
