@@ -317,7 +317,11 @@ export class ServerLists {
       const neededLogin = this.needsLogin(name)
       this.#failures.failed(name, listingErrorOf(name, error), known)
       // Clients see the tool by which they log in. The views themselves try again what fails.
-      if (this.needsLogin(name) !== neededLogin) await this.#options.views().rebuild().catch(() => undefined)
+      if (this.needsLogin(name) !== neededLogin)
+        await this.#options
+          .views()
+          .rebuild()
+          .catch(() => undefined)
       if (!previous) this.retries.later(name, this.#options.notBefore?.(name))
       this.firstLists.end(attempt, false)
       this.pauses.failed(attempt.key)

@@ -374,7 +374,8 @@ function cachedPages(): LRUCache<string, Buffer> {
 function shows({ merged }: View, members: readonly EndpointMember[]): boolean {
   const isShown = ({ snapshot, variants, needsLogin }: EndpointMember, shown?: EndpointMember): boolean =>
     needsLogin === shown?.needsLogin &&
-    isAlike(snapshot, shown?.snapshot) && haveSameResources(variants, shown?.variants)
+    isAlike(snapshot, shown?.snapshot) &&
+    haveSameResources(variants, shown?.variants)
   return members.every((member, at) => isShown(member, merged.members[at]))
 }
 

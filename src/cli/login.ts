@@ -1,15 +1,10 @@
 import { createInterface } from 'node:readline'
-import type { Config, ServerConfig } from '../config/types.ts'
 import { loadConfigFile } from '../config/load/load.ts'
-import { GatewayError } from '../core/errors.ts'
 import { UNHEARD } from '../core/event-bus.ts'
-import { clientPrincipal, LOCAL } from '../core/principal.ts'
 import { usedBy } from '../credentials/login/login-about.ts'
 import { Logins } from '../credentials/login/logins.ts'
 import type { PendingLogin } from '../credentials/login/pending-login.ts'
-import { GATEWAY_OWNER } from '../credentials/owner.ts'
-import { assertClient } from './clients.ts'
-import { notThere } from './not-there.ts'
+import { ownerGiven, serverWithLogin } from './login-owner.ts'
 import { mayOpenBrowser, openBrowser } from './open-browser.ts'
 import { pastedQuery } from './pasted.ts'
 import { say } from './say.ts'
@@ -31,12 +26,15 @@ const WAIT_MS = 5 * 60_000
 /** `login`: logs in at a server for the gateways that share the state, and waits until that is done. */
 export async function runLogin(name: string, options: LoginCommandOptions): Promise<void> {
   const config = await loadConfigFile({ file: options.config })
-  const server = serverOf(config, name)
+  const server = serverWithLogin(config, name)
   const owner = ownerGiven(config, server, options.client)
   await withCredentials(config, async ({ vault, authorizer, logger }) => {
     if (options.tokenStdin === true) {
       const value = await readToken(server)
-      await vault.write({ kind: 'tokens', server: name, owner }, { issuer: value.issuer, value: value.tokens })
+      await vault.write(
+        { kind: 'tokens', server: name, owner },
+        { issuer: value.issuer, value: value.tokens },
+      )
       return say(`The token is kept for server "${name}": ${usedBy(owner)}.`)
     }
     const logins = new Logins({
@@ -86,37 +84,12 @@ async function pasted(logins: Logins, line: string): Promise<void> {
   if (line.trim() === '') return
   const query = pastedQuery(line)
   if (!query)
-    return say('That is no address of the end of the login: it has no "code" and "state". Copy the whole address.')
+    return say(
+      'That is no address of the end of the login: it has no "code" and "state". Copy the whole address.',
+    )
   const { status } = await logins.callback({ query, browser: undefined })
   if (status === 404 || status === 409 || status === 410)
-    say('That address belongs to another login, or was used before. Use the address above, and paste its end.')
-}
-
-export function serverOf({ servers, file }: Config, name: string): ServerConfig {
-  const server = servers.find(each => each.name === name)
-  if (!server)
-    throw notThere(
-      quoted => `There is no server ${quoted} in ${file ?? 'the configuration'}`,
-      name,
-      servers.map(each => each.name),
+    say(
+      'That address belongs to another login, or was used before. Use the address above, and paste its end.',
     )
-  if (server.oauth === false)
-    throw new GatewayError(
-      'config',
-      `Server "${name}" has no login: it is a program, has an "Authorization" header of its own, or sets "oauth": false.`,
-    )
-  return server
-}
-
-/** The owner of credentials that a command is about. @throws GatewayError `config` for a client that has none */
-export function ownerGiven(config: Config, { name, oauth }: ServerConfig, client: string | undefined): string {
-  const each = oauth !== false && oauth.per === 'client'
-  if (client === undefined) return each ? LOCAL.id : GATEWAY_OWNER
-  if (!each)
-    throw new GatewayError(
-      'config',
-      `All clients share the login of server "${name}". Leave out --client, or set "oauth": { "per": "client" }.`,
-    )
-  assertClient(client, config)
-  return clientPrincipal(client).id
 }

@@ -10,13 +10,19 @@ const TOKEN = /^[\x21-\x7e]+$/
  * Reads an access token from stdin, so that it is in no list of processes and no history.
  * @throws GatewayError `config` for a text that is no token
  */
-export async function readToken({ name, replicas }: ServerConfig): Promise<{ issuer: string; tokens: TokenSet }> {
+export async function readToken({
+  name,
+  replicas,
+}: ServerConfig): Promise<{ issuer: string; tokens: TokenSet }> {
   const parts: Buffer[] = []
   let bytes = 0
   for await (const part of process.stdin as AsyncIterable<Buffer>) {
     bytes += part.length
     if (bytes > MAX_TOKEN_BYTES)
-      throw new GatewayError('config', `More than ${MAX_TOKEN_BYTES} bytes came on stdin; a token is shorter.`)
+      throw new GatewayError(
+        'config',
+        `More than ${MAX_TOKEN_BYTES} bytes came on stdin; a token is shorter.`,
+      )
     parts.push(part)
   }
   const accessToken = Buffer.concat(parts).toString('utf8').trim()

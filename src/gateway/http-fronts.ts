@@ -13,7 +13,10 @@ import type { HttpFront, HttpFrontOptions } from '../front/http/endpoint.ts'
 import { checkPrefix, mounted, type RequestHandler } from '../front/http/mount.ts'
 import type { Store } from '../state/store.ts'
 
-export interface HttpFrontsOptions extends Pick<HttpFrontOptions, 'service' | 'readiness' | 'onRefused' | 'pages'> {
+export interface HttpFrontsOptions extends Pick<
+  HttpFrontOptions,
+  'service' | 'readiness' | 'onRefused' | 'pages'
+> {
   readonly config: Config
   readonly store: Store
   readonly logger: Logger

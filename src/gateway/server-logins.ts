@@ -2,6 +2,8 @@ import type { ServerLists } from '../catalog/server-lists.ts'
 import type { ServerConfig } from '../config/types.ts'
 import type { Principal } from '../core/principal.ts'
 import { HostedPages } from '../credentials/login/hosted-pages.ts'
+import { keptLogins, type KeptLogin } from '../credentials/login/kept-logins.ts'
+import { logOut, type LoggedOut } from '../credentials/login/logout.ts'
 import { Logins, type LoginsOptions } from '../credentials/login/logins.ts'
 import type { PendingLogin } from '../credentials/login/pending-login.ts'
 import { ownerOf } from '../credentials/owner.ts'
@@ -42,7 +44,10 @@ export class ServerLogins {
     return await this.logins.begin(config, ownerOf(config, principal))
   }
 
-  readonly listNow: (...args: Parameters<ServerLists['refresh']>) => Promise<void> = async (server, exchange) => {
+  readonly listNow: (...args: Parameters<ServerLists['refresh']>) => Promise<void> = async (
+    server,
+    exchange,
+  ) => {
     const { lists } = this.#options
     // A listing that runs may have begun before the login.
     for (let attempt = 0; attempt < 2; attempt++) {
@@ -51,6 +56,18 @@ export class ServerLogins {
     }
     const failure = lists.failure(server)
     if (failure) throw failure
+  }
+
+  /** Forgets a login, and ends one that is under way. Other gateways that share the vault notice within seconds. */
+  async logOut(server: string, owner: string): Promise<LoggedOut> {
+    const { serverOf, vault, logger } = this.#options
+    this.logins.abandon(server, owner)
+    return await logOut(vault, serverOf(server), owner, logger)
+  }
+
+  /** The logins there are, without anything secret. */
+  async list(): Promise<readonly KeptLogin[]> {
+    return await keptLogins(this.#options.vault)
   }
 
   close(): void {

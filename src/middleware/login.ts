@@ -82,7 +82,8 @@ async function answerLoginTool(options: Made, exchange: Exchange, route: Route):
     await loggedIn(options, exchange, server)
   } catch (error) {
     // The address is what the tool is called for.
-    if (error instanceof GatewayError && error.link !== undefined) return say(`${error.message} ${error.link}`)
+    if (error instanceof GatewayError && error.link !== undefined)
+      return say(`${error.message} ${error.link}`)
     throw error
   }
   return await listed()
@@ -92,11 +93,7 @@ async function answerLoginTool(options: Made, exchange: Exchange, route: Route):
  * Resolves when the login is completed.
  * @throws GatewayError `needs_login`, with the address for a client that cannot show it; `cancelled`
  */
-async function loggedIn(
-  { logins }: Made,
-  exchange: Exchange,
-  server: string,
-): Promise<void> {
+async function loggedIn({ logins }: Made, exchange: Exchange, server: string): Promise<void> {
   const pending = await logins.beginLogin(server, exchange.principal)
   if (exchange.cancellation.reason !== undefined) throw cancelled(server)
   if (!canShow(exchange)) throw withLink(server, pending)

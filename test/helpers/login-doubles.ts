@@ -32,10 +32,7 @@ export class OpenVault implements Vault {
     return Promise.resolve([])
   }
 
-  exclusively<T>(
-    _name: RecordName,
-    run: (own: { readonly signal: AbortSignal }) => Promise<T>,
-  ): Promise<T> {
+  exclusively<T>(_name: RecordName, run: (own: { readonly signal: AbortSignal }) => Promise<T>): Promise<T> {
     const turn = this.#turn.then(() => run({ signal: new AbortController().signal }))
     this.#turn = turn.catch(() => undefined)
     return turn

@@ -25,7 +25,9 @@ export class PlainCredentials implements CredentialParts {
       },
       refused: async () => {
         await this.vault.remove(name)
-        return new GatewayError('needs_login', `Server "${server.name}" needs a login.`, { server: server.name })
+        return new GatewayError('needs_login', `Server "${server.name}" needs a login.`, {
+          server: server.name,
+        })
       },
     }
   }

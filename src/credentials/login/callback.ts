@@ -112,9 +112,12 @@ function refusalOf(
   if (!login || !isEqual(login.pending.state, state))
     return refuse('unknown', 404, `No login of this gateway waits for it, or it ended long ago. ${AGAIN}`)
   if (login.stage !== 'begun')
-    return refuse('used', 409, 'It was completed before. If the server still asks for a login, make the call again.')
-  if (login.expiresAt <= Date.now())
-    return refuse('late', 410, `It was not completed in time. ${AGAIN}`)
+    return refuse(
+      'used',
+      409,
+      'It was completed before. If the server still asks for a login, make the call again.',
+    )
+  if (login.expiresAt <= Date.now()) return refuse('late', 410, `It was not completed in time. ${AGAIN}`)
   // The listener of this machine does not complete what a browser began at the hosted pages, and the other way round.
   if (login.hosted !== (browser !== undefined))
     return refuse('elsewhere', 404, `It was not begun at this address. ${AGAIN}`)

@@ -50,7 +50,11 @@ export class HostedPages implements Pages {
   }
 
   /** The person has confirmed: the login belongs to this browser from now on. */
-  async #begin({ fetchSite, form }: PageRequest, id: string, cookie: string | undefined): Promise<PageAnswer> {
+  async #begin(
+    { fetchSite, form }: PageRequest,
+    id: string,
+    cookie: string | undefined,
+  ): Promise<PageAnswer> {
     const isOwnPage = fetchSite === undefined || fetchSite === 'same-origin'
     const confirm = form.get('confirm') ?? ''
     if (!isOwnPage || cookie === undefined || !isEqual(confirm, confirmOf(id, cookie)))

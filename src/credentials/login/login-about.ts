@@ -4,7 +4,8 @@ import type { LoginAbout } from './pages.ts'
 /** What people read about a login. `url` is the address of the authorization server. */
 export function loginAbout({ name, replicas }: ServerConfig, owner: string, url: string): LoginAbout {
   const endpoint = replicas[0]?.endpoint
-  const at = endpoint !== undefined && 'url' in endpoint && endpoint.url !== undefined ? hostOf(endpoint.url) : ''
+  const at =
+    endpoint !== undefined && 'url' in endpoint && endpoint.url !== undefined ? hostOf(endpoint.url) : ''
   return { server: name, at, loginAt: hostOf(url), usedBy: usedBy(owner) }
 }
 

@@ -10,5 +10,9 @@ export function needsLogin(server: string, message: string, cause?: unknown): Ga
 export function loginErrorOf(caught: unknown, server: string): GatewayError {
   if (caught instanceof GatewayError && caught.code !== 'internal') return caught
   if (caught instanceof OAuthFailure) return needsLogin(server, caught.message, caught)
-  return needsLogin(server, `The login to server "${server}" has failed; the log of the gateway has the cause.`, caught)
+  return needsLogin(
+    server,
+    `The login to server "${server}" has failed; the log of the gateway has the cause.`,
+    caught,
+  )
 }

@@ -122,10 +122,7 @@ export class Logins {
   abandon(server: string, owner?: string): void {
     for (const login of this.#underWay.values())
       if (login.server === server && (owner === undefined || login.owner === owner))
-        login.fail(
-          'abandoned',
-          needsLogin(server, `The login to server "${server}" was ended.`),
-        )
+        login.fail('abandoned', needsLogin(server, `The login to server "${server}" was ended.`))
   }
 
   close(): void {
@@ -220,7 +217,8 @@ export class Logins {
     try {
       const record = await this.#records.get(id)
       if (login.isFinishing) return
-      if (record?.stage === 'failed') return login.fail('failed', needsLogin(login.server, record.reason ?? ''))
+      if (record?.stage === 'failed')
+        return login.fail('failed', needsLogin(login.server, record.reason ?? ''))
       if (record?.stage === 'done') return login.succeed()
       const tokens = await this.#tokensOf(login.server, login.owner)
       if (tokens !== undefined && tokens !== login.tokensBefore && !login.isFinishing) login.succeed()

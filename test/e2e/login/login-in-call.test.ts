@@ -79,7 +79,9 @@ async function connect({ gateway }: World, kind: Kind, name: string): Promise<Cl
     return await send(enveloped(again))
   }
   if (front === 'http' && modern) {
-    const client = new ModernHttp(gateway.origin, '/mcp', { headers: { authorization: `Bearer ${keyOf(name)}` } })
+    const client = new ModernHttp(gateway.origin, '/mcp', {
+      headers: { authorization: `Bearer ${keyOf(name)}` },
+    })
     onTestFinished(() => client[Symbol.asyncDispose]())
     return {
       notifications,
@@ -142,7 +144,9 @@ async function connect({ gateway }: World, kind: Kind, name: string): Promise<Cl
   })
   const send = (method: string, params: string): Promise<string> => {
     const id = ++ids
-    const answer = notifications.take(text => text.includes(`"id":${id},"result"`) || text.includes(`"id":${id},"error"`))
+    const answer = notifications.take(
+      text => text.includes(`"id":${id},"result"`) || text.includes(`"id":${id},"error"`),
+    )
     input.write(`${requestText(String(id), method, params)}\n`)
     return answer
   }
@@ -218,12 +222,20 @@ test.each(KINDS)(
       const again = await client.call('tools/call', '{"name":"mail__log_in","arguments":{}}', never)
       expect(textIn(again)).toContain('is logged in to server "mail"')
     }
-    expect(namesIn(await client.call('tools/list', '{}', never)).sort()).toEqual(['mail__admin', 'mail__whoami'])
-    expect(textIn(await client.call('tools/call', '{"name":"mail__whoami","arguments":{}}', never))).toContain('ada')
+    expect(namesIn(await client.call('tools/list', '{}', never)).sort()).toEqual([
+      'mail__admin',
+      'mail__whoami',
+    ])
+    expect(
+      textIn(await client.call('tools/call', '{"name":"mail__whoami","arguments":{}}', never)),
+    ).toContain('ada')
     expect(world.gateway.gateway.status()[0]?.error).toBeUndefined()
     // The login is lost: the next call asks again, and goes on.
-    for (const [key] of world.credentials.vault.records) if (key.includes('"tokens"')) world.credentials.vault.records.delete(key)
-    const lost = await client.call('tools/call', '{"name":"mail__whoami","arguments":{}}', link => logIn(link, 'grace'))
+    for (const [key] of world.credentials.vault.records)
+      if (key.includes('"tokens"')) world.credentials.vault.records.delete(key)
+    const lost = await client.call('tools/call', '{"name":"mail__whoami","arguments":{}}', link =>
+      logIn(link, 'grace'),
+    )
     if (kind.shows) expect(textIn(lost)).toContain('grace')
     else {
       expect(lost).toContain('"isError":true')

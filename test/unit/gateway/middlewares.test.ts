@@ -115,7 +115,11 @@ async function makeParts(): Promise<CallParts & { readonly close: () => Promise<
     logins: {
       mayLogIn: server => server !== 'other',
       beginLogin: () =>
-        Promise.resolve({ url: 'https://as.example', expiresAt: Date.now() + 60_000, done: Promise.resolve() }),
+        Promise.resolve({
+          url: 'https://as.example',
+          expiresAt: Date.now() + 60_000,
+          done: Promise.resolve(),
+        }),
       listNow: () => Promise.resolve(),
     },
     serverInfo: '{"name":"gateway"}',

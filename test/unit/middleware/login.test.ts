@@ -67,23 +67,33 @@ function setUp({ answer, features = '{"elicitation":{"url":{}}}', modern = false
   return { pending, asked, notified, exchange, cancellation, logins, make, calls: () => calls }
 }
 
-test.each([false, true])('the user opens the address, and the call goes on after the login; modern: %s', async modern => {
-  const { pending, asked, notified, exchange, make, calls } = setUp({ answer: '{"action":"accept"}', modern })
-  const outcome = make(1)(exchange, ROUTE)
-  await new Promise(resolve => setTimeout(resolve, 20))
-  expect(calls()).toBe(1)
-  pending.end()
-  expect(await outcome).toBe(ANSWER)
-  expect(calls()).toBe(2)
-  const params = JSON.parse(asked[0]?.params ?? '{}') as Record<string, unknown>
-  expect(params).toMatchObject({ mode: 'url', url: LINK, message: expect.stringMatching(/^\[mail\] /) as string })
-  expect(params.elicitationId === undefined).toBe(modern)
-  expect(notified).toEqual(
-    modern
-      ? []
-      : [`notifications/elicitation/complete ${JSON.stringify({ elicitationId: params.elicitationId })}`],
-  )
-})
+test.each([false, true])(
+  'the user opens the address, and the call goes on after the login; modern: %s',
+  async modern => {
+    const { pending, asked, notified, exchange, make, calls } = setUp({
+      answer: '{"action":"accept"}',
+      modern,
+    })
+    const outcome = make(1)(exchange, ROUTE)
+    await new Promise(resolve => setTimeout(resolve, 20))
+    expect(calls()).toBe(1)
+    pending.end()
+    expect(await outcome).toBe(ANSWER)
+    expect(calls()).toBe(2)
+    const params = JSON.parse(asked[0]?.params ?? '{}') as Record<string, unknown>
+    expect(params).toMatchObject({
+      mode: 'url',
+      url: LINK,
+      message: expect.stringMatching(/^\[mail\] /) as string,
+    })
+    expect(params.elicitationId === undefined).toBe(modern)
+    expect(notified).toEqual(
+      modern
+        ? []
+        : [`notifications/elicitation/complete ${JSON.stringify({ elicitationId: params.elicitationId })}`],
+    )
+  },
+)
 
 test('a login that is completed elsewhere withdraws the question', async () => {
   const { pending, asked, exchange, make } = setUp()

@@ -200,7 +200,9 @@ test('unknown links, methods, and floods of requests are refused', async () => {
   expect((await browser.open('/oauth/other')).status).toBe(404)
   expect((await browser.open(path, { method: 'PUT' })).status).toBe(405)
   expect((await browser.open(path, { method: 'POST', body: '{}' })).status).toBe(415)
-  expect((await browser.open(path, { method: 'POST', body: new URLSearchParams({ x: 'y'.repeat(5000) }) })).status).toBe(413)
+  expect(
+    (await browser.open(path, { method: 'POST', body: new URLSearchParams({ x: 'y'.repeat(5000) }) })).status,
+  ).toBe(413)
   const statuses = await Promise.all(
     Array.from({ length: 80 }, async () => (await browser.open(`/oauth/login/${'B'.repeat(43)}`)).status),
   )

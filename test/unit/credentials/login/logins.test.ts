@@ -48,7 +48,9 @@ test('twenty calls join one login, and all go on with its callback', async () =>
   const pending = await Promise.all(Array.from({ length: 20 }, () => logins.begin(server, 'gateway')))
   expect(authorizer.begun).toHaveLength(1)
   const [{ state, redirectUri }] = authorizer.begun as [(typeof authorizer.begun)[number]]
-  expect(new Set(pending.map(({ url }) => url))).toEqual(new Set([`https://as.example/authorize?state=${state}`]))
+  expect(new Set(pending.map(({ url }) => url))).toEqual(
+    new Set([`https://as.example/authorize?state=${state}`]),
+  )
   expect(redirectUri).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/callback$/)
   const page = await comeBack(redirectUri, { code: 'good', state })
   expect([page.status, page.text]).toEqual([200, expect.stringContaining('You are logged in to mail')])
@@ -67,7 +69,10 @@ test('owners have logins of their own, which share the port of their server', as
   const [ann, bob] = await Promise.all(['client:ann', 'client:bob'].map(owner => logins.begin(server, owner)))
   expect(authorizer.begun).toHaveLength(2)
   const port = await logins.records.portOf('mail')
-  const [first, second] = authorizer.begun as [(typeof authorizer.begun)[number], (typeof authorizer.begun)[number]]
+  const [first, second] = authorizer.begun as [
+    (typeof authorizer.begun)[number],
+    (typeof authorizer.begun)[number],
+  ]
   const bobs = second.owner === 'client:bob' ? second : first
   await comeBack(bobs.redirectUri, { code: 'good', state: bobs.state })
   await bob?.done
@@ -128,10 +133,15 @@ test('a late callback is refused, and the waiting call told', async () => {
   await expect(done).rejects.toThrow('was not completed in time')
   await keepsListening.catch(() => undefined)
   const [{ state }] = authorizer.begun as [(typeof authorizer.begun)[number]]
-  const page = await logins.callback({ query: new URLSearchParams({ code: 'good', state }), browser: undefined })
+  const page = await logins.callback({
+    query: new URLSearchParams({ code: 'good', state }),
+    browser: undefined,
+  })
   expect([404, 410]).toContain(page.status)
   expect(authorizer.finished).toEqual([])
-  expect(told.filter(({ type }) => type === 'credential.login_ended')[0]).toMatchObject({ outcome: 'expired' })
+  expect(told.filter(({ type }) => type === 'credential.login_ended')[0]).toMatchObject({
+    outcome: 'expired',
+  })
 })
 
 test('pages cannot run scripts, be framed, cached or referred from', async () => {
@@ -139,7 +149,9 @@ test('pages cannot run scripts, be framed, cached or referred from', async () =>
   await logins.begin(await remoteServer(), 'gateway')
   const [{ redirectUri }] = authorizer.begun as [(typeof authorizer.begun)[number]]
   const { headers } = await comeBack(redirectUri, {})
-  expect(headers.get('content-security-policy')).toMatch(/^default-src 'none'; style-src 'sha256-[^']+'; .*frame-ancestors 'none'/)
+  expect(headers.get('content-security-policy')).toMatch(
+    /^default-src 'none'; style-src 'sha256-[^']+'; .*frame-ancestors 'none'/,
+  )
   expect(headers.get('cache-control')).toBe('no-store')
   expect(headers.get('referrer-policy')).toBe('no-referrer')
   const host = await fetch(redirectUri, { headers: { host: 'evil.example' } })
@@ -173,7 +185,10 @@ test('a port that is taken is replaced by another one, unless it is configured',
 test('a login that cannot begin is not tried with every call', async () => {
   const { authorizer, logins } = setUp()
   const server = await remoteServer()
-  authorizer.refusal = new GatewayError('needs_login', 'Server "mail" takes no registration. Set "oauth.clientId".')
+  authorizer.refusal = new GatewayError(
+    'needs_login',
+    'Server "mail" takes no registration. Set "oauth.clientId".',
+  )
   let tries = 0
   const begin = authorizer.begin.bind(authorizer)
   authorizer.begin = (...args) => {
@@ -188,7 +203,10 @@ test('a login that cannot begin is not tried with every call', async () => {
 test('another process that logs in ends the wait', async () => {
   const { authorizer, logins, vault } = setUp()
   const { done } = await logins.begin(await remoteServer(), 'gateway')
-  await vault.write({ kind: 'tokens', server: 'mail', owner: 'gateway' }, { issuer: '', value: { obtainedAt: 7 } })
+  await vault.write(
+    { kind: 'tokens', server: 'mail', owner: 'gateway' },
+    { issuer: '', value: { obtainedAt: 7 } },
+  )
   await done
   expect(authorizer.finished).toEqual([])
 })
