@@ -70,7 +70,7 @@ export function keyIdOf(bytes: Buffer): string {
   return bytes.length < OVERHEAD_BYTES ? '' : bytes.subarray(0, ID_BYTES).toString('hex')
 }
 
-export function createKey(): Buffer {
+export function createSealingKey(): Buffer {
   return randomBytes(KEY_BYTES)
 }
 

@@ -1,4 +1,4 @@
-import { createKey, KEY_BYTES, KeyRing, toKey } from './key-ring.ts'
+import { createSealingKey, KEY_BYTES, KeyRing, toKey } from './key-ring.ts'
 import type { Store } from './store.ts'
 
 /** Key of the key ring: Base64 keys, of which the first seals and all open. */
@@ -40,7 +40,7 @@ export class Seal {
 
   async #load(): Promise<KeyRing> {
     // Processes that start at once use one ring.
-    const fresh = JSON.stringify([createKey().toString('base64')])
+    const fresh = JSON.stringify([createSealingKey().toString('base64')])
     return new KeyRing(keysOf(await this.#store.setIfAbsent(KEY_RING, fresh)))
   }
 }

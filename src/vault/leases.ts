@@ -5,7 +5,7 @@ import { shuttingDown } from '../core/shutting-down.ts'
 import { within } from '../core/timeout.ts'
 import type { Store } from '../state/store.ts'
 import { fromStore, vaultFailure } from './failures.ts'
-import { Lease } from './lease.ts'
+import { RecordLease } from './record-lease.ts'
 import { digestOfName, recordKey } from './record.ts'
 import { Turns, type NoTurn } from './turns.ts'
 import type { RecordName } from './vault.ts'
@@ -33,7 +33,7 @@ export class Leases {
   readonly #ttlMs: number
   readonly #waitMs: number
   readonly #turns: Turns
-  readonly #held = new Map<string, Lease>()
+  readonly #held = new Map<string, RecordLease>()
   readonly #runs = new Set<Promise<unknown>>()
   readonly #closed = new AbortController()
 
@@ -45,12 +45,12 @@ export class Leases {
   }
 
   /** The lease of the run of this process that is under way for the name. */
-  of(name: RecordName): Lease | undefined {
+  of(name: RecordName): RecordLease | undefined {
     return this.#held.get(recordKey(name))
   }
 
   /** @throws GatewayError (as a rejection) when it is not its turn in time, or the gateway closes */
-  async run<T>(name: RecordName, run: (lease: Lease) => Promise<T>): Promise<T> {
+  async run<T>(name: RecordName, run: (lease: RecordLease) => Promise<T>): Promise<T> {
     this.#assertOpen(name)
     const key = recordKey(name)
     const until = monotonicNow() + this.#waitMs
@@ -81,7 +81,7 @@ export class Leases {
     await ended()
   }
 
-  async #run<T>(key: string, lease: Lease, run: (lease: Lease) => Promise<T>): Promise<T> {
+  async #run<T>(key: string, lease: RecordLease, run: (lease: RecordLease) => Promise<T>): Promise<T> {
     this.#held.set(key, lease)
     try {
       return await run(lease)
@@ -91,9 +91,9 @@ export class Leases {
     }
   }
 
-  async #taken(name: RecordName, until: number): Promise<Lease> {
+  async #taken(name: RecordName, until: number): Promise<RecordLease> {
     const claim = `vault/lease/${digestOfName(name)}`
-    const lease = new Lease({ store: this.#store, claim, key: recordKey(name), ttlMs: this.#ttlMs })
+    const lease = new RecordLease({ store: this.#store, claim, key: recordKey(name), ttlMs: this.#ttlMs })
     for (let round = 0; ; round++) {
       this.#assertOpen(name)
       if (await fromStore(name.server, lease.tryTake())) return lease

@@ -3,9 +3,9 @@ import { describeError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import type { KeyRing } from '../state/key-ring.ts'
 import type { Store } from '../state/store.ts'
-import { Changes } from './changes.ts'
+import { RecordChanges } from './record-changes.ts'
 import { fromStore, vaultFailure } from './failures.ts'
-import type { Lease } from './lease.ts'
+import type { RecordLease } from './record-lease.ts'
 import { Leases, type LeasesOptions } from './leases.ts'
 import {
   openRecord,
@@ -50,7 +50,7 @@ export class SealedVault implements Vault {
   readonly #logger: Logger
   readonly #keys: SealedVaultOptions['keys']
   readonly #leases: Leases
-  readonly #changes: Changes
+  readonly #changes: RecordChanges
   readonly #maxRecords: number
   /** How many more may be written until the records of a kind are counted again. */
   readonly #room = new Map<RecordKind, { readonly until: number; left: number }>()
@@ -62,7 +62,7 @@ export class SealedVault implements Vault {
     this.#keys = options.keys
     this.#maxRecords = options.maxRecords ?? MAX_RECORDS
     this.#leases = new Leases(options)
-    this.#changes = new Changes(options.store, options.logger)
+    this.#changes = new RecordChanges(options.store, options.logger)
   }
 
   async read<T>(name: RecordName): Promise<VaultRecord<T> | undefined> {
@@ -131,12 +131,12 @@ export class SealedVault implements Vault {
   }
 
   /** In the run of this process that is under way for the name, or in one of its own. */
-  async #alone<T>(name: RecordName, run: (lease: Lease) => Promise<T>): Promise<T> {
+  async #alone<T>(name: RecordName, run: (lease: RecordLease) => Promise<T>): Promise<T> {
     const lease = this.#leases.of(name)
     return await (lease ? run(lease) : this.#leases.run(name, run))
   }
 
-  async #set(name: RecordName, lease: Lease, text: string | undefined, ttlMs?: number): Promise<void> {
+  async #set(name: RecordName, lease: RecordLease, text: string | undefined, ttlMs?: number): Promise<void> {
     if (!(await fromStore(name.server, lease.set(text, ttlMs))))
       throw vaultFailure(
         name.server,

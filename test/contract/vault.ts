@@ -1,6 +1,6 @@
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { SILENT, type Logger } from '../../src/core/logger.ts'
-import { createKey, KeyRing } from '../../src/state/key-ring.ts'
+import { createSealingKey, KeyRing } from '../../src/state/key-ring.ts'
 import type { Store } from '../../src/state/store.ts'
 import { MAX_RECORD_BYTES } from '../../src/vault/record.ts'
 import { SealedVault, type SealedVaultOptions } from '../../src/vault/sealed-vault.ts'
@@ -17,7 +17,7 @@ const TTL_MS = 300
  */
 export function describeVault(name: string, open: () => Promise<Store>, reopen?: () => Promise<Store>): void {
   describe(`vault contract: ${name}`, () => {
-    const key = createKey()
+    const key = createSealingKey()
     const ringOf = (...keys: Buffer[]): SealedVaultOptions['keys'] => ({
       ring: async () => new KeyRing(keys),
     })
@@ -119,7 +119,7 @@ export function describeVault(name: string, open: () => Promise<Store>, reopen?:
 
     it('opens what an older key sealed, and seals it anew when it is written or rotated', async () => {
       const [vault, , store] = await start()
-      const fresh = createKey()
+      const fresh = createSealingKey()
       await vault.write(TOKENS, RECORD)
       await vault.write({ ...TOKENS, owner: 'bob' }, { ...RECORD, value: 'of bob' }, 60_000)
       await vault.write({ ...TOKENS, owner: 'eve' }, { ...RECORD, value: 'of eve' })
@@ -140,7 +140,7 @@ export function describeVault(name: string, open: () => Promise<Store>, reopen?:
       const [vault, , store] = await start()
       for (const owner of ['a', 'b', 'c']) await vault.write({ ...TOKENS, owner }, RECORD)
       const said: string[] = []
-      const without = over(store, { keys: ringOf(createKey()), logger: warnings(said) })
+      const without = over(store, { keys: ringOf(createSealingKey()), logger: warnings(said) })
       for (const owner of ['a', 'b', 'c']) {
         expect(await without.read({ ...TOKENS, owner })).toBeUndefined()
         expect(await without.remove({ ...TOKENS, owner }, () => true)).toBe(false)
@@ -300,11 +300,9 @@ export function describeVault(name: string, open: () => Promise<Store>, reopen?:
         await vault.write(TOKENS, RECORD)
       })
       await begun.promise
-      const waiting = [
-        vault.exclusively(TOKENS, async () => 1),
-        vault.write(TOKENS, RECORD),
-        vault.remove(TOKENS),
-      ].map(wait => wait.then(String, (error: Error) => error.message))
+      const waiting = Array.from({ length: 3 }, (_, at) =>
+        vault.exclusively(TOKENS, async () => at).then(String, (error: Error) => error.message),
+      )
       const closing = vault.close()
       expect(await Promise.all(waiting)).toEqual(Array(3).fill('The gateway is shutting down.'))
       end.resolve()

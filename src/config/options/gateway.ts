@@ -292,5 +292,5 @@ export const GATEWAY = section('gateway', {
   audit: group('The log of allowed and denied requests.', AUDIT, { as: false }),
   admin: group('The API that changes a running gateway.', ADMIN),
   cache: group('Limits of the cache of results.', CACHE),
-  vault: group('How credentials of servers are kept.', VAULT, { as: false }),
+  vault: group('How credentials of servers are kept.', VAULT),
 })

@@ -1,12 +1,11 @@
 import { AUDIT, GATEWAY, HTTP } from '../options/gateway.ts'
 import { JWT, PROXY } from '../options/auth.ts'
-import { VAULT } from '../options/vault.ts'
 import { resolveSection } from '../options/option.ts'
 import { absolutePath } from '../paths.ts'
 import { resolveRules } from './policies.ts'
 import type { GatewayEntry, ServersFile } from '../options/file.ts'
 import type { Overrides, Environment } from './environment.ts'
-import type { AuditConfig, AuthConfig, GatewayConfig, HttpFrontConfig, VaultConfig } from '../types.ts'
+import type { AuditConfig, AuthConfig, GatewayConfig, HttpFrontConfig } from '../types.ts'
 import { withoutEnd } from '../../core/without-end.ts'
 
 const LMDB = 'lmdb:'
@@ -26,7 +25,8 @@ export function resolveGateway(file: ServersFile, surroundings: Environment): Ga
     auth: resolveAuth(gateway.auth ?? {}, overrides),
     rules: resolveRules(gateway.policy ?? {}, ['gateway', 'policy']),
     audit: resolveAudit(file, surroundings),
-    vault: resolveVault(gateway, state, stateFolder),
+    // A key file is beside the state, or in the folder of the user where the state is elsewhere.
+    vault: { ...resolved.vault, folder: state.startsWith(LMDB) ? state.slice(LMDB.length) : stateFolder },
   }
 }
 
@@ -81,12 +81,6 @@ function resolveAudit(
         ? absolutePath('audit.jsonl', stateFolder, home)
         : absolutePath(asked, folder, home),
   }
-}
-
-/** A key file is beside the state, or in the folder of the user where the state is elsewhere. */
-function resolveVault({ vault = {} }: GatewayEntry, state: string, stateFolder: string): VaultConfig {
-  const folder = state.startsWith(LMDB) ? state.slice(LMDB.length) : stateFolder
-  return { ...resolveSection(VAULT, vault), folder }
 }
 
 function resolveState(state: string, folder: string, home: string, stateFolder: string): string {

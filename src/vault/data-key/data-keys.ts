@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { describeError } from '../../core/errors.ts'
 import type { Logger } from '../../core/logger.ts'
-import { createKey, KeyRing, toKey } from '../../state/key-ring.ts'
+import { createSealingKey, KeyRing, toKey } from '../../state/key-ring.ts'
 import type { Store } from '../../state/store.ts'
 import { createKeyFile, readKeyFile } from './key-file.ts'
 
@@ -53,7 +53,7 @@ export class DataKeys {
     const { keys, store } = this.#options
     if (keys.length > 0) return new KeyRing(keys.map((key, at) => configured(key, at)))
     // What such a store holds ends with the process.
-    if (!store.shared) return new KeyRing([createKey()])
+    if (!store.shared) return new KeyRing([createSealingKey()])
     const key = await this.#made()
     if (isOfManyMachines(store))
       this.#options.logger.warn(
@@ -83,7 +83,7 @@ export class DataKeys {
     try {
       let text = await keyring.read()
       if (text === undefined) {
-        await keyring.write(createKey().toString('base64'))
+        await keyring.write(createSealingKey().toString('base64'))
         // Another process may have written at the same time.
         text = await keyring.read()
       }
@@ -100,7 +100,7 @@ export class DataKeys {
   }
 
   async #newFile(file: string, because: unknown): Promise<Buffer> {
-    const fresh = createKey()
+    const fresh = createSealingKey()
     const key = await createKeyFile(file, fresh)
     await this.#remember('file')
     if (!key.equals(fresh)) return key

@@ -2,7 +2,7 @@ import { chmodSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { SILENT } from '../../../../src/core/logger.ts'
-import { createKey } from '../../../../src/state/key-ring.ts'
+import { createSealingKey } from '../../../../src/state/key-ring.ts'
 import { openLmdbStore } from '../../../../src/state/lmdb.ts'
 import { createMemoryStore } from '../../../../src/state/memory.ts'
 import type { Store } from '../../../../src/state/store.ts'
@@ -65,7 +65,7 @@ async function idOf(keys: DataKeys): Promise<string> {
 
 it('uses configured keys, of which the first seals, and neither keyring nor file', async () => {
   const { keys, said, folder } = rig()
-  const [fresh, old] = [createKey(), createKey()]
+  const [fresh, old] = [createSealingKey(), createSealingKey()]
   const texts = [fresh, old].map(key => key.toString('base64'))
   const ring = await keys({ keys: texts }).ring()
   const before = await keys({ keys: texts.slice(1) }).ring()
@@ -155,7 +155,7 @@ describe('a store', () => {
     expect(said).toEqual([
       'The logins in redis:example:6379 are sealed with a key of this machine, so other machines cannot use them. Fix: set "gateway.vault.keys" to the same key on all of them, such as "${VAULT_KEY}" with 32 random bytes in Base64.',
     ])
-    await keys({ keys: [createKey().toString('base64')] }).ring()
+    await keys({ keys: [createSealingKey().toString('base64')] }).ring()
     expect(said).toHaveLength(1)
   })
 })

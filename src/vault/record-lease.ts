@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Store } from '../state/store.ts'
 
-export interface LeaseOptions {
+export interface RecordLeaseOptions {
   readonly store: Store
   /** Key of the claim in the store. */
   readonly claim: string
@@ -16,8 +16,8 @@ export interface LeaseOptions {
  * is made in one step with a check of the claim, so that a process that stood still cannot overwrite what the next
  * holder wrote. A claim that has lapsed is taken again as long as the value is what it was.
  */
-export class Lease {
-  readonly #options: LeaseOptions
+export class RecordLease {
+  readonly #options: RecordLeaseOptions
   readonly #holder = randomUUID()
   readonly #ended = new AbortController()
   /** The value as this holder knows it. */
@@ -27,7 +27,7 @@ export class Lease {
   #writing = false
   #lost = false
 
-  constructor(options: LeaseOptions) {
+  constructor(options: RecordLeaseOptions) {
     this.#options = options
   }
 

@@ -21,10 +21,10 @@ interface Watched {
 }
 
 /**
- * Changes of records by any process that shares the store, for those that listen. A poll reads a version or a few, and
+ * RecordChanges of records by any process that shares the store, for those that listen. A poll reads a version or a few, and
  * records only where a version has changed. Without a listener there is no poll.
  */
-export class Changes {
+export class RecordChanges {
   readonly #store: Store
   readonly #logger: Logger
   readonly #watched = new Map<string, Watched>()
@@ -100,7 +100,7 @@ export class Changes {
       (error: unknown) => {
         // Once, because the store says itself that it cannot be reached.
         if (!this.#failed)
-          this.#logger.debug('Changes of the vault could not be read.', { cause: describeError(error) })
+          this.#logger.debug('RecordChanges of the vault could not be read.', { cause: describeError(error) })
         this.#failed = true
         this.#polling = undefined
       },
