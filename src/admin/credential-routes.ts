@@ -1,4 +1,4 @@
-import { fields, TEXT, textOf, type AdminRequest, type AdminRoute, type Schema } from './route.ts'
+import { fields, TEXT, textIn, type AdminRequest, type AdminRoute, type Schema } from './route.ts'
 import type { LoginTarget } from './service.ts'
 
 const OF_CLIENT: Schema = {
@@ -95,6 +95,6 @@ function loginTargetOf(params: AdminRequest['params'], body: unknown): LoginTarg
   const given = fields(body, ['client'])
   return {
     server: params['name'] ?? '',
-    client: given['client'] === undefined ? undefined : textOf(given, 'client'),
+    client: given['client'] === undefined ? undefined : textIn(given, 'client'),
   }
 }

@@ -60,7 +60,7 @@ export function fields(body: unknown, known: readonly string[]): JsonObject {
 }
 
 /** A text of a body. @throws AdminProblem 422 */
-export function textOf(given: JsonObject, name: string): string {
+export function textIn(given: JsonObject, name: string): string {
   const value = given[name]
   if (typeof value === 'string' && value !== '' && value.length <= 512) return value
   throw new AdminProblem(422, `The body needs "${name}", a text of 1 to 512 characters.`)

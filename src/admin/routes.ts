@@ -2,7 +2,7 @@ import { isJsonObject } from '../core/json-object.ts'
 import type { WriteResult } from './config-file.ts'
 import { CREDENTIAL_ROUTES } from './credential-routes.ts'
 import { AdminProblem } from './problem-details.ts'
-import { fields, TEXT, textOf, type AdminAnswer, type AdminRoute, type Schema } from './route.ts'
+import { fields, TEXT, textIn, type AdminAnswer, type AdminRoute, type Schema } from './route.ts'
 import type { DrainTarget, ReloadAnswer } from './service.ts'
 
 const OBJECT: Schema = { type: 'object' }
@@ -218,7 +218,7 @@ export const ROUTES: readonly AdminRoute[] = [
     },
     refusals: [422],
     handle: async ({ service, body }) => {
-      const server = textOf(fields(body, ['server']), 'server')
+      const server = textIn(fields(body, ['server']), 'server')
       return { body: await service.restart(server), detail: server }
     },
   },
@@ -242,8 +242,8 @@ function given(body: unknown): unknown {
 function targetOf(body: unknown): DrainTarget {
   const given = fields(body, ['server', 'replica'])
   return {
-    server: textOf(given, 'server'),
-    replica: given['replica'] === undefined ? undefined : textOf(given, 'replica'),
+    server: textIn(given, 'server'),
+    replica: given['replica'] === undefined ? undefined : textIn(given, 'replica'),
   }
 }
 

@@ -19,7 +19,7 @@ export interface PageAnswer {
 }
 
 /** Pages that the HTTP front serves beside its endpoints. */
-export interface Pages {
+export interface PageSource {
   /** `undefined`: there is no page at this path. */
   answer(request: PageRequest): Promise<PageAnswer> | undefined
 }

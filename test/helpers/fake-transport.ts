@@ -188,7 +188,6 @@ export function serverConfig(changes: Partial<ServerConfig> = {}): ServerConfig 
     quota: { rate: undefined, concurrency: undefined, budgets: [] },
     fingerprint: 'f',
     oauth: false,
-    perClient: false,
     ...changes,
   }
 }

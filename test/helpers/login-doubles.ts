@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { ServerConfig } from '../../src/config/types.ts'
-import { GatewayError } from '../../src/core/errors.ts'
+import type { GatewayError } from '../../src/core/errors.ts'
 import type { Authorizer, PendingAuthorization } from '../../src/credentials/oauth/authorization.ts'
 import { configFrom } from '../../src/config/load/load.ts'
 import type { RecordName, Vault, VaultRecord } from '../../src/vault/vault.ts'
@@ -58,7 +58,7 @@ export class OpenVault implements Vault {
   }
 
   #changed(name: RecordName): void {
-    for (const listener of [...(this.#listeners.get(keyOf(name)) ?? [])]) listener()
+    for (const listener of this.#listeners.get(keyOf(name)) ?? []) listener()
   }
 }
 

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { PageAnswer, PageRequest, Pages } from '../../core/page.ts'
+import type { PageAnswer, PageRequest, PageSource } from '../../core/page.ts'
 import { digestOf, isEqual, type LoginRecord } from './login-records.ts'
 import type { Logins } from './logins.ts'
 import { confirmPage, messagePage, redirectTo } from './pages.ts'
@@ -14,7 +14,7 @@ const COOKIE = /^[\w-]{43}$/
  * browser a cookie; the callback is accepted from that browser only. So a person whose link or `state` was stolen, or
  * who is sent to a callback that another person began, is stopped.
  */
-export class HostedPages implements Pages {
+export class HostedPages implements PageSource {
   readonly #logins: Pick<Logins, 'callback' | 'records'>
   /** Whether browsers reach the pages over https. */
   readonly #secure: () => boolean

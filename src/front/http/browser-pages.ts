@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { monotonicNow } from '../../core/clock.ts'
 import { growingLru } from '../../core/growing-lru.ts'
 import { HttpError } from '../../core/http-error.ts'
-import type { PageAnswer, Pages } from '../../core/page.ts'
+import type { PageAnswer, PageSource } from '../../core/page.ts'
 import { TokenBucket } from '../../core/token-bucket.ts'
 
 /** Path of every page for browsers; the pages themselves are below it. */
@@ -17,10 +17,10 @@ const MAX_ADDRESSES = 10_000
 
 /** Serves the pages for browsers. They need no credentials, so requests of an address are rate limited. */
 export class BrowserPages {
-  readonly #pages: Pages
+  readonly #pages: PageSource
   readonly #rates = growingLru<string, TokenBucket>(MAX_ADDRESSES)
 
-  constructor(pages: Pages) {
+  constructor(pages: PageSource) {
     this.#pages = pages
   }
 

@@ -5,7 +5,7 @@ import { monotonicNow } from '../../core/clock.ts'
 import type { GatewayError } from '../../core/errors.ts'
 import { HttpError } from '../../core/http-error.ts'
 import type { Logger } from '../../core/logger.ts'
-import type { Pages } from '../../core/page.ts'
+import type { PageSource } from '../../core/page.ts'
 import { RESOURCE_METADATA } from '../../protocol/well-known.ts'
 import { allowOrigin, json, preflight, publicDocument } from '../responses.ts'
 import type { Authenticator, Credential } from '../authenticator.ts'
@@ -40,8 +40,8 @@ export interface HttpFrontOptions {
   readonly maxConnections: number
   /** Set where the front is mounted in a server of another program. */
   readonly mount?: MountPlace
-  /** Pages for browsers; `undefined`: there are none. */
-  readonly pages?: Pages | undefined
+  /** PageSource for browsers; `undefined`: there are none. */
+  readonly pages?: PageSource | undefined
   readonly readiness: () => ReadinessAnswer
 }
 
@@ -234,7 +234,7 @@ export class HttpFront implements Front {
     this.#guard.check(request)
     if (query >= 0) checkQuery(url)
     if (path === '/mcp' || path.startsWith('/mcp/')) {
-      // Pages have to be able to read refusals, too.
+      // PageSource have to be able to read refusals, too.
       if (request.headers.origin !== undefined) allowOrigin(request, response)
       // A preflight carries no credentials.
       if (request.method === 'OPTIONS') return preflight(response)

@@ -145,7 +145,6 @@ test('what is left out has its default', async () => {
         warmInstances: 0,
         fingerprint: expect.stringMatching(/^[0-9a-f]{64}$/),
         oauth: false,
-        perClient: false,
       },
     ],
     clients: [],
