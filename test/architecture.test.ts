@@ -19,6 +19,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   front: ['type:config/types', 'core', 'protocol'],
   'make-folder': [],
   'regular-file': [],
+  keyring: [],
   state: ['core', 'make-folder'],
   auth: ['type:config/types', 'core', 'type:front/authenticator', 'protocol/well-known', 'type:state/store'],
   bridge: ['core', 'protocol', 'type:state/seal'],
@@ -55,6 +56,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'type:config/resolve/environment',
     'config/validate',
     'core',
+    'keyring',
     'policy/pattern',
     'regular-file',
   ],
@@ -66,6 +68,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'config/paths',
     'config/load/files-read',
     'config/load/load',
+    'config/load/secrets',
     'config/link-settings',
     'config/options',
     'type:config/resolve/environment',
@@ -324,13 +327,23 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   '@redis/client': ['state/redis'],
   'lru-cache': ['catalog/resource-owners', 'catalog/views', 'core/growing-lru', 'state/memory'],
   '@marcbachmann/cel-js': ['policy/condition'],
+  '@napi-rs/keyring': ['keyring'],
   jose: ['auth'],
   commander: ['cli'],
   express: ['admin/app'],
 }
 
 /** Loaded when first needed, so that a client's child is there at once: these are never imported statically as values. */
-const LAZY = ['winston', 'undici', 'cross-spawn', 'lmdb', '@redis/client', '@marcbachmann/cel-js', 'jose']
+const LAZY = [
+  'winston',
+  'undici',
+  'cross-spawn',
+  'lmdb',
+  '@redis/client',
+  '@marcbachmann/cel-js',
+  '@napi-rs/keyring',
+  'jose',
+]
 
 /** A file holds one idea; this is where it has become more than one. */
 const MAX_LINES = 350
