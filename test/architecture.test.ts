@@ -19,8 +19,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   front: ['type:config/types', 'core', 'protocol'],
   'make-folder': [],
   'regular-file': [],
-  keyring: [],
   state: ['core', 'make-folder'],
+  'os-keyring': [],
+  'vault/data-key': ['core', 'make-folder', 'state/key-ring', 'type:state/store'],
+  vault: ['core', 'os-keyring', 'state/key-ring', 'type:state/store', 'vault/data-key/data-keys'],
   auth: ['type:config/types', 'core', 'type:front/authenticator', 'protocol/well-known', 'type:state/store'],
   bridge: ['core', 'protocol', 'type:state/seal'],
   policy: ['type:config/types', 'core'],
@@ -56,7 +58,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'type:config/resolve/environment',
     'config/validate',
     'core',
-    'keyring',
+    'os-keyring',
     'policy/pattern',
     'regular-file',
   ],
@@ -126,6 +128,13 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'type:upstream/transport/stdio/printed',
     'upstream/transport/stdio/stray',
     'upstream/transport/transports',
+  ],
+  'credentials/oauth': [
+    'type:config/types',
+    'core',
+    'credentials/fetch',
+    'observe/redact',
+    'type:vault/vault',
   ],
   observe: ['core', 'make-folder', 'protocol'],
   'upstream/discovery': ['type:config/replica-types', 'core'],
@@ -327,7 +336,6 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   '@redis/client': ['state/redis'],
   'lru-cache': ['catalog/resource-owners', 'catalog/views', 'core/growing-lru', 'state/memory'],
   '@marcbachmann/cel-js': ['policy/condition'],
-  '@napi-rs/keyring': ['keyring'],
   jose: ['auth'],
   commander: ['cli'],
   express: ['admin/app'],
@@ -341,8 +349,8 @@ const LAZY = [
   'lmdb',
   '@redis/client',
   '@marcbachmann/cel-js',
-  '@napi-rs/keyring',
   'jose',
+  '@modelcontextprotocol/client',
 ]
 
 /** A file holds one idea; this is where it has become more than one. */
@@ -419,6 +427,7 @@ const WALL: Readonly<Record<string, string>> = {
   'state/lmdb-folder': 'names of files',
   'state/redis-epoch': 'when the content was found lost, for calendar periods of budgets',
   'state/memory': 'the ends of stored values, as in the other stores',
+  'vault/sealed-vault': 'the ends of records, which other processes read too',
 }
 
 /**
@@ -463,6 +472,7 @@ const FOR_TESTS: Readonly<Record<string, readonly string[]>> = {
   'upstream/transport/http/sockets': ['SocketShare'],
   'upstream/transport/stdio/memory-watch': ['LOOK_EVERY_MS', 'measureHere', 'sumOfPs'],
   'upstream/transport/stdio/orphan-reaper': ['createReaper'],
+  'vault/record': ['MAX_RECORD_BYTES'],
 }
 
 interface Import {

@@ -1,5 +1,5 @@
 import { monotonicNow } from '../../core/clock.ts'
-import { readSecret } from '../../keyring.ts'
+import { readKeyring } from '../../os-keyring.ts'
 import { commandLine, outputOf, type Surroundings } from './program-output.ts'
 
 /** Secrets of a configuration that take time to get: what a program prints, and what the keyring holds. */
@@ -102,7 +102,7 @@ async function ofKeyring(text: string): Promise<Secret> {
   if (at < 1 || account === '')
     return { cause: 'it names no service and account', fix: 'Write ${keyring:service/account}.' }
   try {
-    const value = await readSecret(service, account)
+    const value = await readKeyring({ service, account })
     if (value !== undefined) return { value }
     return {
       cause: 'the keyring has no such entry',
@@ -110,7 +110,7 @@ async function ofKeyring(text: string): Promise<Secret> {
     }
   } catch (error) {
     return {
-      cause: (error as Error).message,
+      cause: `the keyring cannot be used: ${(error as Error).message.replace(/\.$/, '')}`,
       fix: 'Unlock it, or use ${NAME}, ${file:path} or ${exec:program} instead.',
     }
   }

@@ -161,7 +161,7 @@ test('${keyring:…} without a usable entry is a problem of its server, with the
   )
   const { problems } = await loadWithSource({ file })
   expect(problems).toMatch(
-    /uses \$\{keyring:mcp-manifold-test\/none\}, but the keyring (?:of the system cannot be used|has no such entry)/,
+    /uses \$\{keyring:mcp-manifold-test\/none\}, but the keyring (?:cannot be used: |has no such entry)/,
   )
   expect(problems).toContain('Write ${keyring:service/account}.')
 })
