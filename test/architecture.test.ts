@@ -124,6 +124,13 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'upstream/transport/stdio/stray',
     'upstream/transport/transports',
   ],
+  'credentials/oauth': [
+    'type:config/types',
+    'core',
+    'credentials/fetch',
+    'observe/redact',
+    'type:vault/vault',
+  ],
   observe: ['core', 'make-folder', 'protocol'],
   'upstream/discovery': ['type:config/replica-types', 'core'],
   'upstream/pool': [
@@ -329,7 +336,16 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
 }
 
 /** Loaded when first needed, so that a client's child is there at once: these are never imported statically as values. */
-const LAZY = ['winston', 'undici', 'cross-spawn', 'lmdb', '@redis/client', '@marcbachmann/cel-js', 'jose']
+const LAZY = [
+  'winston',
+  'undici',
+  'cross-spawn',
+  'lmdb',
+  '@redis/client',
+  '@marcbachmann/cel-js',
+  'jose',
+  '@modelcontextprotocol/client',
+]
 
 /** A file holds one idea; this is where it has become more than one. */
 const MAX_LINES = 350

@@ -3,6 +3,7 @@ import type { AUTH, JWT, PROXY } from './options/auth.ts'
 import type { CACHE_RULE } from './options/cache.ts'
 import type { CLIENT } from './options/client.ts'
 import type { ASKS, AUDIT, GATEWAY, HTTP, LISTEN } from './options/gateway.ts'
+import type { IDP, OAUTH, REDIRECT } from './options/oauth.ts'
 import type { Resolved } from './options/option.ts'
 import type { SERVER, TOOL } from './options/server.ts'
 import type { ReplicaConfig } from './replica-types.ts'
@@ -57,6 +58,24 @@ export interface ServerConfig extends Resolved<(typeof SERVER)['options']> {
    * data.
    */
   readonly fingerprint: string
+  /** How the gateway logs in there; `false`: never. */
+  readonly oauth: OAuthConfig | false
+  /** Whether what the server shows depends on the client: each client has credentials of its own there. */
+  readonly perClient: boolean
+}
+
+/** A login at a server. */
+export interface OAuthConfig extends Resolved<(typeof OAUTH)['options']> {
+  readonly clientId: string | undefined
+  readonly clientSecret: string | undefined
+  /** PEM or JWK. */
+  readonly privateKey: string | undefined
+  /** `undefined`: what the server asks for; an empty list: none. */
+  readonly scopes: readonly string[] | undefined
+  /** A full URL, or a port and path of this machine; `undefined`: not configured. */
+  readonly redirect: string | Resolved<(typeof REDIRECT)['options']> | undefined
+  readonly extraParams: Readonly<Record<string, string>>
+  readonly idp: Resolved<(typeof IDP)['options']> | undefined
 }
 
 /** A folder or file that a server may work on (MCP roots). */

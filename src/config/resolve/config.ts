@@ -5,6 +5,7 @@ import { resolveSection } from '../options/option.ts'
 import { SERVER, TOOL } from '../options/server.ts'
 import { cacheWarnings } from './caches.ts'
 import { findPending } from './pending.ts'
+import { oauthWarnings, resolveOAuth } from './oauth.ts'
 import { absolutePath, fileUri } from '../paths.ts'
 import { resolveClients, resolveProfiles, resolveRoles } from './policies.ts'
 import { formatPath } from '../problem.ts'
@@ -95,6 +96,8 @@ function resolveServer(
     warnings.push(
       `The server "${name}": ${ofCalls.join(', ')} of it has no effect, since only "isolation": "call" gives calls conversations of their own.`,
     )
+  warnings.push(...oauthWarnings(name, entry))
+  const oauth = resolveOAuth(entry)
   const replicas =
     problem === undefined ? resolveReplicas(entry, source => resolveEndpoint(source, surroundings)) : []
   return {
@@ -111,6 +114,8 @@ function resolveServer(
     // A server has no `concurrency` of its own: `maxConcurrentCalls` bounds the calls that leave its queue.
     quota: resolveQuota({ rate: entry.rate, budget: entry.budget }),
     fingerprint: fingerprint(replicas),
+    oauth,
+    perClient: oauth !== false && oauth.per === 'client',
   }
 }
 

@@ -12,6 +12,7 @@ import { formatPath } from '../problem.ts'
 import { checkCaches } from './cache.ts'
 import { checkClients } from './clients.ts'
 import { checkResilience } from './replicas.ts'
+import { checkOAuth } from './oauth.ts'
 import { checkNames } from './policy.ts'
 import { toolPrefixOf } from './self-reference.ts'
 import type { Path, Problem } from '../problem.ts'
@@ -35,6 +36,7 @@ export function checkRules(file: ServersFile, context: RulesContext): Problem[] 
         ...checkServer(server, path),
         ...checkPrefix(name, server, path, prefixes),
         ...checkCaches(server, path),
+        ...checkOAuth(server, path),
       )
     }
   }
