@@ -8,6 +8,8 @@ const isHttpUrl = (written: string): boolean =>
   URL.canParse(written) && /^https?:$/.test(new URL(written).protocol)
 const URL_TEXT: Check<string> = { kind: 'text', expected: urlExpected, passes: isHttpUrl }
 
+const asWritten = (written: string | undefined): string | undefined => written
+
 const scopesExpected = 'expected a list of scopes, or one text with spaces between them'
 const SCOPE: Check<string> = {
   kind: 'text',
@@ -45,10 +47,16 @@ export const IDP = section('mcpServers.*.oauth.idp', {
     'string',
     'Issuer of the identity provider, whose metadata names its token endpoint.',
     URL_TEXT,
+    {},
+    asWritten,
   ),
-  tokenEndpoint: option('string', 'Token endpoint of the identity provider.', URL_TEXT, {
-    shown: 'found through the metadata of the issuer',
-  }),
+  tokenEndpoint: option(
+    'string',
+    'Token endpoint of the identity provider.',
+    URL_TEXT,
+    { shown: 'found through the metadata of the issuer' },
+    asWritten,
+  ),
   clientId: text('Identifier of the gateway at the identity provider.', { shown: 'none' }),
   clientSecret: text('Secret that belongs to it.', { shown: 'none' }),
   subjectToken: text('Token of the subject that is exchanged or asserted; often from `exec:` or a file.', {
