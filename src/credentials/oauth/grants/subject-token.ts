@@ -16,7 +16,7 @@ const MAX_CHARS = 16_384
 const CALLER = 'caller'
 const FILE = 'file:'
 
-/** Whether the subject is who the caller has shown to be at the gateway. */
+/** Whether the subject is the caller, by the token of its login at the gateway. */
 export function isOfCaller({ oauth }: Pick<GrantContext, 'oauth'>): boolean {
   return oauth.idp?.subjectToken === CALLER
 }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import type { JsonWebKey } from 'node:crypto'
 import { calculateJwkThumbprint, EmbeddedJWK, jwtVerify } from 'jose'
 import type { JWTPayload } from 'jose'
 import { expect, test } from 'vitest'
