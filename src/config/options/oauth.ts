@@ -8,8 +8,6 @@ const isHttpUrl = (written: string): boolean =>
   URL.canParse(written) && /^https?:$/.test(new URL(written).protocol)
 const URL_TEXT: Check<string> = { kind: 'text', expected: urlExpected, passes: isHttpUrl }
 
-const asWritten = (written: string | undefined): string | undefined => written
-
 const scopesExpected = 'expected a list of scopes, or one text with spaces between them'
 const SCOPE: Check<string> = {
   kind: 'text',
@@ -43,19 +41,18 @@ const redirect: Check<string | Written<(typeof REDIRECT)['options']>> = {
 }
 
 export const IDP = section('mcpServers.*.oauth.idp', {
-  issuer: option(
+  issuer: option<string, string | undefined>(
     'string',
     'Issuer of the identity provider, whose metadata names its token endpoint.',
     URL_TEXT,
-    {},
-    asWritten,
   ),
-  tokenEndpoint: option(
+  tokenEndpoint: option<string, string | undefined>(
     'string',
     'Token endpoint of the identity provider.',
     URL_TEXT,
-    { shown: 'found through the metadata of the issuer' },
-    asWritten,
+    {
+      shown: 'found through the metadata of the issuer',
+    },
   ),
   clientId: text('Identifier of the gateway at the identity provider.', { shown: 'none' }),
   clientSecret: text('Secret that belongs to it.', { shown: 'none' }),
@@ -102,7 +99,7 @@ export const OAUTH = section('mcpServers.*.oauth', {
   clientName: text('Name under which the gateway registers itself; some servers accept certain names only.', {
     default: 'mcp-manifold',
   }),
-  clientMetadataUrl: option(
+  clientMetadataUrl: option<string, string | undefined>(
     'string',
     'Address of a document that describes the gateway (CIMD), used as its identifier where that is supported.',
     {
@@ -123,7 +120,7 @@ export const OAUTH = section('mcpServers.*.oauth', {
     { shown: 'auto' },
     (written = 'auto') => written,
   ),
-  issuer: option('string', 'Authorization server to use.', URL_TEXT, {
+  issuer: option<string, string | undefined>('string', 'Authorization server to use.', URL_TEXT, {
     shown: 'the one that the server names',
   }),
   extraParams: tableOf(
