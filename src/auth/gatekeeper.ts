@@ -25,7 +25,7 @@ export interface GatekeeperOptions {
   readonly clients: readonly ClientConfig[]
   readonly issuerKeys: IssuerKeySets
   /** Where the tokens of callers are kept, if a server needs them. */
-  readonly callerTokens: CallerTokens
+  readonly callerTokens?: CallerTokens | undefined
   readonly store: Store
   readonly logger: Logger
 }
@@ -59,7 +59,7 @@ export class Gatekeeper implements Authenticator {
   readonly #proxy: TrustedProxy | undefined
   readonly #keys: ApiKeys
   readonly #tokens: Tokens
-  readonly #callerTokens: CallerTokens
+  readonly #callerTokens: CallerTokens | undefined
   readonly #resources: Resources
   /** For callers without credentials; `undefined`: they are refused. */
   readonly #anonymous: Credential | undefined
@@ -225,7 +225,7 @@ export class Gatekeeper implements Authenticator {
     const toVerdict = (verdict: NonNullable<typeof remembered>): Verdict => {
       const { credential, until } = verdict
       const { principal, expiresAt } = credential
-      this.#callerTokens.keep(principal.id, token, expiresAt)
+      this.#callerTokens?.keep(principal.id, token, expiresAt)
       const forEndpoint = this.#tokens.isForAll(verdict) ? undefined : endpoint
       return { credential, until, endsAt: expiresAt, endpoint: forEndpoint }
     }

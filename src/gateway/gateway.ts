@@ -82,7 +82,6 @@ export class RunningGateway extends ClientService implements Reloadable {
     this.#http = new HttpFronts({
       service: this,
       config,
-      callerTokens: runtime.callerTokens,
       store,
       logger,
       fronts: this.#fronts,

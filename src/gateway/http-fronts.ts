@@ -15,7 +15,7 @@ import type { Store } from '../state/store.ts'
 
 export interface HttpFrontsOptions extends Pick<HttpFrontOptions, 'service' | 'readiness' | 'onRefused'> {
   readonly config: Config
-  readonly callerTokens: CallerTokens
+  readonly callerTokens?: CallerTokens | undefined
   readonly store: Store
   readonly logger: Logger
   /** Where fronts are added, which end together. */
@@ -53,7 +53,7 @@ export class HttpFronts {
   constructor(options: HttpFrontsOptions) {
     this.#options = options
     this.#config = options.config
-    options.callerTokens.want(needsCallerTokens(options.config))
+    options.callerTokens?.want(needsCallerTokens(options.config))
   }
 
   /**
@@ -82,7 +82,7 @@ export class HttpFronts {
       },
       use: () => {
         this.#config = config
-        this.#options.callerTokens.want(needsCallerTokens(config))
+        this.#options.callerTokens?.want(needsCallerTokens(config))
         const thisMachineOnly = servesThisMachineOnly(config)
         for (const front of this.#open) {
           const next = isSame ? undefined : (made.get(front) ?? this.#authenticator(config, front))

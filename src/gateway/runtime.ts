@@ -9,7 +9,6 @@ import { spokenSince } from '../catalog/snapshot.ts'
 import { StaleLists } from '../catalog/stale-lists.ts'
 import type { Config, ServerConfig } from '../config/types.ts'
 import { CLOCK } from '../core/clock.ts'
-import { CallerTokens } from '../core/caller-tokens.ts'
 import { Deadlines } from '../core/deadlines.ts'
 import { describeError } from '../core/errors.ts'
 import type { EventSink } from '../core/event-bus.ts'
@@ -63,8 +62,6 @@ export class Runtime {
   readonly logger: Logger
   readonly serverInfo: string
   readonly deadlines = new Deadlines()
-  /** Kept by the fronts, for identity providers. */
-  readonly callerTokens = new CallerTokens()
   readonly pools = new Map<string, Pool>()
   readonly lists: ServerLists
   readonly resourceOwners = new ResourceOwners()

@@ -3,7 +3,6 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { Gatekeeper } from '../../../src/auth/gatekeeper.ts'
 import { keyDigestOf } from '../../../src/auth/key-records.ts'
 import { configFrom } from '../../../src/config/load/load.ts'
-import { CallerTokens } from '../../../src/core/caller-tokens.ts'
 import { SILENT } from '../../../src/core/logger.ts'
 import type { Credential } from '../../../src/front/authenticator.ts'
 import { createMemoryStore } from '../../../src/state/memory.ts'
@@ -23,7 +22,6 @@ async function gatekeeper(file: object): Promise<Gatekeeper> {
     http: config.gateway.http,
     clients: config.clients,
     issuerKeys: { of: () => undefined } as never,
-    callerTokens: new CallerTokens(),
     store: createMemoryStore(),
     logger: SILENT,
   })

@@ -4,7 +4,7 @@ import { OAuthFailure } from '../failure.ts'
 import type { GrantContext } from '../grant.ts'
 import { aboutGrant } from './granted.ts'
 
-/** A token that says for whom tokens are asked. */
+/** A token of the subject that tokens are asked for. */
 export interface SubjectToken {
   readonly token: string
   readonly isJwt: boolean
