@@ -20,6 +20,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'make-folder': [],
   'regular-file': [],
   state: ['core', 'make-folder'],
+  'os-keyring': [],
+  'vault/data-key': ['core', 'make-folder', 'state/key-ring', 'type:state/store'],
+  vault: ['core', 'os-keyring', 'state/key-ring', 'type:state/store', 'vault/data-key/data-keys'],
   auth: ['type:config/types', 'core', 'type:front/authenticator', 'protocol/well-known', 'type:state/store'],
   bridge: ['core', 'protocol', 'type:state/seal'],
   policy: ['type:config/types', 'core'],
@@ -134,6 +137,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'credentials/oauth/grants': ['type:config/types', 'core', 'credentials/oauth', 'regular-file'],
   observe: ['core', 'make-folder', 'protocol'],
   'upstream/discovery': ['type:config/replica-types', 'core'],
+  'credentials/fetch': ['type:config/replica-types', 'core', 'upstream/discovery/dns-resolver'],
   'upstream/pool': [
     'config/link-settings',
     'type:config/replica-types',
@@ -325,7 +329,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   zod: ['config'],
   'jsonc-parser': ['config'],
   winston: ['observe'],
-  undici: ['upstream'],
+  undici: ['credentials/fetch', 'upstream'],
   'cross-spawn': ['upstream/transport/stdio/stdio'],
   lmdb: ['state/lmdb-database', 'state/lmdb-zones'],
   '@redis/client': ['state/redis'],
@@ -425,6 +429,7 @@ const WALL: Readonly<Record<string, string>> = {
   'state/lmdb-folder': 'names of files',
   'state/redis-epoch': 'when the content was found lost, for calendar periods of budgets',
   'state/memory': 'the ends of stored values, as in the other stores',
+  'vault/sealed-vault': 'the ends of records, which other processes read too',
 }
 
 /**
@@ -469,6 +474,7 @@ const FOR_TESTS: Readonly<Record<string, readonly string[]>> = {
   'upstream/transport/http/sockets': ['SocketShare'],
   'upstream/transport/stdio/memory-watch': ['LOOK_EVERY_MS', 'measureHere', 'sumOfPs'],
   'upstream/transport/stdio/orphan-reaper': ['createReaper'],
+  'vault/record': ['MAX_RECORD_BYTES'],
 }
 
 interface Import {
