@@ -58,6 +58,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'type:config/resolve/environment',
     'config/validate',
     'core',
+    'os-keyring',
     'policy/pattern',
     'regular-file',
   ],
@@ -69,6 +70,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'config/paths',
     'config/load/files-read',
     'config/load/load',
+    'config/load/secrets',
     'config/link-settings',
     'config/options',
     'type:config/resolve/environment',
@@ -135,6 +137,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'observe/redact',
     'type:vault/vault',
   ],
+  'credentials/oauth/grants': ['type:config/types', 'core', 'credentials/oauth', 'regular-file'],
   observe: ['core', 'make-folder', 'protocol'],
   'upstream/discovery': ['type:config/replica-types', 'core'],
   'credentials/fetch': ['type:config/replica-types', 'core', 'upstream/discovery/dns-resolver'],
@@ -353,7 +356,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   '@redis/client': ['state/redis'],
   'lru-cache': ['catalog/resource-owners', 'catalog/views', 'core/growing-lru', 'state/memory'],
   '@marcbachmann/cel-js': ['policy/condition'],
-  jose: ['auth'],
+  jose: ['auth', 'credentials/oauth/client-authentication'],
   commander: ['cli'],
   express: ['admin/app'],
 }
@@ -426,6 +429,7 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
  * measured by `monotonicNow` or `performance.now`.
  */
 const WALL: Readonly<Record<string, string>> = {
+  'core/caller-tokens': 'the ends of tokens',
   'core/clock': 'the one place that knows both clocks',
   'cli/start-report': 'when a server is tried again, which is told by the wall',
   'gateway/runtime': 'when lists were fetched, which other processes read too',
@@ -435,6 +439,8 @@ const WALL: Readonly<Record<string, string>> = {
   'catalog/snapshot': 'when an era was seen, which other processes read too',
   'upstream/transport/sse/sse': 'a Retry-After that names a date',
   'upstream/transport/http/message-streams': 'a Retry-After that names a date',
+  'credentials/oauth/dpop-key': 'the time in proofs',
+  'credentials/oauth/grants/granted': 'the ends of tokens',
   'auth/gatekeeper': 'the ends of tokens, keys and certificates',
   'auth/certificates': 'the ends of certificates',
   'auth/tokens': 'the ends of tokens',
