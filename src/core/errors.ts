@@ -56,6 +56,8 @@ export const ERROR_KINDS = {
   upstream_start_failed: kind(INTERNAL_ERROR, 200, 'error', true, true),
   upstream_unreachable: kind(INTERNAL_ERROR, 200, 'warn', true, true),
   upstream_unauthorized: kind(INTERNAL_ERROR, 200, 'warn', false, true),
+  /** The owner of the call's credentials has to log in at the server first. */
+  needs_login: kind(INTERNAL_ERROR, 200, 'info', false, true),
   upstream_closed: kind(INTERNAL_ERROR, 200, 'warn', true, true),
   upstream_protocol: kind(INTERNAL_ERROR, 200, 'warn', true, true),
   upstream_timeout: kind(INTERNAL_ERROR, 200, 'warn', true, true),
