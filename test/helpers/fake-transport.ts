@@ -185,6 +185,8 @@ export function serverConfig(changes: Partial<ServerConfig> = {}): ServerConfig 
     warmInstances: 0,
     quota: { rate: undefined, concurrency: undefined, budgets: [] },
     fingerprint: 'f',
+    oauth: false,
+    perClient: false,
     ...changes,
   }
 }

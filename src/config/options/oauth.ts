@@ -41,14 +41,19 @@ const redirect: Check<string | Written<(typeof REDIRECT)['options']>> = {
 }
 
 export const IDP = section('mcpServers.*.oauth.idp', {
-  issuer: option(
+  issuer: option<string, string | undefined>(
     'string',
     'Issuer of the identity provider, whose metadata names its token endpoint.',
     URL_TEXT,
   ),
-  tokenEndpoint: option('string', 'Token endpoint of the identity provider.', URL_TEXT, {
-    shown: 'found through the metadata of the issuer',
-  }),
+  tokenEndpoint: option<string, string | undefined>(
+    'string',
+    'Token endpoint of the identity provider.',
+    URL_TEXT,
+    {
+      shown: 'found through the metadata of the issuer',
+    },
+  ),
   clientId: text('Identifier of the gateway at the identity provider.', { shown: 'none' }),
   clientSecret: text('Secret that belongs to it.', { shown: 'none' }),
   subjectToken: text('Token of the subject that is exchanged or asserted; often from `exec:` or a file.', {
@@ -94,7 +99,7 @@ export const OAUTH = section('mcpServers.*.oauth', {
   clientName: text('Name under which the gateway registers itself; some servers accept certain names only.', {
     default: 'mcp-manifold',
   }),
-  clientMetadataUrl: option(
+  clientMetadataUrl: option<string, string | undefined>(
     'string',
     'Address of a document that describes the gateway (CIMD), used as its identifier where that is supported.',
     {
@@ -115,7 +120,7 @@ export const OAUTH = section('mcpServers.*.oauth', {
     { shown: 'auto' },
     (written = 'auto') => written,
   ),
-  issuer: option('string', 'Authorization server to use.', URL_TEXT, {
+  issuer: option<string, string | undefined>('string', 'Authorization server to use.', URL_TEXT, {
     shown: 'the one that the server names',
   }),
   extraParams: tableOf(
