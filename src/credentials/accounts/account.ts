@@ -351,7 +351,7 @@ export class Account implements UpstreamCredentials {
   }
 
   #failed(caught: unknown): GatewayError {
-    if (this.#refusal?.error === caught) return this.#refusal.error
+    if (this.#refusal && this.#refusal.error === caught) return this.#refusal.error
     this.#logDetail(caught)
     const error = accountError(this.#login.server.name, caught)
     return caught instanceof GatewayError ? error : this.#pause(error, PAUSE_MS)
