@@ -20,7 +20,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'make-folder': [],
   'regular-file': [],
   state: ['core', 'make-folder'],
-  vault: [],
+  'os-keyring': [],
+  'vault/data-key': ['core', 'make-folder', 'state/key-ring', 'type:state/store'],
+  vault: ['core', 'os-keyring', 'state/key-ring', 'type:state/store', 'vault/data-key/data-keys'],
   auth: ['type:config/types', 'core', 'type:front/authenticator', 'protocol/well-known', 'type:state/store'],
   bridge: ['core', 'protocol', 'type:state/seal'],
   policy: ['type:config/types', 'core'],
@@ -423,6 +425,7 @@ const WALL: Readonly<Record<string, string>> = {
   'state/lmdb-folder': 'names of files',
   'state/redis-epoch': 'when the content was found lost, for calendar periods of budgets',
   'state/memory': 'the ends of stored values, as in the other stores',
+  'vault/sealed-vault': 'the ends of records, which other processes read too',
 }
 
 /**
@@ -467,6 +470,7 @@ const FOR_TESTS: Readonly<Record<string, readonly string[]>> = {
   'upstream/transport/http/sockets': ['SocketShare'],
   'upstream/transport/stdio/memory-watch': ['LOOK_EVERY_MS', 'measureHere', 'sumOfPs'],
   'upstream/transport/stdio/orphan-reaper': ['createReaper'],
+  'vault/record': ['MAX_RECORD_BYTES'],
 }
 
 interface Import {

@@ -38,6 +38,7 @@ function isHidden(path: Path): boolean {
   const keys = keysOf(path)
   if (keys.includes('env') || keys.includes('headers')) return true
   if (path[0] === 'inputs' && path.at(-1) === 'default') return true
+  if (path[0] === 'gateway' && path[1] === 'vault' && path[2] === 'keys') return true
   // The path of a key file is not secret.
   if (path[0] === 'gateway' && path.at(-2) === 'tls') return false
   const name = path.findLast(part => typeof part === 'string')

@@ -6,6 +6,7 @@ import type { ASKS, AUDIT, GATEWAY, HTTP, LISTEN } from './options/gateway.ts'
 import type { IDP, OAUTH, REDIRECT } from './options/oauth.ts'
 import type { Resolved } from './options/option.ts'
 import type { SERVER, TOOL } from './options/server.ts'
+import type { VAULT } from './options/vault.ts'
 import type { ReplicaConfig } from './replica-types.ts'
 
 /**
@@ -174,6 +175,12 @@ export interface GatewayConfig extends Resolved<(typeof GATEWAY)['options']> {
   /** Rules for every client, before its own. */
   readonly rules: readonly RuleConfig[]
   readonly audit: AuditConfig | undefined
+  readonly vault: VaultConfig
+}
+
+export interface VaultConfig extends Resolved<(typeof VAULT)['options']> {
+  /** Absolute path of the folder of a key file. */
+  readonly folder: string
 }
 
 export interface AuthConfig extends Resolved<(typeof AUTH)['options']> {

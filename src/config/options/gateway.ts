@@ -2,6 +2,7 @@ import { AUTH, TLS } from './auth.ts'
 import { ROLE } from './client.ts'
 import { choice, duration, flag, group, integer, listOf, size, text, texts } from './kinds.ts'
 import { section, type Check } from './option.ts'
+import { VAULT } from './vault.ts'
 
 /** Options of the gateway itself. */
 
@@ -291,4 +292,5 @@ export const GATEWAY = section('gateway', {
   audit: group('The log of allowed and denied requests.', AUDIT, { as: false }),
   admin: group('The API that changes a running gateway.', ADMIN),
   cache: group('Limits of the cache of results.', CACHE),
+  vault: group('How credentials of servers are kept.', VAULT),
 })

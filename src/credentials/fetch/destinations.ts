@@ -51,7 +51,7 @@ export class Destinations {
     const classes = [...new Set(addresses.map(addressClass))]
     if (protocol === 'https:' && classes.every(name => name === 'public')) return addresses
     if (protocol === 'http:' && classes.includes('public'))
-      refuse('url', 'is given as http, which everyone on the way can read and change', 'use an https URL')
+      refuse('url', 'is given as http, which can be read and changed on the way', 'use an https URL')
     const own = await this.#ownClasses()
     const beyond = classes.find(name => name !== 'public' && !own.includes(name))
     if (beyond !== undefined)

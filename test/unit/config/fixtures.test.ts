@@ -237,6 +237,11 @@ test('every option of the format, also those of later versions', async () => {
   ])
   expect(config.gateway).toEqual({
     admin: { socket: false, listen: '127.0.0.1:7333', token: 'a-token-of-the-admin', allowPlaintext: true },
+    vault: {
+      keys: ['a2V5IG9mIHRoZSB2YXVsdCBvZiB0aGUgZml4dHVyZSE='],
+      keySource: 'file',
+      folder: join(VALID, 'state'),
+    },
     http: {
       host: '0.0.0.0',
       port: 0,

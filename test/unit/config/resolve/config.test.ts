@@ -151,6 +151,7 @@ test('what is left out has its default', async () => {
     profiles: [],
     gateway: {
       admin: { socket: true, listen: undefined, token: undefined, allowPlaintext: false },
+      vault: { keys: [], keySource: 'auto', folder: stateFolder('/home/ada', {}, process.platform) },
       http: {
         host: '127.0.0.1',
         port: 3333,

@@ -52,6 +52,7 @@ const VALUES: Readonly<Record<string, Pair>> = {
   state: ['memory', 'redis://127.0.0.1'],
   'admin.listen': ['127.0.0.1:7333', '127.0.0.1:7334'],
   'admin.token': ['a'.repeat(16), 'b'.repeat(16)],
+  'vault.keys': [[`${'A'.repeat(43)}=`], [`${'B'.repeat(42)}A=`]],
   'audit.file': ['off', '/var/log/audit.jsonl'],
   'mcpServers.*.oauth': [false, {}],
   'oauth.scopes': [['one'], ['two']],
