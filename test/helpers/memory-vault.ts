@@ -67,7 +67,7 @@ export class MemoryVault implements Vault {
   }
 
   #changed(name: RecordName): void {
-    for (const listener of [...(this.#listeners.get(keyOf(name)) ?? [])]) listener()
+    for (const listener of this.#listeners.get(keyOf(name)) ?? []) listener()
   }
 }
 

@@ -9,12 +9,21 @@ import type {
 } from '../../core/upstream-credentials.ts'
 import { redact } from '../../observe/redact.ts'
 import type { RecordName, VaultRecord } from '../../vault/vault.ts'
-import { challengeIn, type Challenge } from '../oauth/challenge.ts'
+import { challengeIn, type ServerChallenge } from '../oauth/challenge.ts'
 import { asksForNonce, DpopKey } from '../oauth/dpop-key.ts'
 import { OAuthFailure } from '../oauth/failure.ts'
 import { split, union } from '../oauth/scopes.ts'
 import { renewalAt, usableUntil, type TokenSet } from '../oauth/token-set.ts'
-import { accountError, needsLogin, unauthorized } from './errors.ts'
+import {
+  accountError,
+  asksForMore,
+  asksInVain,
+  refusesAccount,
+  needsLogin,
+  needsScopes,
+  refusesNewTokens,
+  unauthorized,
+} from './errors.ts'
 import { renewed } from './renewal.ts'
 import type { ServerLogin } from './server-login.ts'
 
@@ -34,10 +43,9 @@ const NONE: readonly string[] = []
 const PAUSE_MS = 3000
 /** The same when new tokens do not help. */
 const LONG_PAUSE_MS = 30_000
-/** A token that was renewed because of a refusal, and is refused itself so soon, is not renewed again. */
+/** A token that was renewed because of a refusal, and is refused so soon, is not renewed again. */
 const YOUNG_MS = 60_000
 const MAX_STEP_UPS = 2
-const MAX_SHOWN_SCOPE = 200
 
 /**
  * The tokens of one owner at one server. They are kept in memory while they are fresh, in the vault for the other
@@ -229,10 +237,8 @@ export class Account implements UpstreamCredentials {
     this.#renewAt = now + PAUSE_MS
     if (!value || this.#busy || (value.refreshToken === undefined && !this.#grant)) return
     this.#alone(() => this.#renew(value, false)).catch((caught: unknown) => {
-      this.#logger.warn('a token could not be renewed before its end', {
-        server: this.#login.server.name,
-        error: redact(describeError(caught)),
-      })
+      const fields = { server: this.#login.server.name, error: redact(describeError(caught)) }
+      this.#logger.warn('a token could not be renewed before its end', fields)
     })
   }
 
@@ -264,14 +270,7 @@ export class Account implements UpstreamCredentials {
     if (!value) return this.#pause(needsLogin(name), PAUSE_MS)
     const before = this.#renewedOnRefusal
     if (before?.accessToken === value.accessToken && monotonicNow() - before.at < YOUNG_MS)
-      return this.#pause(
-        unauthorized(
-          name,
-          'refuses tokens that its authorization server has just issued',
-          `check "oauth.resource" and "oauth.scopes", or log in again with "mcp-manifold login ${name}"`,
-        ),
-        LONG_PAUSE_MS,
-      )
+      return this.#pause(refusesNewTokens(name), LONG_PAUSE_MS)
     // Another refusal of the same token may have begun the renewal.
     if (this.#busy) await this.#busy.catch(() => undefined)
     if (this.#tokens?.value === value) await this.#alone(() => this.#renew(value, true))
@@ -303,43 +302,24 @@ export class Account implements UpstreamCredentials {
   async #forbidden({ wwwAuthenticate, sent }: CredentialRefusal): Promise<true | GatewayError> {
     const { name } = this.#login.server
     const challenge = challengeIn(wwwAuthenticate)
-    if (challenge.error !== 'insufficient_scope')
-      return unauthorized(
-        name,
-        'refuses this to the account that is logged in (403)',
-        'ask for the permission there',
-      )
+    if (challenge.error !== 'insufficient_scope') return refusesAccount(name)
     this.#note(challenge)
     if (this.#tokens && !this.#wasSent(sent)) return true
     const value = this.#tokens?.value
     const granted = split(value?.scope)
     const asked = split(challenge.scope)
-    if (asked.every(scope => granted.includes(scope)))
-      return unauthorized(
-        name,
-        'asks for permissions that its login has been granted',
-        'check what the account may do there, and "oauth.scopes"',
-      )
-    if (this.#stepUps >= MAX_STEP_UPS)
-      return unauthorized(
-        name,
-        'asks for more and more permissions',
-        `set all of them in "oauth.scopes", and run "mcp-manifold login ${name}"`,
-      )
+    if (asked.every(scope => granted.includes(scope))) return asksInVain(name)
+    if (this.#stepUps >= MAX_STEP_UPS) return asksForMore(name)
     this.#stepUps++
     this.#wanted = union(this.#wanted, asked)
     if (this.#grant && value) {
       await this.#alone(() => this.#renew(value, true))
       return true
     }
-    const shown = asked
-      .join(' ')
-      .replace(/[^\x21-\x7e ]/g, '')
-      .slice(0, MAX_SHOWN_SCOPE)
-    return needsLogin(name, `needs a login with more permissions (${shown})`)
+    return needsScopes(name, asked)
   }
 
-  #note({ resourceMetadata, scope }: Challenge): void {
+  #note({ resourceMetadata, scope }: ServerChallenge): void {
     if (resourceMetadata !== undefined) this.#hint = resourceMetadata
     if (scope !== undefined) this.#challengedScope = scope
   }

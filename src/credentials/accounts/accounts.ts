@@ -72,7 +72,7 @@ export class Accounts {
   }
 
   close(): void {
-    for (const name of [...this.#logins.keys()]) this.#remove(name)
+    for (const name of this.#logins.keys()) this.#remove(name)
   }
 
   #set(server: ServerConfig): void {

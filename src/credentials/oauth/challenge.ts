@@ -1,7 +1,7 @@
 import { isWebUrl } from './documents.ts'
 
 /** What a server asks for when it refuses a request (`WWW-Authenticate`, RFC 6750 and 9728). */
-export interface Challenge {
+export interface ServerChallenge {
   readonly resourceMetadata: string | undefined
   /** With spaces between scopes. */
   readonly scope: string | undefined
@@ -12,7 +12,7 @@ const MAX_HEADER = 8192
 const MAX_SCOPE = 4096
 
 /** The parameters of the challenges in a header; of two with one name, the first counts. */
-export function challengeIn(header: string | undefined): Challenge {
+export function challengeIn(header: string | undefined): ServerChallenge {
   const found = new Map<string, string>()
   const parameters = /([A-Za-z_]{1,40})=(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))/g
   for (const [, name = '', quoted, plain] of (header ?? '').slice(0, MAX_HEADER).matchAll(parameters)) {

@@ -36,7 +36,7 @@ const MAX_ID = 2048
 /** Methods in the order in which the gateway takes them, where it has no secret yet. */
 const METHODS = ['none', 'client_secret_basic', 'client_secret_post'] as const
 
-export function registrationRecord(server: string): RecordName {
+function registrationRecord(server: string): RecordName {
   return { kind: 'registration', server, owner: GATEWAY_OWNER }
 }
 

@@ -4,7 +4,7 @@ import { OAuthFailure } from '../failure.ts'
 import type { GrantContext } from '../grant.ts'
 import { requestToken } from '../token-request.ts'
 import type { TokenSet } from '../token-set.ts'
-import { aboutGrant, clientOf, granted, scopeText, tokenEndpointOf } from './granted.ts'
+import { aboutGrant, authenticationOf, granted, scopeText, tokenEndpointOf } from './granted.ts'
 
 /** A login by a code that a person types in on another device (RFC 8628). */
 export interface DeviceLogin {
@@ -37,7 +37,7 @@ export async function beginDevice(context: GrantContext): Promise<DeviceLogin> {
     'content-type': 'application/x-www-form-urlencoded',
     accept: 'application/json',
   })
-  await authenticateClient(form, headers, clientOf(context))
+  await authenticateClient(form, headers, authenticationOf(context))
   const started = performance.now()
   const device = await deviceOf(
     about,
@@ -122,7 +122,7 @@ async function poll(context: GrantContext, device: Device, started: number): Pro
         about: aboutGrant(context),
         endpoint: tokenEndpointOf(context),
         form: { grant_type: DEVICE_CODE, device_code: device.deviceCode },
-        client: clientOf(context),
+        client: authenticationOf(context),
         dpop,
         fetch,
         signal,

@@ -5,7 +5,7 @@ import { requestToken, type TokenAnswer } from '../token-request.ts'
 import type { TokenSet } from '../token-set.ts'
 
 /** How the gateway authenticates at the authorization server of a server. */
-export function clientOf({ oauth, registration, metadata }: GrantContext): ClientAuthentication {
+export function authenticationOf({ oauth, registration, metadata }: GrantContext): ClientAuthentication {
   return {
     key: 'oauth',
     clientId: registration.clientId,
@@ -28,7 +28,7 @@ export async function requestGrant(
     about: aboutGrant(context),
     endpoint: tokenEndpointOf(context),
     form: { ...oauth.extraParams, scope: scopeText(scopes), resource, ...form },
-    client: clientOf(context),
+    client: authenticationOf(context),
     dpop,
     fetch,
     signal,

@@ -1,93 +1,24 @@
-import { afterEach, expect, test, vi } from 'vitest'
-import { configFrom } from '../../../../src/config/load/load.ts'
-import type { ServerConfig } from '../../../../src/config/types.ts'
-import { GatewayError } from '../../../../src/core/errors.ts'
-import type { LogFields, Logger } from '../../../../src/core/logger.ts'
-import type { UpstreamCredentials } from '../../../../src/core/upstream-credentials.ts'
-import { Credentials } from '../../../../src/credentials/credentials.ts'
+import { expect, test } from 'vitest'
+import type { GatewayError } from '../../../../src/core/errors.ts'
+import { SILENT } from '../../../../src/core/logger.ts'
+import { Credentials } from '../../../../src/credentials/accounts/credentials.ts'
 import type { TokenSet } from '../../../../src/credentials/oauth/token-set.ts'
-import type { VaultRecord } from '../../../../src/vault/vault.ts'
-import { describeUpstreamCredentials } from '../../../contract/upstream-credentials.ts'
-import { MemoryVault } from '../../../helpers/memory-vault.ts'
-import { startOddServer, type OddServer, type Oddities } from '../../../helpers/odd-authorization-server.ts'
+import {
+  bearerOf,
+  loginScene,
+  messageOf,
+  REDIRECT,
+  serverOf,
+  tokensIn,
+} from '../../../helpers/login-scene.ts'
+import { startOddServer, type Oddities } from '../../../helpers/odd-authorization-server.ts'
 
 /** Logins at servers and authorization servers with the habits of real ones. */
 
-const REDIRECT = 'http://127.0.0.1:8976/callback'
 const QUOTED = 's3cr3t'
 
-interface Scene extends AsyncDisposable {
-  readonly odd: OddServer
-  readonly vault: MemoryVault
-  readonly credentials: Credentials
-  readonly account: UpstreamCredentials
-  readonly server: ServerConfig
-  readonly log: string[]
-  login(redirect?: string): Promise<URL>
-  headers(): Promise<readonly string[]>
-  refused(header?: string, status?: number): Promise<true | GatewayError>
-}
-
-async function serverOf(url: string, oauth: object | undefined): Promise<ServerConfig> {
-  const { servers } = await configFrom({ mcpServers: { odd: { url, ...(oauth && { oauth }) } } }, { env: {} })
-  const [server] = servers
-  if (!server || server.problem !== undefined) throw new Error(server?.problem)
-  return server
-}
-
-async function scene(oddities: Oddities = {}, oauth?: object): Promise<Scene> {
-  const odd = await startOddServer(oddities)
-  const vault = new MemoryVault()
-  const server = await serverOf(odd.url, oauth)
-  const log: string[] = []
-  const keep = (message: string, fields?: LogFields): void =>
-    void log.push(`${message} ${JSON.stringify(fields)}`)
-  const logger: Logger = { error: keep, warn: keep, info: keep, debug: keep, child: () => logger }
-  const credentials = new Credentials({ servers: [server], vault, logger })
-  const account = credentials.for(server, undefined)
-  if (!account) throw new Error('no account')
-  const headers = async (): Promise<readonly string[]> =>
-    await account.headers({ method: 'POST', url: odd.url })
-  return {
-    odd,
-    vault,
-    credentials,
-    account,
-    server,
-    log,
-    headers,
-    login: async (redirect = REDIRECT) => {
-      const { authorizer } = credentials
-      const { url, pending } = await authorizer.begin(server, 'gateway', redirect)
-      const stored = JSON.parse(JSON.stringify(pending)) as typeof pending
-      await authorizer.finish(stored, odd.agree(url))
-      return new URL(url)
-    },
-    refused: async (header, status = 401) => {
-      const sent = await headers()
-      return await account.refused({ status, wwwAuthenticate: header, sent })
-    },
-    [Symbol.asyncDispose]: async () => {
-      credentials.close()
-      await odd[Symbol.asyncDispose]()
-    },
-  }
-}
-
-const tokensIn = (vault: MemoryVault): TokenSet | undefined =>
-  (vault.records.get(JSON.stringify(['tokens', 'odd', 'gateway'])) as VaultRecord<TokenSet> | undefined)
-    ?.value
-const bearerOf = (list: readonly string[]): string => list[1]?.replace('Bearer ', '') ?? ''
-const messageOf = async (attempt: Promise<unknown>): Promise<string> =>
-  await attempt.then(
-    () => 'no failure',
-    (error: unknown) => (error as Error).message,
-  )
-
-afterEach(() => void vi.useRealTimers())
-
 test('an address alone is enough where the gateway may register itself', async () => {
-  await using at = await scene()
+  await using at = await loginScene()
   expect(await at.headers()).toEqual([])
   const refusal = await at.refused('Bearer')
   expect(refusal).toMatchObject({ code: 'needs_login', server: 'odd' })
@@ -111,7 +42,7 @@ test('an address alone is enough where the gateway may register itself', async (
 })
 
 test('a registration is kept, and made anew for another redirect address', async () => {
-  await using at = await scene()
+  await using at = await loginScene()
   await at.login()
   await at.login()
   expect(at.odd.registered).toHaveLength(1)
@@ -120,22 +51,22 @@ test('a registration is kept, and made anew for another redirect address', async
 })
 
 test('without registration, the error names the key to set', async () => {
-  await using at = await scene({ registration: 'none' })
+  await using at = await loginScene({ registration: 'none' })
   const message = await messageOf(at.login())
   expect(message).toContain('"mcpServers.odd.oauth.clientId"')
   expect(message).toContain(REDIRECT)
-  await using known = await scene({ registration: 'none' }, { clientId: 'by-hand' })
+  await using known = await loginScene({ registration: 'none' }, { clientId: 'by-hand' })
   await known.login()
   expect(known.odd.isGood(bearerOf(await known.headers()))).toBe(true)
 })
 
 test('a registration refused by name says which keys help, and the right name is let in', async () => {
-  await using at = await scene({ registration: { names: ['Example Editor'] } })
+  await using at = await loginScene({ registration: { names: ['Example Editor'] } })
   const message = await messageOf(at.login())
   expect(message).toContain('(status 403)')
   expect(message).toContain('"oauth.clientName"')
   expect(message).toContain('oauth.clientId"')
-  await using named = await scene(
+  await using named = await loginScene(
     { registration: { names: ['Example Editor'] } },
     { clientName: 'Example Editor' },
   )
@@ -145,7 +76,7 @@ test('a registration refused by name says which keys help, and the right name is
 
 test('a document describes the gateway where that is supported', async () => {
   const clientMetadataUrl = 'https://gateway.example/client.json'
-  await using at = await scene(
+  await using at = await loginScene(
     { metadata: { client_id_metadata_document_supported: true } },
     { clientMetadataUrl },
   )
@@ -154,13 +85,13 @@ test('a document describes the gateway where that is supported', async () => {
 })
 
 test('an issuer with a path is found at its path, and its registration in whichever document has it', async () => {
-  await using at = await scene({ path: '/tenant', registrationInOpenId: true })
+  await using at = await loginScene({ path: '/tenant', registrationInOpenId: true })
   await at.login()
   expect(at.odd.registered).toHaveLength(1)
 })
 
 test('metadata of another issuer are refused, with both names', async () => {
-  await using at = await scene({ calls: 'https://evil.example' })
+  await using at = await loginScene({ calls: 'https://evil.example' })
   const message = await messageOf(at.login())
   expect(message).toContain('evil.example')
   expect(message).toContain('"oauth.issuer"')
@@ -168,23 +99,23 @@ test('metadata of another issuer are refused, with both names', async () => {
 
 test('a fixed redirect address is named, and used when it is configured', async () => {
   const fixed = 'http://127.0.0.1:3118/callback'
-  await using at = await scene({ redirect: fixed })
+  await using at = await loginScene({ redirect: fixed })
   expect(await messageOf(at.login())).toContain('"oauth.redirect"')
   await at.login(fixed)
   expect((await at.headers())[0]).toBe('authorization')
 })
 
 test('a refused resource is named, and left out with "none"', async () => {
-  await using at = await scene({ refusesResource: true })
+  await using at = await loginScene({ refusesResource: true })
   const message = await messageOf(at.login())
   expect(message).toContain('"oauth.resource" to "none"')
   expect(message).not.toContain(QUOTED)
-  await using none = await scene({ refusesResource: true }, { resource: 'none' })
+  await using none = await loginScene({ refusesResource: true }, { resource: 'none' })
   expect((await none.login()).searchParams.has('resource')).toBe(false)
 })
 
 test('a registration that was purged is made anew, with one new login', async () => {
-  await using at = await scene()
+  await using at = await loginScene()
   await at.login()
   at.odd.forgetClients()
   const message = await messageOf(at.login())
@@ -199,7 +130,7 @@ test('a registration that was purged is made anew, with one new login', async ()
 })
 
 test('the metadata that a refusal names count, where the authorization server has moved', async () => {
-  await using at = await scene()
+  await using at = await loginScene()
   await using other = await startOddServer()
   await at.login()
   at.odd.named = other.issuer
@@ -218,18 +149,18 @@ test.each([
   [{ serverScopes: ['read'], scopesSupported: ['read', 'offline_access'] }, undefined, 'read offline_access'],
   [{ serverScopes: ['read'] }, { scopes: ['own'] }, 'own'],
 ])('with %j and %j, the scope is %j', async (oddities, oauth, scope) => {
-  await using at = await scene(oddities as Oddities, oauth)
+  await using at = await loginScene(oddities as Oddities, oauth)
   expect((await at.login()).searchParams.get('scope')).toBe(scope)
 })
 
 test('the scope of a refusal goes before that of the metadata', async () => {
-  await using at = await scene({ serverScopes: ['read'] })
+  await using at = await loginScene({ serverScopes: ['read'] })
   await at.refused('Bearer scope="asked for"')
   expect((await at.login()).searchParams.get('scope')).toBe('asked for')
 })
 
 test('more permissions are asked for beside those that were granted, at most twice', async () => {
-  await using at = await scene({ serverScopes: ['read'] })
+  await using at = await loginScene({ serverScopes: ['read'] })
   await at.login()
   const insufficient = (scope: string): Promise<true | GatewayError> =>
     at.refused(`Bearer error="insufficient_scope", scope="${scope}"`, 403)
@@ -244,7 +175,7 @@ test('more permissions are asked for beside those that were granted, at most twi
 })
 
 test('a token is renewed before its end, saved before it is used, and once for all processes', async () => {
-  await using at = await scene()
+  await using at = await loginScene()
   await at.login()
   const saved: string[] = []
   at.vault.onWrite = ({ value }) => void saved.push((value as TokenSet).accessToken)
@@ -259,15 +190,7 @@ test('a token is renewed before its end, saved before it is used, and once for a
     const credentials = new Credentials({
       servers: [at.server],
       vault: at.vault,
-      logger: {
-        error() {},
-        warn() {},
-        info() {},
-        debug() {},
-        child: () => {
-          throw new Error('unused')
-        },
-      },
+      logger: SILENT,
     })
     return credentials.for(at.server, undefined)
   })
@@ -279,7 +202,7 @@ test('a token is renewed before its end, saved before it is used, and once for a
 })
 
 test('a refused token is renewed once; a server that refuses for ever gets no storm', async () => {
-  await using at = await scene()
+  await using at = await loginScene()
   await at.login()
   expect(await at.refused('Bearer')).toBe(true)
   expect(at.odd.redeemed.refresh).toBe(1)
@@ -289,7 +212,7 @@ test('a refused token is renewed once; a server that refuses for ever gets no st
 })
 
 test('parallel refusals of one token renew it once', async () => {
-  await using at = await scene()
+  await using at = await loginScene()
   await at.login()
   const sent = await at.headers()
   const refusals = Array.from({ length: 20 }, () =>
@@ -300,7 +223,7 @@ test('parallel refusals of one token renew it once', async () => {
 })
 
 test('tokens that another process has renewed are taken over, and never deleted by the loser', async () => {
-  await using at = await scene()
+  await using at = await loginScene()
   await at.login()
   await at.headers()
   const newer = {
@@ -316,7 +239,7 @@ test('tokens that another process has renewed are taken over, and never deleted 
 })
 
 test('a revoked login is deleted, and asked for anew', async () => {
-  await using at = await scene()
+  await using at = await loginScene()
   await at.login()
   const tokens = tokensIn(at.vault) as TokenSet
   const revoked = { ...tokens, refreshToken: 'refresh-unknown' }
@@ -349,7 +272,7 @@ test.each<[string, Oddities, RegExp]>([
     /access token/,
   ],
 ])('a token endpoint that answers with %s gets one sentence, and no tokens', async (_, oddities, words) => {
-  await using at = await scene(oddities)
+  await using at = await loginScene(oddities)
   const message = await messageOf(at.login())
   expect(message).toMatch(words)
   expect(message).toMatch(/Fix: /)
@@ -365,7 +288,7 @@ test.each<[string, (back: URLSearchParams) => void, RegExp]>([
   ['a refusal', back => back.set('error', 'access_denied'), /access_denied/],
   ['an unknown refusal', back => back.set('error', 's3cr3t'), /refused the login\./],
 ])('a callback with %s is refused', async (_, change, words) => {
-  await using at = await scene({ iss: true })
+  await using at = await loginScene({ iss: true })
   const { authorizer } = at.credentials
   const { url, pending } = await authorizer.begin(at.server, 'gateway', REDIRECT)
   const back = at.odd.agree(url)
@@ -377,7 +300,7 @@ test.each<[string, (back: URLSearchParams) => void, RegExp]>([
 })
 
 test('tokens are not sent to another origin, nor used with another issuer or identifier', async () => {
-  await using at = await scene()
+  await using at = await loginScene()
   await at.login()
   await using other = await startOddServer()
   for (const [url, oauth] of [
@@ -396,7 +319,7 @@ test('tokens are not sent to another origin, nor used with another issuer or ide
 })
 
 test('a login that a command deletes is out of use', async () => {
-  await using at = await scene()
+  await using at = await loginScene()
   await at.login()
   expect(await at.headers()).not.toEqual([])
   await at.vault.remove({ kind: 'tokens', server: 'odd', owner: 'gateway' })
@@ -410,7 +333,7 @@ test('a machine gets tokens without a person, and keeps them in memory', async (
     clientSecret: 's',
     authMethod: 'client_secret_post',
   }
-  await using at = await scene({}, oauth)
+  await using at = await loginScene({}, oauth)
   const list = await at.headers()
   expect(at.odd.isGood(bearerOf(list))).toBe(true)
   expect(at.vault.records.size).toBe(0)
@@ -420,7 +343,7 @@ test('a machine gets tokens without a person, and keeps them in memory', async (
 })
 
 test('each client has tokens of its own', async () => {
-  await using at = await scene({}, { per: 'client' })
+  await using at = await loginScene({}, { per: 'client' })
   const principal = (name: string) =>
     ({ kind: 'client', id: `client:${name}`, name, client: name, roles: [] }) as const
   const { authorizer } = at.credentials
@@ -436,30 +359,4 @@ test('each client has tokens of its own', async () => {
   )
   expect(sent[2]).toEqual([])
   expect(sent[0]).not.toEqual(sent[1])
-})
-
-describeUpstreamCredentials('an account', {
-  server: 'odd',
-  secrets: ['access-', 'refresh-'],
-  ready: async () => {
-    const at = await scene()
-    await at.login()
-    await at.headers()
-    return {
-      credentials: at.account,
-      change: async () => {
-        const value = { ...(tokensIn(at.vault) as TokenSet), accessToken: 'access-other' }
-        await at.vault.write(
-          { kind: 'tokens', server: 'odd', owner: 'gateway' },
-          { issuer: at.odd.issuer, value },
-        )
-      },
-      close: async () => await at[Symbol.asyncDispose](),
-    }
-  },
-  lacking: async () => {
-    const at = await scene()
-    await at.refused('Bearer')
-    return { credentials: at.account, close: async () => await at[Symbol.asyncDispose]() }
-  },
 })

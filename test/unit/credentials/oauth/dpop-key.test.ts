@@ -1,3 +1,4 @@
+import type { JsonWebKey } from 'node:crypto'
 import { createHash } from 'node:crypto'
 import { calculateJwkThumbprint, EmbeddedJWK, jwtVerify } from 'jose'
 import type { JWTPayload } from 'jose'

@@ -1,10 +1,10 @@
-import type { ServerConfig } from '../config/types.ts'
-import type { Principal } from '../core/principal.ts'
-import type { UpstreamCredentials } from '../core/upstream-credentials.ts'
-import { Accounts, type AccountsOptions } from './accounts/accounts.ts'
-import { CodeAuthorizer } from './accounts/code-authorizer.ts'
-import type { Authorizer } from './oauth/authorization.ts'
-import { GATEWAY_OWNER, ownerOf } from './owner.ts'
+import type { ServerConfig } from '../../config/types.ts'
+import type { Principal } from '../../core/principal.ts'
+import type { UpstreamCredentials } from '../../core/upstream-credentials.ts'
+import { Accounts, type AccountsOptions } from './accounts.ts'
+import { CodeAuthorizer } from './code-authorizer.ts'
+import type { Authorizer } from '../oauth/authorization.ts'
+import { GATEWAY_OWNER, ownerOf } from '../owner.ts'
 
 /** What the gateway presents to servers that it logs in to. */
 export class Credentials {
