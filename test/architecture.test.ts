@@ -407,6 +407,7 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
  * measured by `monotonicNow` or `performance.now`.
  */
 const WALL: Readonly<Record<string, string>> = {
+  'core/caller-tokens': 'the ends of tokens',
   'core/clock': 'the one place that knows both clocks',
   'cli/start-report': 'when a server is tried again, which is told by the wall',
   'gateway/runtime': 'when lists were fetched, which other processes read too',
@@ -416,6 +417,8 @@ const WALL: Readonly<Record<string, string>> = {
   'catalog/snapshot': 'when an era was seen, which other processes read too',
   'upstream/transport/sse/sse': 'a Retry-After that names a date',
   'upstream/transport/http/streamable-http': 'a Retry-After that names a date',
+  'credentials/oauth/dpop-key': 'the time in proofs',
+  'credentials/oauth/grants/granted': 'the ends of tokens',
   'auth/gatekeeper': 'the ends of tokens, keys and certificates',
   'auth/certificates': 'the ends of certificates',
   'auth/tokens': 'the ends of tokens',

@@ -2,7 +2,7 @@ import { createPrivateKey, randomUUID } from 'node:crypto'
 import type { JsonWebKey, KeyObject } from 'node:crypto'
 import { OAuthFailure } from './failure.ts'
 
-/** How the gateway shows at a token endpoint who it is. */
+/** How the gateway authenticates at a token endpoint. */
 export interface ClientAuthentication {
   /** What a message calls the keys of it, such as `oauth`. */
   readonly key: string

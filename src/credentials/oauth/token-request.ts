@@ -4,7 +4,7 @@ import { OAuthFailure } from './failure.ts'
 
 /** A request to a token endpoint (RFC 6749, section 3.2). */
 export interface TokenRequest {
-  /** How a message begins: who asks for what, such as `The server "x": the token request`. */
+  /** How a message begins, such as `The server "x": the token request`. */
   readonly about: string
   readonly endpoint: string
   /** Parameters without those that authenticate the gateway. */

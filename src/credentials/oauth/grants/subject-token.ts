@@ -4,7 +4,7 @@ import { OAuthFailure } from '../failure.ts'
 import type { GrantContext } from '../grant.ts'
 import { aboutGrant } from './granted.ts'
 
-/** A token that says for whom tokens are asked. */
+/** A token of the subject that tokens are asked for. */
 export interface SubjectToken {
   readonly token: string
   readonly isJwt: boolean
@@ -16,7 +16,7 @@ const MAX_CHARS = 16_384
 const CALLER = 'caller'
 const FILE = 'file:'
 
-/** Whether the subject is who the caller has shown to be at the gateway. */
+/** Whether the subject is the caller, by the token of its login at the gateway. */
 export function isOfCaller({ oauth }: Pick<GrantContext, 'oauth'>): boolean {
   return oauth.idp?.subjectToken === CALLER
 }

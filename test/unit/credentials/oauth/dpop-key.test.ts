@@ -1,5 +1,6 @@
 import type { JsonWebKey } from 'node:crypto'
 import { createHash } from 'node:crypto'
+import type { JsonWebKey } from 'node:crypto'
 import { calculateJwkThumbprint, EmbeddedJWK, jwtVerify } from 'jose'
 import type { JWTPayload } from 'jose'
 import { expect, test } from 'vitest'
