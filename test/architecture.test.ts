@@ -443,9 +443,7 @@ const WALL: Readonly<Record<string, string>> = {
   'credentials/accounts/account': 'the ends of tokens, which other processes read too',
   'credentials/accounts/code-authorizer': 'when a login began, which other processes read too',
   'credentials/accounts/renewal': 'the ends of tokens, which other processes read too',
-  'credentials/oauth/dpop-key': 'the time of a proof, which servers compare with their own clock',
   'credentials/oauth/registration': 'the ends of registrations, which other processes read too',
-  'credentials/oauth/grants/granted': 'the ends of tokens, which other processes read too',
   'vault/sealed-vault': 'the ends of records, which other processes read too',
 }
 

@@ -1,4 +1,3 @@
-import type { JsonWebKey } from 'node:crypto'
 import { createHash } from 'node:crypto'
 import type { JsonWebKey } from 'node:crypto'
 import { calculateJwkThumbprint, EmbeddedJWK, jwtVerify } from 'jose'
