@@ -1,5 +1,6 @@
 import type { OAuthConfig, ServerConfig } from '../../config/types.ts'
 import type { Principal } from '../../core/principal.ts'
+import type { DpopKey } from './dpop-key.ts'
 import type { AuthorizationServerMetadata } from './metadata.ts'
 import type { Registration } from './registration.ts'
 import type { TokenSet } from './token-set.ts'
@@ -14,6 +15,10 @@ export interface GrantContext {
   readonly registration: Registration
   readonly resource: string | undefined
   readonly scopes: readonly string[] | undefined
+  /** Key of the account; `undefined`: tokens are not bound to one. */
+  readonly dpop?: DpopKey | undefined
+  /** Token with which the caller has logged in at the gateway. It is shown to `oauth.idp` only. */
+  readonly callerToken?: string | undefined
   readonly fetch: (url: string | URL, init?: RequestInit) => Promise<Response>
   readonly signal: AbortSignal
 }
