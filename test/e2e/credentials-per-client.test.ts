@@ -2,9 +2,9 @@ import { createServer } from 'node:http'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { expect, test } from 'vitest'
-import { bearer, callAs, keyOf, withKeys, type Caller } from '../helpers/callers.ts'
+import { callAs, keyOf, withKeys, type Caller } from '../helpers/callers.ts'
 import { startGateway } from '../helpers/gateway.ts'
-import { scratch } from '../helpers/scratch.ts'
+import { makeScratch } from '../helpers/scratch.ts'
 
 /** Two clients, one gateway, and servers that get values of each client. */
 
@@ -106,7 +106,8 @@ const CALLS = 2000
 test('2,000 interleaved calls of two clients each carry the values of their own client', async () => {
   await using legacy = await echoServer('legacy')
   await using modern = await echoServer('modern')
-  const folder = scratch('per-client', { 'echo.cjs': PROGRAM })
+  await using folder = makeScratch()
+  const program = folder.write('echo.cjs', PROGRAM)
   const entry = (url: string): object => ({
     url: `${url}/\${client.team}`,
     headers: { Authorization: 'Bearer ${client.token}' },
@@ -118,7 +119,7 @@ test('2,000 interleaved calls of two clients each carry the values of their own 
       modern: entry(modern.url),
       program: {
         command: process.execPath,
-        args: [`${folder}/echo.cjs`, '${client.team}'],
+        args: [program, '${client.team}'],
         env: { KEY: '${client.token}' },
       },
     },
@@ -127,7 +128,7 @@ test('2,000 interleaved calls of two clients each carry the values of their own 
   const callers: { readonly name: string; readonly caller: Caller }[] = []
   for (const name of CLIENTS)
     for (const isModern of [false, true]) {
-      const caller = await callAs(running.origin, bearer(keyOf(name)), { modern: isModern })
+      const caller = await callAs(running.origin, keyOf(name), { modern: isModern })
       if (!caller) throw new Error(`there is no endpoint for ${name}`)
       callers.push({ name, caller })
     }
@@ -174,7 +175,7 @@ test('a client without the value gets one clear error, and no other client is af
     clients: withKeys({ ada: { values: { token: 'secret-of-ada' } }, poor: {} }),
   })
   const call = async (name: string): Promise<string> => {
-    const caller = await callAs(running.origin, bearer(keyOf(name)), { modern: true })
+    const caller = await callAs(running.origin, keyOf(name), { modern: true })
     try {
       return (await caller?.request('tools/call', '{"name":"a__echo","arguments":{}}')) ?? ''
     } finally {
