@@ -64,6 +64,8 @@ test('what is left out has its default', async () => {
           maxBytes: 1024 * 1024,
           tags: [],
         },
+        perClient: false,
+        clientValues: [],
         maxConcurrentCalls: 256,
         queue: 1000,
         queueTimeoutMs: 30_000,
