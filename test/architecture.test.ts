@@ -20,6 +20,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'make-folder': [],
   'regular-file': [],
   state: ['core', 'make-folder'],
+  'os-keyring': [],
+  'vault/data-key': ['core', 'make-folder', 'state/key-ring', 'type:state/store'],
+  vault: ['core', 'os-keyring', 'state/key-ring', 'type:state/store', 'vault/data-key/data-keys'],
   auth: ['type:config/types', 'core', 'type:front/authenticator', 'protocol/well-known', 'type:state/store'],
   bridge: ['core', 'protocol', 'type:state/seal'],
   policy: ['type:config/types', 'core'],
@@ -55,6 +58,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'type:config/resolve/environment',
     'config/validate',
     'core',
+    'os-keyring',
     'policy/pattern',
     'regular-file',
   ],
@@ -66,6 +70,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'config/paths',
     'config/load/files-read',
     'config/load/load',
+    'config/load/secrets',
     'config/link-settings',
     'config/options',
     'type:config/resolve/environment',
@@ -127,6 +132,25 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   observe: ['core', 'make-folder', 'protocol'],
   'upstream/discovery': ['type:config/replica-types', 'core'],
+  'credentials/fetch': ['type:config/replica-types', 'core', 'upstream/discovery/dns-resolver'],
+  'credentials/oauth': [
+    'type:config/types',
+    'core',
+    'type:credentials/fetch/guarded-fetch',
+    'credentials/owner',
+    'type:vault/vault',
+  ],
+  'credentials/oauth/grants': ['type:config/types', 'core', 'credentials/oauth', 'regular-file'],
+  'credentials/accounts': [
+    'type:config/types',
+    'core',
+    'credentials/fetch/guarded-fetch',
+    'credentials/oauth',
+    'credentials/oauth/grants',
+    'credentials/owner',
+    'observe/redact',
+    'type:vault/vault',
+  ],
   'upstream/pool': [
     'config/link-settings',
     'type:config/replica-types',
@@ -319,19 +343,28 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   zod: ['config'],
   'jsonc-parser': ['config'],
   winston: ['observe'],
-  undici: ['upstream'],
+  undici: ['credentials/fetch', 'upstream'],
   'cross-spawn': ['upstream/transport/stdio/stdio'],
   lmdb: ['state/lmdb-database', 'state/lmdb-zones'],
   '@redis/client': ['state/redis'],
   'lru-cache': ['catalog/resource-owners', 'catalog/views', 'core/growing-lru', 'state/memory'],
   '@marcbachmann/cel-js': ['policy/condition'],
-  jose: ['auth'],
+  jose: ['auth', 'credentials/oauth/client-authentication'],
   commander: ['cli'],
   express: ['admin/app'],
 }
 
 /** Loaded when first needed, so that a client's child is there at once: these are never imported statically as values. */
-const LAZY = ['winston', 'undici', 'cross-spawn', 'lmdb', '@redis/client', '@marcbachmann/cel-js', 'jose']
+const LAZY = [
+  'winston',
+  'undici',
+  'cross-spawn',
+  'lmdb',
+  '@redis/client',
+  '@marcbachmann/cel-js',
+  'jose',
+  '@modelcontextprotocol/client',
+]
 
 /** A file holds one idea; this is where it has become more than one. */
 const MAX_LINES = 350
@@ -377,6 +410,7 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
  * measured by `monotonicNow` or `performance.now`.
  */
 const WALL: Readonly<Record<string, string>> = {
+  'core/caller-tokens': 'the ends of tokens',
   'core/clock': 'the one place that knows both clocks',
   'cli/start-report': 'when a server is tried again, which is told by the wall',
   'gateway/runtime': 'when lists were fetched, which other processes read too',
@@ -386,6 +420,8 @@ const WALL: Readonly<Record<string, string>> = {
   'catalog/snapshot': 'when an era was seen, which other processes read too',
   'upstream/transport/sse/sse': 'a Retry-After that names a date',
   'upstream/transport/http/message-streams': 'a Retry-After that names a date',
+  'credentials/oauth/dpop-key': 'the time in proofs',
+  'credentials/oauth/grants/granted': 'the ends of tokens',
   'auth/gatekeeper': 'the ends of tokens, keys and certificates',
   'auth/certificates': 'the ends of certificates',
   'auth/tokens': 'the ends of tokens',
@@ -407,6 +443,11 @@ const WALL: Readonly<Record<string, string>> = {
   'state/lmdb-folder': 'names of files',
   'state/redis-epoch': 'when the content was found lost, for calendar periods of budgets',
   'state/memory': 'the ends of stored values, as in the other stores',
+  'credentials/accounts/account': 'the ends of tokens, which other processes read too',
+  'credentials/accounts/code-authorizer': 'when a login began, which other processes read too',
+  'credentials/accounts/renewal': 'the ends of tokens, which other processes read too',
+  'credentials/oauth/registration': 'the ends of registrations, which other processes read too',
+  'vault/sealed-vault': 'the ends of records, which other processes read too',
 }
 
 /**
@@ -451,6 +492,7 @@ const FOR_TESTS: Readonly<Record<string, readonly string[]>> = {
   'upstream/transport/http/sockets': ['SocketShare'],
   'upstream/transport/stdio/memory-watch': ['LOOK_EVERY_MS', 'measureHere', 'sumOfPs'],
   'upstream/transport/stdio/orphan-reaper': ['createReaper'],
+  'vault/record': ['MAX_RECORD_BYTES'],
 }
 
 interface Import {

@@ -2,6 +2,7 @@ import { checkExposure, checkMount, servesThisMachineOnly } from '../auth/exposu
 import type { ClientConfig, Config } from '../config/types.ts'
 import type { Gatekeeper } from '../auth/gatekeeper.ts'
 import type { IssuerKeySets } from '../auth/issuer-key-sets.ts'
+import type { CallerTokens } from '../core/caller-tokens.ts'
 import { describeError } from '../core/errors.ts'
 import { SILENT, type Logger } from '../core/logger.ts'
 import { descriptorShares } from '../descriptors.ts'
@@ -14,6 +15,7 @@ import type { Store } from '../state/store.ts'
 
 export interface HttpFrontsOptions extends Pick<HttpFrontOptions, 'service' | 'readiness' | 'onRefused'> {
   readonly config: Config
+  readonly callerTokens?: CallerTokens | undefined
   readonly store: Store
   readonly logger: Logger
   /** Where fronts are added, which end together. */
@@ -51,6 +53,7 @@ export class HttpFronts {
   constructor(options: HttpFrontsOptions) {
     this.#options = options
     this.#config = options.config
+    options.callerTokens?.want(needsCallerTokens(options.config))
   }
 
   /**
@@ -58,7 +61,9 @@ export class HttpFronts {
    * @throws GatewayError `config`
    */
   async prepare(config: Config): Promise<PreparedFronts> {
-    const isSame = sameCallers(config, this.#config)
+    // Tokens that were recognised already were not kept: they are looked at once more.
+    const isSame =
+      sameCallers(config, this.#config) && needsCallerTokens(config) === needsCallerTokens(this.#config)
     const listens = this.#open.some(({ mount }) => !mount)
     if (listens) checkExposure(config, SILENT)
     if (this.#open.some(({ mount }) => mount)) checkMount(config)
@@ -77,6 +82,7 @@ export class HttpFronts {
       },
       use: () => {
         this.#config = config
+        this.#options.callerTokens?.want(needsCallerTokens(config))
         const thisMachineOnly = servesThisMachineOnly(config)
         for (const front of this.#open) {
           const next = isSame ? undefined : (made.get(front) ?? this.#authenticator(config, front))
@@ -97,11 +103,11 @@ export class HttpFronts {
     { clients, gateway: { auth, http } }: Config,
     { mount, origin }: Pick<HttpFront, 'mount' | 'origin'>,
   ): Gatekeeper {
-    const { store, logger } = this.#options
+    const { callerTokens, store, logger } = this.#options
     // Tokens are issued for the address of an endpoint, with what is in front of its path.
     const publicUrl = http.publicUrl && http.publicUrl + (mount?.prefix ?? '')
     const { Made, issuerKeys } = this.#auth as LoadedAuth
-    return new Made({ auth, http: { publicUrl }, origin, clients, issuerKeys, store, logger })
+    return new Made({ auth, http: { publicUrl }, origin, clients, issuerKeys, callerTokens, store, logger })
   }
 
   /** Legacy sessions that are open. */
@@ -179,6 +185,11 @@ async function certificatesOf({ gateway }: Config): Promise<TlsCredentials | und
   // Loaded with the front, and not before.
   const { readCertificates } = await import('../front/http/listener.ts')
   return await readCertificates(tls)
+}
+
+/** Whether a server exchanges the token of its caller at an identity provider. */
+function needsCallerTokens({ servers }: Config): boolean {
+  return servers.some(({ oauth }) => oauth !== false && oauth.idp?.subjectToken === 'caller')
 }
 
 /**

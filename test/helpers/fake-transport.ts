@@ -187,6 +187,7 @@ export function serverConfig(changes: Partial<ServerConfig> = {}): ServerConfig 
     warmInstances: 0,
     quota: { rate: undefined, concurrency: undefined, budgets: [] },
     fingerprint: 'f',
+    oauth: false,
     ...changes,
   }
 }

@@ -6,6 +6,7 @@ import { resolveSection } from '../options/option.ts'
 import { SERVER, TOOL } from '../options/server.ts'
 import { cacheWarnings } from './caches.ts'
 import { findPending } from './pending.ts'
+import { oauthWarnings, resolveOAuth } from './oauth.ts'
 import { absolutePath, fileUri } from '../paths.ts'
 import { resolveClients, resolveProfiles, resolveRoles } from './policies.ts'
 import { formatPath } from '../problem.ts'
@@ -114,6 +115,8 @@ function resolveServer(
     warnings.push(
       `The server "${name}": ${ofCalls.join(', ')} of it has no effect, since only "isolation": "call" gives calls conversations of their own.`,
     )
+  warnings.push(...oauthWarnings(name, entry))
+  const oauth = resolveOAuth(entry)
   const replicas =
     problem === undefined ? resolveReplicas(entry, source => resolveEndpoint(source, surroundings)) : []
   const clientValues = clientValueNames(JSON.stringify(replicas.map(({ endpoint }) => endpoint)))
@@ -123,7 +126,7 @@ function resolveServer(
     prefix: toolPrefixOf(name, entry),
     problem,
     replicas,
-    perClient: clientValues.length > 0,
+    perClient: clientValues.length > 0 || (oauth !== false && oauth.per === 'client'),
     clientValues,
     roots: entry.roots && resolveRoots(entry.roots, surroundings),
     uriSchemes: (entry.uriSchemes ?? []).map(scheme => scheme.toLowerCase()),
@@ -133,6 +136,7 @@ function resolveServer(
     // A server has no `concurrency` of its own: `maxConcurrentCalls` bounds the calls that leave its queue.
     quota: resolveQuota({ rate: entry.rate, budget: entry.budget }),
     fingerprint: fingerprint(replicas),
+    oauth,
   }
 }
 

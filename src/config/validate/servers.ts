@@ -13,6 +13,7 @@ import { formatPath } from '../problem.ts'
 import { checkCaches } from './cache.ts'
 import { checkClients } from './clients.ts'
 import { checkResilience } from './replicas.ts'
+import { checkOAuth } from './oauth.ts'
 import { checkNames } from './policy.ts'
 import { toolPrefixOf } from './self-reference.ts'
 import type { Path, Problem } from '../problem.ts'
@@ -37,6 +38,7 @@ export function checkRules(file: ServersFile, context: RulesContext): Problem[] 
         ...checkSharing(server, path),
         ...checkPrefix(name, server, path, prefixes),
         ...checkCaches(server, path),
+        ...checkOAuth(server, path),
       )
     }
   }
@@ -50,9 +52,12 @@ export function checkRules(file: ServersFile, context: RulesContext): Problem[] 
 
 /** Clients cannot share a link that presents the credentials of one of them. */
 function checkSharing({ isolation, ...entry }: ServerEntry, path: Path): Problem[] {
+  if (isolation !== 'shared') return []
   const [name] = clientValueNames(JSON.stringify(entry))
-  if (isolation !== 'shared' || name === undefined) return []
-  const cause = `lets all clients share one link, but the entry uses \${client.${name}}`
+  const logsIn = typeof entry.oauth === 'object' && entry.oauth.per === 'client'
+  if (name === undefined && !logsIn) return []
+  const why = logsIn ? 'each client logs in there ("oauth.per")' : `the entry uses \${client.${name}}`
+  const cause = `lets all clients share one link, but ${why}`
   const fix = 'Remove "isolation": each client gets a link of its own.'
   return [{ path: [...path, 'isolation'], about: 'key', cause, fix }]
 }
