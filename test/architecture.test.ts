@@ -235,8 +235,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'type:config/source/reloadable',
     'type:config/types',
     'core',
-    'credentials/accounts/credentials',
-    'type:credentials/oauth/authorization',
     'descriptors',
     'front',
     'front/http/endpoint',
@@ -261,8 +259,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'upstream/pool',
     'type:upstream/replica/replica',
     'upstream/transport/stdio/stderr-tail',
-    'vault/open',
-    'type:vault/vault',
   ],
   'config/edit': ['config/source/differences', 'core'],
   admin: [
