@@ -12,7 +12,7 @@ const MASK = '***'
 /**
  * A variable without a default, alone or after an authentication scheme: it refers to a secret but does not contain it.
  */
-const REFERENCE = /^(?:(?:bearer|basic|token) +)?\$\{(?:[A-Za-z_]\w*|(?:env|input|file):[^{}]+)\}$/i
+const REFERENCE = /^(?:(?:bearer|basic|token) +)?\$\{(?:[A-Za-z_]\w*|(?:env|input|file|keyring):[^{}]+)\}$/i
 
 /** A value of a configuration file without the secrets written in it. */
 export function masked(value: unknown, path: Path = []): unknown {

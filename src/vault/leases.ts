@@ -10,7 +10,7 @@ import { digestOfName, recordKey } from './record.ts'
 import { Turns, type NoTurn } from './turns.ts'
 import type { RecordName } from './vault.ts'
 
-/** Of the claim of a process that crashed. A process that is busy for so long loses it, unless nothing else wants it. */
+/** How long a claim lasts that is not renewed: after a crash, or while a process stands still. */
 const TTL_MS = 5000
 /** Longer than a request to an authorization server may take. */
 const WAIT_MS = 30_000
@@ -27,7 +27,7 @@ export interface LeasesOptions {
   readonly waitMs?: number | undefined
 }
 
-/** Who may change which record: one run at a time for each, over all processes that share the store. */
+/** One run at a time for each record, over all processes that share the store. */
 export class Leases {
   readonly #store: Store
   readonly #ttlMs: number

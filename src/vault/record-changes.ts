@@ -21,7 +21,7 @@ interface Watched {
 }
 
 /**
- * RecordChanges of records by any process that shares the store, for those that listen. A poll reads a version or a few, and
+ * Changes of records by any process that shares the store, for those that listen. A poll reads a version or a few, and
  * records only where a version has changed. Without a listener there is no poll.
  */
 export class RecordChanges {

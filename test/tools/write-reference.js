@@ -42,6 +42,8 @@ const HEADINGS = [
   ['gateway.asks', 'Questions to clients: `gateway.asks`'],
   ['gateway.listen', 'Listen streams: `gateway.listen`'],
   ['gateway.dns', 'Names of replicas: `gateway.dns`'],
+  ['gateway.secrets', 'Secrets: `gateway.secrets`'],
+  ['gateway.vault', 'The vault: `gateway.vault`'],
   ['clients.*', 'A client: `clients.<name>`'],
   ['clients.*.rules.*', 'A rule: an entry of `rules`'],
   ['clients.*.limits.*', 'A limit: `clients.<name>.limits.<pattern>`'],

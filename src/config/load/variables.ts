@@ -3,6 +3,7 @@ import { fixOf } from './utf8.ts'
 import { whyUnreadable } from '../../regular-file.ts'
 import { IGNORED_ROOT_KEYS, IGNORED_SERVER_KEYS } from '../options/foreign-keys.ts'
 import type { Path, Problem } from '../problem.ts'
+import type { Secret } from './secrets.ts'
 
 /** The sources of variables. */
 export interface Variables {
@@ -13,6 +14,8 @@ export interface Variables {
   readonly userHome: string
   /** `${file:path}`: text of a file, without its final line break. May throw. */
   readFile(path: string): string
+  /** `${exec:…}`, `${keyring:…}`: the secret, or why there is none. `undefined`: it is not looked for. */
+  secret(variable: string): Secret | undefined
 }
 
 export interface Expanded {
@@ -22,8 +25,9 @@ export interface Expanded {
 
 /**
  * Expands the variables in all strings of a parsed file: `${VAR}`, `${VAR:-default}`, `${env:VAR}`, `${input:id}`,
- * `${file:path}`, `${workspaceFolder}`, `${workspaceFolderBasename}`, `${userHome}`, `${pathSeparator}`; `$${` stands
- * for `${`. Disabled servers are left out, so that their variables and files need not exist.
+ * `${file:path}`, `${exec:program}`, `${keyring:service/account}`, `${workspaceFolder}`, `${workspaceFolderBasename}`,
+ * `${userHome}`, `${pathSeparator}`; `$${` stands for `${`. Disabled servers are left out, so that their variables and
+ * files need not exist.
  */
 export function expand(file: unknown, variables: Variables): Expanded {
   const problems: Problem[] = []
@@ -74,8 +78,8 @@ export function expand(file: unknown, variables: Variables): Expanded {
     if (body === 'workspaceFolderBasename') return basename(variables.workspaceFolder)
     if (body === 'userHome') return variables.userHome
     if (body === 'pathSeparator' || body === '/') return sep
-    const missing = (cause: string, fix: string): string => {
-      problems.push({ path, about: 'hidden value', cause: `uses \${${body}}, but ${cause}`, fix })
+    const missing = (cause: string, fix: string, shown = body): string => {
+      problems.push({ path, about: 'hidden value', cause: `uses \${${shown}}, but ${cause}`, fix })
       return ''
     }
     const variable = /^(?:env:)?([A-Za-z_]\w*)(?::-([^$]*))?$/s.exec(body)
@@ -109,11 +113,21 @@ export function expand(file: unknown, variables: Variables): Expanded {
         return missing(whyUnreadable(error), fixOf(error, 'Check the path and its permissions.'))
       }
     }
+    if (body.startsWith('exec:') || body.startsWith('keyring:')) {
+      const secret = variables.secret(body)
+      if (secret === undefined) return NOT_LOOKED_FOR
+      // Arguments of a program may be secrets.
+      const shown = body.startsWith('exec:') ? 'exec:…' : body
+      return 'value' in secret ? secret.value : missing(secret.cause, secret.fix, shown)
+    }
     return undefined
   }
 
   return { value: visit(file, []), problems }
 }
+
+/** In place of a secret while it is not known. */
+const NOT_LOOKED_FOR = 'not-looked-for'
 
 /** Environment variable for an input of VS Code: `api-key` → `MCP_INPUT_API_KEY`. */
 export function inputVariable(id: string): string {

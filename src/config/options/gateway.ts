@@ -195,6 +195,16 @@ export const DNS = section('gateway.dns', {
   }),
 })
 
+export const SECRETS = section('gateway.secrets', {
+  // Shorter than the tokens that such programs give live: mostly an hour.
+  execCache: duration('How long a reload uses what a program of `${exec:…}` has printed.', {
+    default: '5m',
+    min: '1s',
+    max: '1d',
+    off: true,
+  }),
+})
+
 const AT_START = 'the admin API listens from the start to the end'
 
 const ADMIN = section('gateway.admin', {
@@ -255,6 +265,7 @@ export const GATEWAY = section('gateway', {
   ),
   zone: text('Zone of this gateway; replicas of the same `zone` are preferred.'),
   dns: group('How names of replicas are resolved.', DNS),
+  secrets: group('How secrets are got.', SECRETS),
   // Equal to the default call timeout.
   drainTimeout: duration('How long calls of a replica that is taken away may go on.', {
     default: '5m',

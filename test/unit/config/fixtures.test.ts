@@ -307,6 +307,7 @@ test('every option of the format, also those of later versions', async () => {
     maxLinksPerClient: 9,
     zone: 'eu',
     dns: { refreshMs: 5000, servers: ['10.0.0.53', '10.0.0.54:5353', '[fd00::53]:5353', 'fd00::54'] },
+    secrets: { execCacheMs: 60_000 },
     drainTimeoutMs: 60_000,
     shutdownTimeoutMs: 20_000,
     watch: false,

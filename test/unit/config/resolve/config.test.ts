@@ -180,6 +180,7 @@ test('what is left out has its default', async () => {
       maxLinksPerClient: 32,
       zone: undefined,
       dns: { refreshMs: 30_000, servers: [] },
+      secrets: { execCacheMs: 300_000 },
       drainTimeoutMs: 300_000,
       shutdownTimeoutMs: 25_000,
       watch: true,
