@@ -171,7 +171,7 @@ const oauth: Check<false | OAuthEntry> = {
 /** `oauth` of a server. */
 export const SERVER_OAUTH = option(
   'object \\| false',
-  'Login at the server, where it asks for one; false never logs in.',
+  'Login at the server, where it asks for one ([credentials](credentials.md)); false never logs in.',
   oauth,
   { as: false, shown: 'on for a `url` without an `Authorization` header' },
 )

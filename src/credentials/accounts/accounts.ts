@@ -1,5 +1,4 @@
 import type { ServerConfig } from '../../config/types.ts'
-import type { CallerTokens } from '../../core/caller-tokens.ts'
 import type { Logger } from '../../core/logger.ts'
 import type { Principal } from '../../core/principal.ts'
 import type { Vault, VaultRecord } from '../../vault/vault.ts'
@@ -17,10 +16,10 @@ export interface AccountsOptions {
   readonly servers: readonly ServerConfig[]
   readonly vault: Vault
   readonly logger: Logger
-  /** Tokens with which callers have logged in at the gateway; for identity providers only. */
-  readonly callerTokens?: CallerTokens | undefined
   /** Fetches on behalf of a server. Default: the guarded fetch. */
   readonly fetchFor?: (serverUrl: string) => GuardedFetch
+  /** The token with which a principal has logged in at the gateway. It is shown to identity providers only. */
+  readonly callerTokenOf?: ((principal: string) => string | undefined) | undefined
 }
 
 /** Accounts of clients in memory. The tokens of others are read from the vault again. */
@@ -32,17 +31,17 @@ const NO_REDIRECT = 'http://127.0.0.1/callback'
 export class Accounts {
   readonly vault: Vault
   readonly #logger: Logger
-  readonly #callerTokens: CallerTokens | undefined
   readonly #fetchFor: (serverUrl: string) => GuardedFetch
+  readonly #callerTokenOf: AccountsOptions['callerTokenOf']
   readonly #grants: ReturnType<typeof grantsWithoutPerson>
   readonly #logins = new Map<string, { readonly key: string; readonly login: ServerLogin }>()
   /** In the order of their last request for an account. */
   readonly #accounts = new Map<string, Account>()
 
-  constructor({ servers, vault, logger, callerTokens, fetchFor }: AccountsOptions) {
+  constructor({ servers, vault, logger, fetchFor, callerTokenOf }: AccountsOptions) {
+    this.#callerTokenOf = callerTokenOf
     this.vault = vault
     this.#logger = logger
-    this.#callerTokens = callerTokens
     this.#fetchFor = fetchFor ?? (serverUrl => guardedFetch({ serverUrl }))
     this.#grants = grantsWithoutPerson(this.#fetchFor)
     this.reconfigure(servers)
@@ -146,7 +145,7 @@ export class Accounts {
     const dpop = login.bindsTokens(found) ? DpopKey.generate() : undefined
     const resource = login.resource(found)
     const context = login.context({ metadata, registration, resource, scopes, principal, dpop })
-    const callerToken = principal && this.#callerTokens?.of(principal.id)
+    const callerToken = principal && this.#callerTokenOf?.(principal.id)
     const value = await this.#grants[oauth.grant as GrantName]({ ...context, callerToken })
     return { issuer: metadata.issuer, value }
   }

@@ -1,5 +1,4 @@
 import type { ServerConfig } from '../../config/types.ts'
-import { CallerTokens } from '../../core/caller-tokens.ts'
 import type { Principal } from '../../core/principal.ts'
 import type { UpstreamCredentials } from '../../core/upstream-credentials.ts'
 import { Accounts, type AccountsOptions } from './accounts.ts'
@@ -10,12 +9,10 @@ import { GATEWAY_OWNER, ownerOf } from '../owner.ts'
 /** What the gateway presents to servers that it logs in to. */
 export class Credentials {
   readonly authorizer: Authorizer
-  /** Filled by the fronts, for identity providers. */
-  readonly callerTokens = new CallerTokens()
   readonly #accounts: Accounts
 
-  constructor(options: Omit<AccountsOptions, 'callerTokens'>) {
-    this.#accounts = new Accounts({ ...options, callerTokens: this.callerTokens })
+  constructor(options: AccountsOptions) {
+    this.#accounts = new Accounts(options)
     this.authorizer = new CodeAuthorizer(this.#accounts, options.logger)
   }
 
