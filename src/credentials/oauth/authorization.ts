@@ -21,6 +21,10 @@ export interface PendingAuthorization {
   readonly scope: string | undefined
   /** Unix milliseconds. */
   readonly startedAt: number
+  /** Whether the authorization server names itself in the callback (RFC 9207). */
+  readonly expectsIssuer?: boolean
+  /** Whether the tokens are bound to a key of the gateway (DPoP). */
+  readonly bindsTokens?: boolean
 }
 
 /** Carries out the part of a login that is between the gateway and the authorization server. */

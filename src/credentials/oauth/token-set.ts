@@ -20,3 +20,19 @@ export interface TokenSet {
   readonly serverUrl: string
   readonly dpopKey?: JsonWebKey
 }
+
+/** Part of its life after which a token is renewed while it is still used. */
+const RENEW_AT = 0.8
+/** How long before its end a token is no longer sent without a renewal; at most a fifth of its life. */
+const LAST_MS = 60_000
+
+/** When a token is renewed in the background. */
+export function renewalAt({ obtainedAt, expiresAt }: TokenSet): number {
+  return expiresAt === undefined ? Infinity : obtainedAt + (expiresAt - obtainedAt) * RENEW_AT
+}
+
+/** Until when a token is sent without a look at a newer one. */
+export function usableUntil({ obtainedAt, expiresAt }: TokenSet): number {
+  if (expiresAt === undefined) return Infinity
+  return expiresAt - Math.min(LAST_MS, (expiresAt - obtainedAt) * (1 - RENEW_AT))
+}
