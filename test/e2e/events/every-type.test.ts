@@ -12,6 +12,7 @@ import { EventQueue } from '../../../src/observe/event-queue.ts'
 import { askAdmin } from '../../helpers/admin-client.ts'
 import { callAs, keyOf, withKeys, type Caller } from '../../helpers/callers.ts'
 import { startGateway, type TestGateway } from '../../helpers/gateway.ts'
+import { GrantingAuthorizer, OpenVault } from '../../helpers/login-doubles.ts'
 import { RecordedEvents } from '../../helpers/recorded-events.ts'
 import { reload } from '../../helpers/reload.ts'
 import { makeScratch } from '../../helpers/scratch.ts'
@@ -93,6 +94,18 @@ const aDrain: Scene = heard =>
     await gateway.operations.drain('a', undefined, false)
   })
 
+/** A login that begins, and ends with the gateway. */
+const aLogin: Scene = async heard => {
+  const vault = new OpenVault()
+  const credentials = { vault, authorizer: new GrantingAuthorizer(vault), source: () => undefined }
+  await using gateway = await startGateway(
+    { mcpServers: { mail: { url: 'http://127.0.0.1:9/mcp' } } },
+    { credentials },
+  )
+  heard.listenTo(gateway.gateway)
+  await gateway.gateway.operations.beginLogin('mail', 'gateway')
+}
+
 const SCENES: { readonly [T in EventType]: readonly [Scene, Partial<Record<keyof EventOf<T>, unknown>>] } = {
   'request.began': [aCall, { era: 'modern', endpoint: '', routed: true }],
   'request.ended': [aCall, { result: 'ok', error: undefined }],
@@ -119,6 +132,8 @@ const SCENES: { readonly [T in EventType]: readonly [Scene, Partial<Record<keyof
     },
     { status: 401 },
   ],
+  'credential.login_began': [aLogin, { server: 'mail', owner: 'gateway' }],
+  'credential.login_ended': [aLogin, { server: 'mail', owner: 'gateway', outcome: 'abandoned' }],
   'session.opened': [aSession, { era: 'legacy', front: 'http', endpoint: '' }],
   'session.closed': [aSession, { era: 'legacy', front: 'http', endpoint: '' }],
   'stream.opened': [aSession, { era: 'legacy', front: 'http', endpoint: '' }],
