@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises'
 import { loadConfigFile } from '../config/load/load.ts'
 import { GatewayError } from '../core/errors.ts'
-import { readFileOrDescriptor, whyUnreadable } from '../regular-file.ts'
+import { MAX_FILE_BYTES, readFileOrDescriptor, whyUnreadable } from '../regular-file.ts'
 import { exportRecords, importRecords } from '../vault/transfer.ts'
 import { say } from './say.ts'
 import { withVault } from './with-vault.ts'
@@ -44,12 +44,8 @@ export async function importCredentials(
   { config, replace = false }: ImportOptions,
 ): Promise<void> {
   const loaded = await loadConfigFile({ file: config })
-  const content = await readFileOrDescriptor(file === '-' ? '/dev/stdin' : file).catch((error: unknown) => {
-    throw refused(`Nothing was imported from ${file}: ${whyUnreadable(error)}.`)
-  })
-  const { imported, kept } = await withVault(loaded, ({ vault }) =>
-    importRecords(vault, content.toString('utf8'), replace),
-  )
+  const content = await (file === '-' ? standardInput() : contentOf(file))
+  const { imported, kept } = await withVault(loaded, ({ vault }) => importRecords(vault, content, replace))
   say(`${countOf(imported)} imported.${file === '-' ? '' : ` Delete ${file} now.`}`)
   if (kept > 0) say(`${countOf(kept)} kept, because there are such logins already. Fix: --replace`)
 }
@@ -76,6 +72,25 @@ async function writeNew(path: string, text: string): Promise<void> {
         : `${path} cannot be written (${code}).`,
     )
   }
+}
+
+async function contentOf(file: string): Promise<string> {
+  try {
+    return (await readFileOrDescriptor(file)).toString('utf8')
+  } catch (error) {
+    throw refused(`Nothing was imported from ${file}: ${whyUnreadable(error)}.`)
+  }
+}
+
+async function standardInput(): Promise<string> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
+    bytes += chunk.length
+    if (bytes > MAX_FILE_BYTES) throw refused(`Nothing was imported: more than ${MAX_FILE_BYTES} bytes.`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString('utf8')
 }
 
 function countOf(records: number): string {
