@@ -5,31 +5,13 @@ import { keptLogins } from '../credentials/login/kept-logins.ts'
 import { usedBy } from '../credentials/login/login-about.ts'
 import { logOut } from '../credentials/login/logout.ts'
 import { alignColumns } from './columns.ts'
-import { ownerGiven, serverWithLogin } from './login-owner.ts'
+import { NOTICED, revokedLine } from './logout.ts'
 import { say } from './say.ts'
 import { typed } from './this-program.ts'
 import { withVault } from './with-vault.ts'
 
 interface CommonOptions {
   readonly config?: string
-}
-
-export interface LogoutOptions extends CommonOptions {
-  readonly client?: string
-}
-
-const NOTICED = 'Running gateways that share the state stop using it within seconds.'
-
-/** `logout`: forgets the login of a server, and revokes it at the authorization server where that can be done. */
-export async function runLogout(name: string, { config: file, client }: LogoutOptions): Promise<void> {
-  const config = await loadConfigFile({ file })
-  const server = serverWithLogin(config, name)
-  const owner = ownerGiven(config, server, client)
-  await withVault(config, async ({ vault, logger }) => {
-    const { found, revoked } = await logOut(vault, server, owner, logger)
-    if (!found) return say(`There is no login to server "${name}" that is used by ${usedBy(owner)}.`)
-    say(`The login to server "${name}" is forgotten. ${NOTICED}`, revokedLine(revoked))
-  })
 }
 
 /** `credentials list`: shows each login without its tokens. */
@@ -76,12 +58,6 @@ export async function revokeCredential(
       )
     say(`The login is forgotten. ${NOTICED}`, revokedLine(revoked))
   })
-}
-
-function revokedLine(revoked: boolean): string {
-  return revoked
-    ? 'The authorization server has revoked it.'
-    : 'The authorization server has not revoked it: it does not say how, or did not answer. Revoke it in your account there.'
 }
 
 function timeOf(ms: number): string {

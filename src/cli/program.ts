@@ -7,6 +7,7 @@ import type { LogLevel } from '../core/logger.ts'
 import type { ExportOptions, ImportOptions } from './credentials-transfer.ts'
 import type { DrainOptions } from './drain.ts'
 import type { ExplainOptions } from './explain.ts'
+import type { LoginCommandOptions } from './login.ts'
 import type { ReloadOptions } from './reload.ts'
 
 interface CommonOptions {
@@ -179,12 +180,25 @@ export async function runProgram(args: readonly string[]): Promise<void> {
     })
 
   program
+    .command('login')
+    .description('log in to a server in a browser, for the gateways that share the state')
+    .argument('<server>', 'name in "mcpServers"')
+    .option(`${CLIENT_OPTION} <name>`, CLIENT_HELP)
+    .option('--device', 'log in on another device, by a code')
+    .option('--no-browser', 'open no browser, only print the address')
+    .option('--token-stdin', 'keep an access token that comes on stdin')
+    .action(async (server: string, _options: unknown, command: Command) => {
+      const { runLogin } = await import('./login.ts')
+      await runLogin(server, command.optsWithGlobals<LoginCommandOptions>())
+    })
+
+  program
     .command('logout')
     .description('forget the login to a server, in all running gateways that share the state, and revoke it')
     .argument('<server>', 'name in "mcpServers"')
     .option(`${CLIENT_OPTION} <name>`, CLIENT_HELP)
     .action(async (server: string, _options: unknown, command: Command) => {
-      const { runLogout } = await import('./credentials.ts')
+      const { runLogout } = await import('./logout.ts')
       await runLogout(server, command.optsWithGlobals<CommonOptions & { readonly client?: string }>())
     })
 

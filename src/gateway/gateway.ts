@@ -75,7 +75,6 @@ export class RunningGateway extends ClientService implements Reloadable {
       events: this.events,
       catalog,
       mayReturn: client => mayReturn(this.current, client),
-      credentials: options.credentials,
       pagesAt: () => this.#http.pagesAt,
     }))
     this.audience = new Audience(runtime, this.listens, this.events)
@@ -87,7 +86,7 @@ export class RunningGateway extends ClientService implements Reloadable {
       store,
       logger,
       fronts: this.#fronts,
-      pages: runtime.serverLogins?.pages,
+      pages: runtime.serverLogins.pages,
       readiness: () => readinessOf(this.status()),
       onRefused: (status, reason, address) => this.events.accessRefused(status, reason, address),
     })

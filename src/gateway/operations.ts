@@ -1,5 +1,4 @@
 import { deleteDrained, readDrained, writeDrained, type Drained } from '../state/drained.ts'
-import { GatewayError } from '../core/errors.ts'
 import { StoreAway } from '../core/store-away.ts'
 import type { KeptLogin } from '../credentials/login/kept-logins.ts'
 import type { LoggedOut } from '../credentials/login/logout.ts'
@@ -13,7 +12,7 @@ import type { Pool } from '../upstream/pool/pool.ts'
 export interface Operated {
   poolOf(server: string): Pool
   drain(drained: Drained): void
-  readonly serverLogins: ServerLogins | undefined
+  readonly serverLogins: ServerLogins
 }
 
 /** What operators do to a running gateway, besides giving it another configuration. */
@@ -64,23 +63,17 @@ export class Operations {
   /** Begins the login of a server, or joins the one under way. @throws GatewayError that says why it cannot begin */
   async beginLogin(server: string, owner: string): Promise<PendingLogin> {
     const { server: config } = this.#parts.poolOf(server)
-    return await this.#logins.logins.begin(config, owner)
+    return await this.#parts.serverLogins.logins.begin(config, owner)
   }
 
   /** Forgets a login in all gateways that share the store. */
   logOut(server: string, owner: string): Promise<LoggedOut> {
-    return this.#logins.logOut(server, owner)
+    return this.#parts.serverLogins.logOut(server, owner)
   }
 
   /** The logins at servers, without anything secret. */
   credentials(): Promise<readonly KeptLogin[]> {
-    return this.#parts.serverLogins?.list() ?? Promise.resolve([])
-  }
-
-  get #logins(): ServerLogins {
-    const { serverLogins } = this.#parts
-    if (!serverLogins) throw new GatewayError('config', 'This gateway logs in at no server.')
-    return serverLogins
+    return this.#parts.serverLogins.list()
   }
 
   /** Tells the listeners of events, as the audit log, of a write over the admin API. */

@@ -1,13 +1,10 @@
 import type { Logger } from '../core/logger.ts'
 import type { Store } from '../state/store.ts'
-import type { CredentialParts } from './server-logins.ts'
 
 export interface RunningGatewayOptions {
   readonly logger: Logger
   /** Not closed with the gateway. */
   readonly store: Store
-  /** What it logs in with at servers. */
-  readonly credentials?: CredentialParts | undefined
 }
 
 /** The client that stdio is served for. */

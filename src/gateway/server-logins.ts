@@ -1,41 +1,59 @@
 import type { ServerLists } from '../catalog/server-lists.ts'
-import type { ServerConfig } from '../config/types.ts'
+import type { Config, ServerConfig } from '../config/types.ts'
+import type { EventSink } from '../core/event-bus.ts'
+import type { Logger } from '../core/logger.ts'
 import type { Principal } from '../core/principal.ts'
+import { Credentials } from '../credentials/accounts/credentials.ts'
 import { HostedPages } from '../credentials/login/hosted-pages.ts'
 import { keptLogins, type KeptLogin } from '../credentials/login/kept-logins.ts'
 import { logOut, type LoggedOut } from '../credentials/login/logout.ts'
-import { Logins, type LoginsOptions } from '../credentials/login/logins.ts'
+import { Logins } from '../credentials/login/logins.ts'
 import type { PendingLogin } from '../credentials/login/pending-login.ts'
 import { ownerOf } from '../credentials/owner.ts'
 import type { CredentialSource } from '../credentials/upstream-credentials.ts'
+import type { Store } from '../state/store.ts'
+import { openVault } from '../vault/open.ts'
+import type { Vault } from '../vault/vault.ts'
 
-/** What a gateway logs in with at servers. */
-export interface CredentialParts extends Pick<LoginsOptions, 'authorizer' | 'vault'> {
-  /** What links present to a server. */
-  readonly source: CredentialSource
-}
-
-export interface ServerLoginsOptions extends Omit<LoginsOptions, 'onLoggedIn'> {
+export interface ServerLoginsOptions {
+  readonly config: Config
+  readonly store: Store
+  readonly logger: Logger
+  readonly events: EventSink
+  /** Address under which browsers reach the gateway, if they do. */
+  readonly pagesAt: () => string | undefined
   /** The configuration of a server. @throws GatewayError for a name that is not in the configuration */
   readonly serverOf: (server: string) => ServerConfig
-  readonly lists: Pick<ServerLists, 'refresh' | 'failure'>
+  readonly lists: () => Pick<ServerLists, 'refresh' | 'failure'>
 }
 
-/** The logins of the servers of a gateway: who may begin one, and what follows from it. */
+/** How the gateway logs in at servers: what its links present, the logins of people, and where they are kept. */
 export class ServerLogins {
   readonly logins: Logins
   readonly pages: HostedPages
+  readonly #vault: Vault
+  readonly #credentials: Credentials
   readonly #options: ServerLoginsOptions
 
   constructor(options: ServerLoginsOptions) {
+    const { config, store, logger, events, pagesAt } = options
     this.#options = options
+    const vault = (this.#vault = openVault({ ...config.gateway.vault, store, logger }))
+    this.#credentials = new Credentials({ servers: config.servers, vault, logger })
     this.logins = new Logins({
-      ...options,
+      authorizer: this.#credentials.authorizer,
+      vault,
+      events,
+      logger,
+      hosted: pagesAt,
       // What a server offers is known only now.
-      onLoggedIn: server => void this.#options.lists.refresh(server),
+      onLoggedIn: server => void options.lists().refresh(server),
     })
-    this.pages = new HostedPages(this.logins, () => options.hosted()?.startsWith('https:') === true)
+    this.pages = new HostedPages(this.logins, () => pagesAt()?.startsWith('https:') === true)
   }
+
+  /** What links present. */
+  readonly source: CredentialSource = (server, principal) => this.#credentials.for(server, principal)
 
   readonly mayLogIn = (server: string): boolean => this.#options.serverOf(server).oauth !== false
 
@@ -48,7 +66,7 @@ export class ServerLogins {
     server,
     exchange,
   ) => {
-    const { lists } = this.#options
+    const lists = this.#options.lists()
     // A listing that runs may have begun before the login.
     for (let attempt = 0; attempt < 2; attempt++) {
       await lists.refresh(server, exchange)
@@ -60,17 +78,23 @@ export class ServerLogins {
 
   /** Forgets a login, and ends one that is under way. Other gateways that share the vault notice within seconds. */
   async logOut(server: string, owner: string): Promise<LoggedOut> {
-    const { serverOf, vault, logger } = this.#options
+    const { serverOf, logger } = this.#options
     this.logins.abandon(server, owner)
-    return await logOut(vault, serverOf(server), owner, logger)
+    return await logOut(this.#vault, serverOf(server), owner, logger)
   }
 
   /** The logins there are, without anything secret. */
   async list(): Promise<readonly KeptLogin[]> {
-    return await keptLogins(this.#options.vault)
+    return await keptLogins(this.#vault)
   }
 
-  close(): void {
+  reconfigure(servers: readonly ServerConfig[]): void {
+    this.#credentials.reconfigure(servers)
+  }
+
+  async close(): Promise<void> {
     this.logins.close()
+    this.#credentials.close()
+    await this.#vault.close()
   }
 }

@@ -26,8 +26,7 @@ export interface CallLogins {
 }
 
 export interface LoginOptions {
-  /** `undefined`: the gateway never logs in. */
-  readonly logins: CallLogins | undefined
+  readonly logins: CallLogins
   /** Raw JSON of the gateway's own `serverInfo`. */
   readonly serverInfo: string
 }
@@ -37,10 +36,8 @@ export interface LoginOptions {
  * is asked, and the call waits for the login; any other client gets the address in an error. Calls join the login that
  * is under way. Also answers the tool by which a client logs in at a server that was never listed.
  */
-export function login({ logins, serverInfo }: LoginOptions): CallMiddleware | undefined {
-  if (!logins) return undefined
-  const { mayLogIn } = logins
-  const options = { logins, serverInfo }
+export function login(options: LoginOptions): CallMiddleware {
+  const { mayLogIn } = options.logins
   return repeating(next => (exchange, route) => {
     if (route.isLogin === true) return answerLoginTool(options, exchange, route)
     if (!mayLogIn(route.server)) return next(exchange, route)
@@ -48,11 +45,9 @@ export function login({ logins, serverInfo }: LoginOptions): CallMiddleware | un
   })
 }
 
-type Made = LoginOptions & { readonly logins: CallLogins }
-
 /** Makes a call again that failed for want of a login, once its person has logged in. */
 async function afterLogin(
-  options: Made,
+  options: LoginOptions,
   next: CallHandler,
   exchange: Exchange,
   route: Route,
@@ -65,7 +60,7 @@ async function afterLogin(
   return await next(exchange, route)
 }
 
-async function answerLoginTool(options: Made, exchange: Exchange, route: Route): Promise<Outcome> {
+async function answerLoginTool(options: LoginOptions, exchange: Exchange, route: Route): Promise<Outcome> {
   const { server } = route
   const { serverInfo } = options
   const say = (text: string): Outcome => textResult(text, { modern: exchange.modern, serverInfo })
@@ -93,7 +88,7 @@ async function answerLoginTool(options: Made, exchange: Exchange, route: Route):
  * Resolves when the login is completed.
  * @throws GatewayError `needs_login`, with the address for a client that cannot show it; `cancelled`
  */
-async function loggedIn({ logins }: Made, exchange: Exchange, server: string): Promise<void> {
+async function loggedIn({ logins }: LoginOptions, exchange: Exchange, server: string): Promise<void> {
   const pending = await logins.beginLogin(server, exchange.principal)
   if (exchange.cancellation.reason !== undefined) throw cancelled(server)
   if (!canShow(exchange)) throw withLink(server, pending)

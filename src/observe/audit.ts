@@ -61,7 +61,7 @@ export class Audit {
     })
   }
 
-  /** Writes a line for each request, each refusal, and what changes about credentials, from `events`, until the returned function is called. */
+  /** Writes lines for requests, refusals and logins from `events`, until the returned function is called. */
   listen(events: Pick<EventBus, 'on'>): () => void {
     const ends = [
       events.on('request.ended', event => this.#ended(event)),

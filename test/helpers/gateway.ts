@@ -3,7 +3,6 @@ import { SILENT } from '../../src/core/logger.ts'
 import type { Logger } from '../../src/core/logger.ts'
 import { buildGateway } from '../../src/gateway/gateway.ts'
 import type { RunningGateway } from '../../src/gateway/gateway.ts'
-import type { CredentialParts } from '../../src/gateway/server-logins.ts'
 import { createMemoryStore } from '../../src/state/memory.ts'
 import type { Store } from '../../src/state/store.ts'
 import { assertNothingLeft, takeStock } from './leftovers.ts'
@@ -28,8 +27,6 @@ export interface GatewayOptions {
   readonly timeoutMs?: number
   /** Variables for `${VAR}`; default none. */
   readonly env?: Readonly<Record<string, string>>
-  /** What it logs in with at servers, in place of its own. */
-  readonly credentials?: CredentialParts
 }
 
 /**
@@ -56,7 +53,6 @@ export async function startGateway(
   const gateway = await buildGateway(config, {
     logger: options.logger ?? SILENT,
     store,
-    credentials: options.credentials,
   })
   const close = async (): Promise<void> => {
     await gateway.close()

@@ -8,7 +8,7 @@ import type { Vault } from '../../vault/vault.ts'
 import type { Authorizer } from '../oauth/authorization.ts'
 import type { TokenSet } from '../oauth/token-set.ts'
 import { finishCallback, type Callback } from './callback.ts'
-import { loginErrorOf, needsLogin } from './login-errors.ts'
+import { loginErrorOf, loginFailure } from './login-errors.ts'
 import { LoginRecords, loginIdOf } from './login-records.ts'
 import { loginAbout } from './login-about.ts'
 import { LoopbackListeners } from './loopback-listeners.ts'
@@ -122,7 +122,7 @@ export class Logins {
   abandon(server: string, owner?: string): void {
     for (const login of this.#underWay.values())
       if (login.server === server && (owner === undefined || login.owner === owner))
-        login.fail('abandoned', needsLogin(server, `The login to server "${server}" was ended.`))
+        login.fail('abandoned', loginFailure(server, `The login to server "${server}" was ended.`))
   }
 
   close(): void {
@@ -164,7 +164,7 @@ export class Logins {
   async #beginDevice(server: ServerConfig, login: LoginUnderWay): Promise<Omit<PendingLogin, 'done'>> {
     const { authorizer, lifeMs = LIFE_MS } = this.#options
     if (!authorizer.beginDevice)
-      throw needsLogin(
+      throw loginFailure(
         server.name,
         `Server "${server.name}" needs a login, and this gateway cannot log in by a code.`,
       )
@@ -218,7 +218,7 @@ export class Logins {
       const record = await this.#records.get(id)
       if (login.isFinishing) return
       if (record?.stage === 'failed')
-        return login.fail('failed', needsLogin(login.server, record.reason ?? ''))
+        return login.fail('failed', loginFailure(login.server, record.reason ?? ''))
       if (record?.stage === 'done') return login.succeed()
       const tokens = await this.#tokensOf(login.server, login.owner)
       if (tokens !== undefined && tokens !== login.tokensBefore && !login.isFinishing) login.succeed()
@@ -274,7 +274,7 @@ function deviceWanted({ oauth }: ServerConfig): boolean {
 function checkAddress(url: string, server: string): void {
   const { protocol } = new URL(url)
   if (protocol === 'https:' || protocol === 'http:') return
-  throw needsLogin(
+  throw loginFailure(
     server,
     `The authorization server of "${server}" names an address for the login that is no web page (${protocol.slice(0, 20)}). The gateway does not use it.`,
   )

@@ -1,5 +1,5 @@
 import type { GatewayError } from '../../core/errors.ts'
-import { loginErrorOf, needsLogin } from './login-errors.ts'
+import { loginErrorOf, loginFailure } from './login-errors.ts'
 
 /** A login that a person has to do, for those that wait for it. */
 export interface PendingLogin {
@@ -86,7 +86,7 @@ export class LoginUnderWay {
   #expire(): void {
     this.fail(
       'expired',
-      needsLogin(
+      loginFailure(
         this.server,
         `The login to server "${this.server}" was not completed in time. Make the call again for a new link.`,
       ),

@@ -9,10 +9,11 @@ import { EVENT_TYPES } from '../../../src/core/event-bus.ts'
 import type { EventOf, EventType, GatewayEvent } from '../../../src/core/events.ts'
 import { SILENT } from '../../../src/core/logger.ts'
 import { EventQueue } from '../../../src/observe/event-queue.ts'
+import { startAuthorizationServer } from '../../helpers/authorization-server.ts'
 import { askAdmin } from '../../helpers/admin-client.ts'
 import { callAs, keyOf, withKeys, type Caller } from '../../helpers/callers.ts'
 import { startGateway, type TestGateway } from '../../helpers/gateway.ts'
-import { GrantingAuthorizer, OpenVault } from '../../helpers/login-doubles.ts'
+import { startProtectedServer } from '../../helpers/protected-server.ts'
 import { RecordedEvents } from '../../helpers/recorded-events.ts'
 import { reload } from '../../helpers/reload.ts'
 import { makeScratch } from '../../helpers/scratch.ts'
@@ -96,13 +97,10 @@ const aDrain: Scene = heard =>
 
 /** A login that begins, and ends with the gateway. */
 const aLogin: Scene = async heard => {
-  const vault = new OpenVault()
-  const credentials = { vault, authorizer: new GrantingAuthorizer(vault), source: () => undefined }
-  await using gateway = await startGateway(
-    { mcpServers: { mail: { url: 'http://127.0.0.1:9/mcp' } } },
-    { credentials },
-  )
-  heard.listenTo(gateway.gateway)
+  await using authorization = await startAuthorizationServer()
+  const { issuer, resourceServer: introspection } = authorization
+  await using server = await startProtectedServer({ issuer, introspection })
+  await using gateway = await start(heard, { mcpServers: { mail: { url: server.url } } })
   await gateway.gateway.operations.beginLogin('mail', 'gateway')
 }
 

@@ -1,10 +1,10 @@
 import { PassThrough } from 'node:stream'
 import { expect, onTestFinished, test } from 'vitest'
 import { Browser, decide, startAuthorizationServer } from '../../helpers/authorization-server.ts'
+import type { AuthorizationServer } from '../../helpers/authorization-server.ts'
 import { keyOf, withKeys } from '../../helpers/callers.ts'
 import { startGateway, type TestGateway } from '../../helpers/gateway.ts'
 import { Inbox } from '../../helpers/inbox.ts'
-import { PlainCredentials } from '../../helpers/plain-credentials.ts'
 import { startProtectedServer } from '../../helpers/protected-server.ts'
 import { LegacySession, ModernHttp, requestText, withEnvelope } from '../../helpers/wire-clients.ts'
 
@@ -14,7 +14,7 @@ const URL_ELICITATION = '{"elicitation":{"url":{}}}'
 
 interface World {
   readonly gateway: TestGateway
-  readonly credentials: PlainCredentials
+  readonly authorization: AuthorizationServer
 }
 
 async function setUp(per: 'gateway' | 'client'): Promise<World> {
@@ -23,20 +23,16 @@ async function setUp(per: 'gateway' | 'client'): Promise<World> {
     issuer: authorization.issuer,
     introspection: authorization.resourceServer,
   })
-  const credentials = new PlainCredentials()
-  const gateway = await startGateway(
-    {
-      mcpServers: { mail: { url: server.url, oauth: { per } } },
-      clients: withKeys({ ann: {}, bob: {} }),
-    },
-    { credentials },
-  )
+  const gateway = await startGateway({
+    mcpServers: { mail: { url: server.url, oauth: { per } } },
+    clients: withKeys({ ann: {}, bob: {} }),
+  })
   onTestFinished(async () => {
     await gateway[Symbol.asyncDispose]()
     await server[Symbol.asyncDispose]()
     await authorization[Symbol.asyncDispose]()
   })
-  return { gateway, credentials }
+  return { gateway, authorization }
 }
 
 /** A client of any kind: it gets questions of the gateway and answers them. */
@@ -231,8 +227,8 @@ test.each(KINDS)(
     ).toContain('ada')
     expect(world.gateway.gateway.status()[0]?.error).toBeUndefined()
     // The login is lost: the next call asks again, and goes on.
-    for (const [key] of world.credentials.vault.records)
-      if (key.includes('"tokens"')) world.credentials.vault.records.delete(key)
+    await world.authorization.revoke('AccessToken')
+    await world.authorization.revoke('RefreshToken')
     const lost = await client.call('tools/call', '{"name":"mail__whoami","arguments":{}}', link =>
       logIn(link, 'grace'),
     )

@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest'
 import { Cancellation } from '../../../src/core/cancellation.ts'
-import type { CallHandler } from '../../../src/core/compose.ts'
 import { GatewayError } from '../../../src/core/errors.ts'
 import type { Exchange, InputRequest } from '../../../src/core/exchange.ts'
 import type { Route } from '../../../src/core/route.ts'
@@ -60,10 +59,10 @@ function setUp({ answer, features = '{"elicitation":{"url":{}}}', modern = false
   })
   let calls = 0
   const make = (failures: number, with_: CallLogins = logins) =>
-    login({ logins: with_, serverInfo: '{"name":"gateway"}' })?.(() => {
+    login({ logins: with_, serverInfo: '{"name":"gateway"}' })(() => {
       calls++
       return calls <= failures ? Promise.reject(NEEDS) : Promise.resolve(ANSWER)
-    }) as CallHandler
+    })
   return { pending, asked, notified, exchange, cancellation, logins, make, calls: () => calls }
 }
 
@@ -107,7 +106,7 @@ test('a login that is completed elsewhere withdraws the question', async () => {
 test.each([
   ['decline', 'declined'],
   ['cancel', 'did not go on with'],
-])('a user who chooses %s gets a clear error', async (action, said) => {
+])('the choice %s gets a clear error', async (action, said) => {
   const { exchange, make, calls } = setUp({ answer: JSON.stringify({ action }) })
   await expect(make(1)(exchange, ROUTE)).rejects.toMatchObject({
     code: 'needs_login',
