@@ -56,9 +56,10 @@ export const IDP = section('mcpServers.*.oauth.idp', {
   ),
   clientId: text('Identifier of the gateway at the identity provider.', { shown: 'none' }),
   clientSecret: text('Secret that belongs to it.', { shown: 'none' }),
-  subjectToken: text('Token of the subject that is exchanged or asserted; often from `exec:` or a file.', {
-    shown: 'none',
-  }),
+  subjectToken: text(
+    'Token of the subject that is exchanged or asserted: itself, "file:" with an absolute path that is read each time, or "caller" for the one with which the caller logged in at the gateway.',
+    { shown: 'none' },
+  ),
 })
 
 const AUTH_METHODS = ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none'] as const
@@ -170,7 +171,7 @@ const oauth: Check<false | OAuthEntry> = {
 /** `oauth` of a server. */
 export const SERVER_OAUTH = option(
   'object \\| false',
-  'Login at the server, where it asks for one; false never logs in.',
+  'Login at the server, where it asks for one ([credentials](credentials.md)); false never logs in.',
   oauth,
   { as: false, shown: 'on for a `url` without an `Authorization` header' },
 )

@@ -18,6 +18,8 @@ export interface AccountsOptions {
   readonly logger: Logger
   /** Fetches on behalf of a server. Default: the guarded fetch. */
   readonly fetchFor?: (serverUrl: string) => GuardedFetch
+  /** The token with which a principal has logged in at the gateway. It is shown to identity providers only. */
+  readonly callerTokenOf?: ((principal: string) => string | undefined) | undefined
 }
 
 /** Accounts of clients in memory. The tokens of others are read from the vault again. */
@@ -30,12 +32,14 @@ export class Accounts {
   readonly vault: Vault
   readonly #logger: Logger
   readonly #fetchFor: (serverUrl: string) => GuardedFetch
+  readonly #callerTokenOf: AccountsOptions['callerTokenOf']
   readonly #grants: ReturnType<typeof grantsWithoutPerson>
   readonly #logins = new Map<string, { readonly key: string; readonly login: ServerLogin }>()
   /** In the order of their last request for an account. */
   readonly #accounts = new Map<string, Account>()
 
-  constructor({ servers, vault, logger, fetchFor }: AccountsOptions) {
+  constructor({ servers, vault, logger, fetchFor, callerTokenOf }: AccountsOptions) {
+    this.#callerTokenOf = callerTokenOf
     this.vault = vault
     this.#logger = logger
     this.#fetchFor = fetchFor ?? (serverUrl => guardedFetch({ serverUrl }))
@@ -141,7 +145,8 @@ export class Accounts {
     const dpop = login.bindsTokens(found) ? DpopKey.generate() : undefined
     const resource = login.resource(found)
     const context = login.context({ metadata, registration, resource, scopes, principal, dpop })
-    const value = await this.#grants[oauth.grant as GrantName](context)
+    const callerToken = principal && this.#callerTokenOf?.(principal.id)
+    const value = await this.#grants[oauth.grant as GrantName]({ ...context, callerToken })
     return { issuer: metadata.issuer, value }
   }
 }

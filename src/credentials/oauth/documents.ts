@@ -2,7 +2,10 @@ import { isJsonObject } from '../../core/json-object.ts'
 import type { GuardedFetch } from '../fetch/guarded-fetch.ts'
 import type { AuthorizationServerMetadata, ResourceMetadata } from './metadata.ts'
 
-/** Reads the documents in which servers and authorization servers describe themselves. What has a wrong type is left out. */
+/**
+ * Reads the documents in which servers and authorization servers describe themselves. What has a wrong type is left
+ * out.
+ */
 
 const MAX_TEXT = 2048
 const MAX_ITEMS = 1000
