@@ -115,6 +115,11 @@ test.each(['id_jag', 'token_exchange'] as const)(
         return [user, client] as const
       }),
     )
+    // The gateway itself has no account there: the first caller shows it what the server offers.
+    for (const [, client] of connected)
+      await expect
+        .poll(async () => (await client.listTools()).tools.map(({ name }) => name))
+        .toContain('files__whoami')
     const calls = Array.from({ length: 20 }, () =>
       connected.map(async ([user, client]) => {
         const { content } = await client.callTool({ name: 'files__whoami', arguments: {} })
