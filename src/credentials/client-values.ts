@@ -50,7 +50,7 @@ export class ClientValues {
     if (!server.perClient || server.clientValues.length === 0) return endpoint
     const value = this.of(server, principal)
     const filled = (text: string): string => withClientValues(text, value)
-    if (endpoint.kind === 'stdio')
+    if (endpoint.url === undefined)
       return {
         ...endpoint,
         args: endpoint.args.map(filled),

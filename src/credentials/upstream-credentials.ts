@@ -46,7 +46,7 @@ function upstreamCredentials(values: ClientValues, others?: CredentialSource): C
 }
 
 function headersWithValues(endpoint: Endpoint): (readonly [string, string])[] {
-  if (endpoint.kind === 'stdio') return []
+  if (endpoint.url === undefined) return []
   return Object.entries(endpoint.headers).filter(([, text]) => clientValueNames(text).length > 0)
 }
 
@@ -56,7 +56,7 @@ export function fixesValues({ perClient, clientValues, replicas }: ServerConfig)
     perClient &&
     clientValues.length > 0 &&
     replicas.some(({ endpoint }) => {
-      const fixed = endpoint.kind === 'stdio' ? [endpoint.args, endpoint.env] : endpoint.url
+      const fixed = endpoint.url === undefined ? [endpoint.args, endpoint.env] : endpoint.url
       return clientValueNames(JSON.stringify(fixed)).length > 0
     })
   )

@@ -27,8 +27,8 @@ export interface Expanded {
 /**
  * Expands the variables in all strings of a parsed file: `${VAR}`, `${VAR:-default}`, `${env:VAR}`, `${input:id}`,
  * `${file:path}`, `${exec:program}`, `${keyring:service/account}`, `${workspaceFolder}`, `${workspaceFolderBasename}`,
- * `${userHome}`, `${pathSeparator}`; `$${` stands for `${`. Disabled servers are left out, so that their variables and
- * files need not exist. `${client.NAME}` stays, where it may stand: each link gets the value of its client.
+ * `${userHome}`, `${pathSeparator}`; `$${` stands for `${`. `${client.NAME}` stays where it may stand: each link gets
+ * the value of its client. Disabled servers are left out, so that their variables and files need not exist.
  */
 export function expand(file: unknown, variables: Variables): Expanded {
   const problems: Problem[] = []

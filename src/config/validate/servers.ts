@@ -52,9 +52,12 @@ export function checkRules(file: ServersFile, context: RulesContext): Problem[] 
 
 /** Clients cannot share a link that presents the credentials of one of them. */
 function checkSharing({ isolation, ...entry }: ServerEntry, path: Path): Problem[] {
+  if (isolation !== 'shared') return []
   const [name] = clientValueNames(JSON.stringify(entry))
-  if (isolation !== 'shared' || name === undefined) return []
-  const cause = `lets all clients share one link, but the entry uses \${client.${name}}`
+  const logsIn = typeof entry.oauth === 'object' && entry.oauth.per === 'client'
+  if (name === undefined && !logsIn) return []
+  const why = logsIn ? 'each client logs in there ("oauth.per")' : `the entry uses \${client.${name}}`
+  const cause = `lets all clients share one link, but ${why}`
   const fix = 'Remove "isolation": each client gets a link of its own.'
   return [{ path: [...path, 'isolation'], about: 'key', cause, fix }]
 }

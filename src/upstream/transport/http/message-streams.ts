@@ -16,7 +16,7 @@ export const FIRST_RECONNECT_MS = 1000
 export const LAST_RECONNECT_MS = 30_000
 
 /** One sending of a request under the credentials of its link. */
-export interface Attempt {
+export interface Sending {
   /** What the credentials gave. */
   readonly sent: readonly string[]
   /** Whether it was refused before. */
@@ -32,7 +32,7 @@ export interface Get {
   readonly attempt: number
 }
 
-export const LISTEN: Get = { id: undefined, lastEventId: undefined, attempt: 0 }
+export const UNASKED_STREAM: Get = { id: undefined, lastEventId: undefined, attempt: 0 }
 
 /** The transport that the streams belong to. `id` is that of the request of a stream; without one, it is for others. */
 export interface MessageStreams {
@@ -58,9 +58,9 @@ export interface MessageStreams {
   /** Passes on the headers of a response. */
   responded(headers: Headers): void
   /** The server does not accept the credentials of a message. It is sent once more, if there are others. */
-  unauthorized(message: Outgoing, challenge: CredentialChallenge, attempt: Attempt): Promise<void>
+  unauthorized(message: Outgoing, challenge: CredentialChallenge, attempt: Sending): Promise<void>
   /** As `unauthorized`, of a stream. */
-  getUnauthorized(get: Get, challenge: CredentialChallenge, attempt: Attempt): Promise<void>
+  getUnauthorized(get: Get, challenge: CredentialChallenge, attempt: Sending): Promise<void>
   broken(id: number | undefined, sent: boolean, cause: unknown): void
   unreadable(id: number | undefined, what: string, fix?: string): void
   tooLarge(id: number | undefined): void
@@ -86,14 +86,14 @@ export abstract class StreamHandler implements Dispatcher.DispatchHandler {
   protected location: string | undefined
   protected challenge: CredentialChallenge | undefined
   /** `undefined` on a link without credentials, and once the response is no refusal. */
-  protected attempt: Attempt | undefined
+  protected attempt: Sending | undefined
   protected overflown = false
   #events: EventParser | undefined
   readonly #body: MessageBody
   #reception: Reception | undefined
   #controller: Dispatcher.DispatchController | undefined
 
-  constructor(transport: MessageStreams, id: number | undefined, attempt: Attempt | undefined) {
+  constructor(transport: MessageStreams, id: number | undefined, attempt: Sending | undefined) {
     this.transport = transport
     this.id = id
     this.attempt = attempt
@@ -204,7 +204,7 @@ export class PostHandler extends StreamHandler {
   /** Kept only as long as the server may still refuse its credentials. */
   #message: Outgoing | undefined
 
-  constructor(transport: MessageStreams, message: Outgoing, attempt: Attempt | undefined) {
+  constructor(transport: MessageStreams, message: Outgoing, attempt: Sending | undefined) {
     super(transport, message.id, attempt)
     this.#method = message.method
     if (attempt) this.#message = message
@@ -289,7 +289,7 @@ export class PostHandler extends StreamHandler {
 export class GetHandler extends StreamHandler {
   readonly #get: Get
 
-  constructor(transport: MessageStreams, get: Get, attempt: Attempt | undefined) {
+  constructor(transport: MessageStreams, get: Get, attempt: Sending | undefined) {
     super(transport, get.id, attempt)
     this.#get = get
     this.lastEventId = get.lastEventId

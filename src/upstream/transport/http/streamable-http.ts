@@ -14,9 +14,9 @@ import {
   FIRST_RECONNECT_MS,
   GetHandler,
   LAST_RECONNECT_MS,
-  LISTEN,
+  UNASKED_STREAM,
   PostHandler,
-  type Attempt,
+  type Sending,
   type Get,
   type MessageStreams,
   type StreamHandler,
@@ -109,7 +109,7 @@ export class StreamableHttpTransport implements Transport, MessageStreams {
 
   /** Opens the stream for messages of a legacy server that belong to no request. Servers without one answer 405. */
   listen(): void {
-    if (this.#version !== undefined && !isModernVersion(this.#version)) this.#get(LISTEN)
+    if (this.#version !== undefined && !isModernVersion(this.#version)) this.#get(UNASKED_STREAM)
   }
 
   send(message: Outgoing): void {
@@ -136,7 +136,7 @@ export class StreamableHttpTransport implements Transport, MessageStreams {
     )
   }
 
-  #write(message: Outgoing, base: readonly string[], attempt?: Attempt): void {
+  #write(message: Outgoing, base: readonly string[], attempt?: Sending): void {
     let headers = base
     if (message.method !== undefined && (this.#version === undefined || isModernVersion(this.#version)))
       headers = [...headers, 'mcp-method', message.method]
@@ -266,7 +266,7 @@ export class StreamableHttpTransport implements Transport, MessageStreams {
   }
 
   /** The server does not accept the credentials of a message. It is sent once more, if there are others. */
-  async unauthorized(message: Outgoing, challenge: CredentialChallenge, attempt: Attempt): Promise<void> {
+  async unauthorized(message: Outgoing, challenge: CredentialChallenge, attempt: Sending): Promise<void> {
     const outcome = await this.#refused(challenge, attempt)
     const { id } = message
     if (outcome !== true) this.#notPosted(message, outcome)
@@ -275,13 +275,13 @@ export class StreamableHttpTransport implements Transport, MessageStreams {
   }
 
   /** As `unauthorized`, of a stream. */
-  async getUnauthorized(get: Get, challenge: CredentialChallenge, attempt: Attempt): Promise<void> {
+  async getUnauthorized(get: Get, challenge: CredentialChallenge, attempt: Sending): Promise<void> {
     const outcome = await this.#refused(challenge, attempt)
     if (outcome !== true) this.#notOpened(get, outcome)
     else if (!this.#closed && (get.id === undefined || this.waits(get.id))) this.#get(get, true)
   }
 
-  #refused(challenge: CredentialChallenge, { sent, repeated }: Attempt): Promise<true | GatewayError> {
+  #refused(challenge: CredentialChallenge, { sent, repeated }: Sending): Promise<true | GatewayError> {
     return (this.#authorized as AuthorizedRequests).refused(challenge, sent, repeated)
   }
 
@@ -403,7 +403,7 @@ export class StreamableHttpTransport implements Transport, MessageStreams {
     )
   }
 
-  #openStream(get: Get, base: readonly string[], attempt?: Attempt): void {
+  #openStream(get: Get, base: readonly string[], attempt?: Sending): void {
     const { lastEventId } = get
     const headers = lastEventId === undefined ? base : [...base, 'last-event-id', utf8(lastEventId)]
     this.#dispatch(this.#connections.calls, 'GET', headers, null, new GetHandler(this, get, attempt))
