@@ -20,7 +20,6 @@ import { planReload, type ReloadPlan } from '../config/source/reload-plan.ts'
 import type { PlannedReload, Reloadable, Reloaded } from '../config/source/reloadable.ts'
 import { WHOLE } from '../catalog/view-names.ts'
 import type { Config, ServerConfig } from '../config/types.ts'
-import { CallerTokens } from '../core/caller-tokens.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { clientPrincipal, LOCAL } from '../core/principal.ts'
@@ -67,7 +66,6 @@ export class RunningGateway extends ClientService implements Reloadable {
     const { calls, serverInfo } = this
     this.#fronts = new Fronts(calls, serverInfo, logger)
     const catalog = (): Catalog => this.current.catalog
-    const callerTokens = new CallerTokens()
     const runtime = (this.runtime = new Runtime({
       config,
       store,
@@ -78,7 +76,6 @@ export class RunningGateway extends ClientService implements Reloadable {
       catalog,
       mayReturn: client => mayReturn(this.current, client),
       pagesAt: () => this.#http.pagesAt,
-      callerTokens,
     }))
     this.audience = new Audience(runtime, this.listens, this.events)
     this.current = new Generation({ config, policies, runtime, events: this.events })
@@ -89,8 +86,7 @@ export class RunningGateway extends ClientService implements Reloadable {
       store,
       logger,
       fronts: this.#fronts,
-      pages: runtime.serverLogins.pages,
-      callerTokens,
+      logins: runtime.serverLogins,
       readiness: () => readinessOf(this.status()),
       onRefused: (status, reason, address) => this.events.accessRefused(status, reason, address),
     })

@@ -10,7 +10,6 @@ import { StaleLists } from '../catalog/stale-lists.ts'
 import type { Config, ServerConfig } from '../config/types.ts'
 import { ClientValues } from '../credentials/client-values.ts'
 import { fixesValues, linkCredentials } from '../credentials/upstream-credentials.ts'
-import type { CallerTokens } from '../core/caller-tokens.ts'
 import { CLOCK } from '../core/clock.ts'
 import { Deadlines } from '../core/deadlines.ts'
 import { describeError } from '../core/errors.ts'
@@ -54,8 +53,6 @@ export interface RuntimeOptions {
   readonly mayReturn: (client: SuspendedClient) => boolean
   /** Address under which browsers reach the gateway, if they do. */
   readonly pagesAt: () => string | undefined
-  /** The tokens with which callers have logged in at the gateway. */
-  readonly callerTokens: CallerTokens
 }
 
 /** The links of single sessions do not each list their server anew. */

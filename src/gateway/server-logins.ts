@@ -1,6 +1,6 @@
 import type { ServerLists } from '../catalog/server-lists.ts'
 import type { Config, ServerConfig } from '../config/types.ts'
-import type { CallerTokens } from '../core/caller-tokens.ts'
+import { CallerTokens } from '../core/caller-tokens.ts'
 import type { EventSink } from '../core/event-bus.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Principal } from '../core/principal.ts'
@@ -23,8 +23,6 @@ export interface ServerLoginsOptions {
   readonly events: EventSink
   /** Address under which browsers reach the gateway, if they do. */
   readonly pagesAt: () => string | undefined
-  /** The tokens with which callers have logged in at the gateway. */
-  readonly callerTokens: CallerTokens
   /** The configuration of a server. @throws GatewayError for a name that is not in the configuration */
   readonly serverOf: (server: string) => ServerConfig
   readonly lists: () => Pick<ServerLists, 'refresh' | 'failure'>
@@ -34,16 +32,22 @@ export interface ServerLoginsOptions {
 export class ServerLogins {
   readonly logins: Logins
   readonly pages: HostedPages
+  /** Filled by the fronts, for identity providers. */
+  readonly callerTokens = new CallerTokens()
   readonly #vault: Vault
   readonly #credentials: Credentials
   readonly #options: ServerLoginsOptions
 
   constructor(options: ServerLoginsOptions) {
-    const { config, store, logger, events, pagesAt, callerTokens } = options
+    const { config, store, logger, events, pagesAt } = options
     this.#options = options
     const vault = (this.#vault = openVault({ ...config.gateway.vault, store, logger }))
-    const callerTokenOf = (principal: string): ReturnType<CallerTokens['of']> => callerTokens.of(principal)
-    this.#credentials = new Credentials({ servers: config.servers, vault, logger, callerTokenOf })
+    this.#credentials = new Credentials({
+      servers: config.servers,
+      vault,
+      logger,
+      callerTokenOf: principal => this.callerTokens.of(principal),
+    })
     this.logins = new Logins({
       authorizer: this.#credentials.authorizer,
       vault,
