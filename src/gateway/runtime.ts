@@ -284,7 +284,8 @@ export class Runtime {
       clientLinks: this.#clientLinks,
       ...poolSettings(this.#config.gateway),
       onReplicasChanged: () => {
-        if (this.pools.get(server.name) === pool) this.subscriptions.regroup(server.name)
+        if (this.pools.get(server.name) !== pool) return
+        for (const standing of [this.subscriptions, this.taskListeners]) standing.regroup(server.name)
       },
       listener: {
         onNotification: (link, method, params, among) =>
@@ -339,8 +340,7 @@ export class Runtime {
     for (const { logLevel } of link.owner ? [link.owner] : this.relay.conversations)
       if (logLevel !== undefined) link.wantLogLevel(logLevel)
     if (!this.#isCurrent(name, link.replica)) return
-    const fetchedAt = this.lists.listedAt(link)
-    if (!slot.key.owner || slot.reopened || Math.abs(Date.now() - fetchedAt) > RECENT_MS)
+    if (!slot.key.owner || slot.reopened || Math.abs(Date.now() - this.lists.listedAt(link)) > RECENT_MS)
       this.lists.refreshSoon(name, link)
     const replicas = this.pools.get(name)?.replicas
     if (replicas?.several && !link.replica.tools) void this.#equivalence.look(replicas, link)
