@@ -168,7 +168,9 @@ export class HttpFronts {
     })
   }
 
-  /** A front at `prefix`, or one that listens itself. Loaded when first needed: a gateway on stdio starts without it. */
+  /**
+   * A front at `prefix`, or one that listens itself. It is loaded when first needed: a gateway on stdio starts without.
+   */
   async #make(prefix: string | undefined): Promise<HttpFront> {
     const { service, readiness, onRefused, logger, fronts } = this.#options
     const [{ HttpFront }, gatekeeper, keySets] = await Promise.all([
