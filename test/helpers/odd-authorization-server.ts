@@ -203,8 +203,7 @@ export async function startOddServer(oddities: Oddities = {}): Promise<OddServer
       known.isUsed = true
       odd.redeemed.refresh++
       ;({ family, scope } = known)
-    } else if (form['grant_type'] === 'client_credentials') scope = form['scope'] ?? ''
-    else return refuse('unsupported_grant_type')
+    } else scope = form['scope'] ?? ''
     const accessToken = `access-${randomUUID()}`
     const refreshToken = `refresh-${randomUUID()}`
     access.set(accessToken, family)
