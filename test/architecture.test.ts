@@ -13,7 +13,7 @@ const SRC = fileURLToPath(new URL('../src', import.meta.url))
  */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   core: [],
-  'config/options': [],
+  'config/options': ['core/client-placeholders'],
   config: ['type:config/options', 'core'],
   protocol: ['core'],
   front: ['type:config/types', 'core', 'protocol'],
@@ -235,6 +235,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'type:config/source/reloadable',
     'type:config/types',
     'core',
+    'credentials',
     'descriptors',
     'front',
     'front/http/endpoint',
@@ -370,7 +371,7 @@ const MAX_LINES = 350
 /** Longer files, each with the reason why it is still one idea, and the length it must not grow beyond. */
 const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason: string }>> = {
   'upstream/link/link': {
-    lines: 705,
+    lines: 711,
     reason: 'one conversation: ids, deadlines, cancellation and arrival share the table of what is pending',
   },
   'upstream/balance/health': {
@@ -391,16 +392,16 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
       'one look at an endpoint: what is seen by listing, by name, by URI and by capability is one decision',
   },
   'upstream/pool/link-slot': {
-    lines: 420,
+    lines: 440,
     reason: 'one place for a link: its states, and what leads from one to the next',
   },
   'upstream/pool/pool': {
-    lines: 500,
+    lines: 510,
     reason: 'one table of slots: which calls may use which, how many there are, and what becomes of them',
   },
   'upstream/transport/http/streamable-http': {
-    lines: 584,
-    reason: 'one transport: the handlers of its streams report to it alone',
+    lines: 450,
+    reason: 'one transport: all that its streams report ends in one link',
   },
 }
 
@@ -418,7 +419,7 @@ const WALL: Readonly<Record<string, string>> = {
   'catalog/list-server': 'when lists were fetched, which other processes read too',
   'catalog/snapshot': 'when an era was seen, which other processes read too',
   'upstream/transport/sse/sse': 'a Retry-After that names a date',
-  'upstream/transport/http/streamable-http': 'a Retry-After that names a date',
+  'upstream/transport/http/message-streams': 'a Retry-After that names a date',
   'credentials/oauth/dpop-key': 'the time in proofs',
   'credentials/oauth/grants/granted': 'the ends of tokens',
   'auth/gatekeeper': 'the ends of tokens, keys and certificates',

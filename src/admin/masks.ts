@@ -37,6 +37,7 @@ export function masked(value: unknown, path: Path = []): unknown {
 function isHidden(path: Path): boolean {
   const keys = keysOf(path)
   if (keys.includes('env') || keys.includes('headers')) return true
+  if (path[0] === 'clients' && path[2] === 'values') return true
   if (path[0] === 'inputs' && path.at(-1) === 'default') return true
   if (path[0] === 'gateway' && path[1] === 'vault' && path[2] === 'keys') return true
   // The path of a key file is not secret.

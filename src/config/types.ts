@@ -39,6 +39,10 @@ export interface ServerConfig extends Resolved<(typeof SERVER)['options']> {
   readonly problem: string | undefined
   /** At least one, unless there is a `problem`. */
   readonly replicas: readonly ReplicaConfig[]
+  /** Whether it gets credentials of each principal, which has links and cached results of its own then. */
+  readonly perClient: boolean
+  /** Names in `${client.NAME}` of its endpoints, sorted. */
+  readonly clientValues: readonly string[]
   /** Answer to the server's request for roots; `undefined`: the roots of each client, when the client supports them. */
   readonly roots: readonly Root[] | undefined
   /** URI schemes of resources that the server serves without listing them. */
@@ -61,8 +65,6 @@ export interface ServerConfig extends Resolved<(typeof SERVER)['options']> {
   readonly fingerprint: string
   /** How the gateway logs in there; `false`: never. */
   readonly oauth: OAuthConfig | false
-  /** Whether what the server shows depends on the client: each client has credentials of its own there. */
-  readonly perClient: boolean
 }
 
 /** A login at a server. */
@@ -122,6 +124,8 @@ export interface ClientConfig extends Resolved<(typeof CLIENT)['options']> {
   /** SHA-256 of API keys, 64 lower-case hexadecimal digits. */
   readonly keys: readonly string[]
   readonly rules: readonly RuleConfig[]
+  /** Secret values for `${client.NAME}`, by name. */
+  readonly values: Readonly<Record<string, string>>
   /** The decision for things that no rule matches. */
   readonly default: 'allow' | 'deny'
   readonly quota: QuotaConfig

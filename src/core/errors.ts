@@ -58,6 +58,8 @@ export const ERROR_KINDS = {
   upstream_unauthorized: kind(INTERNAL_ERROR, 200, 'warn', false, true),
   /** The owner of the call's credentials has to log in at the server first. */
   needs_login: kind(INTERNAL_ERROR, 200, 'info', false, true),
+  /** The configured client of the call lacks a value that the entry of the server uses. */
+  missing_value: kind(INTERNAL_ERROR, 200, 'info', false, true),
   upstream_closed: kind(INTERNAL_ERROR, 200, 'warn', true, true),
   upstream_protocol: kind(INTERNAL_ERROR, 200, 'warn', true, true),
   upstream_timeout: kind(INTERNAL_ERROR, 200, 'warn', true, true),

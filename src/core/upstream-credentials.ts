@@ -18,7 +18,7 @@ export interface UpstreamCredentials {
    * server has not answered it.
    */
   refused(refusal: CredentialRefusal): Promise<true | GatewayError>
-  /** The headers of a response that was no refusal, e.g. for `dpop-nonce`. Absent: they are of no interest. */
+  /** The headers of every response, before `refused` where it is one: e.g. `dpop-nonce`. Absent: of no interest. */
   answered?(headers: Readonly<Record<string, string | string[] | undefined>>): void
 }
 

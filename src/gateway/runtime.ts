@@ -8,6 +8,8 @@ import { ServerLists } from '../catalog/server-lists.ts'
 import { spokenSince } from '../catalog/snapshot.ts'
 import { StaleLists } from '../catalog/stale-lists.ts'
 import type { Config, ServerConfig } from '../config/types.ts'
+import { ClientValues } from '../credentials/client-values.ts'
+import { fixesValues, linkCredentials } from '../credentials/upstream-credentials.ts'
 import { CLOCK } from '../core/clock.ts'
 import { Deadlines } from '../core/deadlines.ts'
 import { describeError } from '../core/errors.ts'
@@ -32,6 +34,7 @@ import { LinksPerClient } from '../upstream/pool/links-per-client.ts'
 import { notBefore } from '../upstream/pool/next-start.ts'
 import { Pool } from '../upstream/pool/pool.ts'
 import { CacheSharing } from './cache-sharing.ts'
+import { poolListener } from './pool-listener.ts'
 import { poolSettings, queueOptions } from './runtime-settings.ts'
 
 export interface RuntimeOptions {
@@ -81,6 +84,7 @@ export class Runtime {
   readonly #sharing: CacheSharing
   readonly #equivalence: Equivalence
   readonly #clientLinks: LinksPerClient
+  readonly #clientValues: ClientValues
   readonly #options: RuntimeOptions
   /** Pools of servers that are gone, while their calls end. */
   readonly #leaving = new Map<Pool, Promise<void>>()
@@ -98,6 +102,7 @@ export class Runtime {
     this.catalog = catalog
 
     this.#clientLinks = new LinksPerClient(gateway.maxLinksPerClient)
+    this.#clientValues = new ClientValues(config.clients)
     this.leases = new LimitLeases({ store, logger, clock: CLOCK, failureMode: gateway.quotaFailureMode })
     this.limiter = new ConcurrencyLimiter({ ...queueOptions(config), deadlines: this.deadlines })
     for (const server of servers) this.#addPool(server)
@@ -202,6 +207,7 @@ export class Runtime {
     this.subscriptions.maxPerSubscriber = gateway.listen.maxResources
     this.suspendedCalls.reconfigure(gateway.asks)
 
+    const otherValues = this.#clientValues.reconfigure(config.clients)
     const added = this.lists.reconfigure(servers, gateway.catalog.firstListTimeoutMs)
     this.#staleLists.reconfigure(gateway.catalog.refreshAfterMs)
     const names = new Set(servers.map(({ name }) => name))
@@ -213,6 +219,7 @@ export class Runtime {
       const pool = this.pools.get(server.name)
       if (!pool) this.#addPool(server)
       else if (!same.has(server)) this.#reconfigurePool(pool, server)
+      if (otherValues && fixesValues(server)) pool?.membership.renew()
     }
     this.#sharing.reconfigure(config)
     this.cache.reconfigure(servers, gateway.cache, this.#sharing.tier)
@@ -283,33 +290,16 @@ export class Runtime {
       clientInfo: serverInfo,
       clientLinks: this.#clientLinks,
       ...poolSettings(this.#config.gateway),
+      ...linkCredentials(this.#clientValues),
       onReplicasChanged: () => {
         if (this.pools.get(server.name) === pool) this.subscriptions.regroup(server.name)
       },
-      listener: {
-        onNotification: (link, method, params, among) =>
-          this.relay.onNotification(link, method, params, among),
-        onRequest: (link, method, params, among, cancellation) =>
-          this.relay.onRequest(link, method, params, among, cancellation),
-        onLost: (link, error) => {
-          this.subscriptions.ended(link)
-          this.legacyTasks.lost(link)
-          pool.lost(link, error)
-        },
-        onClose: link => this.subscriptions.ended(link),
-        onGap: link => {
-          if (!this.#isCurrent(link.server.name, link.replica)) return
-          this.lists.refreshSoon(link.server.name, link)
-          this.subscriptions.missed(link)
-        },
-        onUnreachable: (slot, error) => pool.unreachable(slot, error),
-        onOpen: (slot, link, before) => {
-          // What it would still say unasked is heard from the new one.
-          if (before) this.subscriptions.ended(before)
-          pool.opened(slot, link)
-          this.#opened(slot, link)
-        },
-      },
+      listener: poolListener({
+        pool: () => pool,
+        reports: this,
+        onGap: link => this.#missed(link),
+        onOpened: (slot, link) => this.#opened(slot, link),
+      }),
     })
     this.pools.set(server.name, pool)
     const drained = this.#drained.get(server.name)
@@ -319,6 +309,13 @@ export class Runtime {
   /** Whether a link to this replica leads to the present server of the name. A former one only ends its calls. */
   #isCurrent(server: string, replica: unknown): boolean {
     return this.pools.get(server)?.replicas.has(replica) === true
+  }
+
+  /** Messages of a server may have been missed. */
+  #missed(link: Link): void {
+    if (!this.#isCurrent(link.server.name, link.replica)) return
+    this.lists.refreshSoon(link.server.name, link)
+    this.subscriptions.missed(link)
   }
 
   /** Listed over the link that said so: of a server's processes, only one may have changed. */

@@ -145,6 +145,8 @@ export function serverConfig(changes: Partial<ServerConfig> = {}): ServerConfig 
     maxExclusiveLinks: 8,
     linkTimeoutMs: 30_000,
     maxQuestions: 64,
+    perClient: false,
+    clientValues: [],
     roots: undefined,
     uriSchemes: [],
     disabledTools: [],
@@ -186,7 +188,6 @@ export function serverConfig(changes: Partial<ServerConfig> = {}): ServerConfig 
     quota: { rate: undefined, concurrency: undefined, budgets: [] },
     fingerprint: 'f',
     oauth: false,
-    perClient: false,
     ...changes,
   }
 }

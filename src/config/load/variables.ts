@@ -1,4 +1,5 @@
 import { basename, sep } from 'node:path'
+import { CLIENT_VALUE_NAME } from '../../core/client-placeholders.ts'
 import { fixOf } from './utf8.ts'
 import { whyUnreadable } from '../../regular-file.ts'
 import { IGNORED_ROOT_KEYS, IGNORED_SERVER_KEYS } from '../options/foreign-keys.ts'
@@ -26,8 +27,8 @@ export interface Expanded {
 /**
  * Expands the variables in all strings of a parsed file: `${VAR}`, `${VAR:-default}`, `${env:VAR}`, `${input:id}`,
  * `${file:path}`, `${exec:program}`, `${keyring:service/account}`, `${workspaceFolder}`, `${workspaceFolderBasename}`,
- * `${userHome}`, `${pathSeparator}`; `$${` stands for `${`. Disabled servers are left out, so that their variables and
- * files need not exist.
+ * `${userHome}`, `${pathSeparator}`; `$${` stands for `${`. `${client.NAME}` stays where it may stand: each link gets
+ * the value of its client. Disabled servers are left out, so that their variables and files need not exist.
  */
 export function expand(file: unknown, variables: Variables): Expanded {
   const problems: Problem[] = []
@@ -53,16 +54,16 @@ export function expand(file: unknown, variables: Variables): Expanded {
     return text.replace(
       /(\$?)\$\{([^}]*)(\}?)/g,
       (whole: string, escaped: string, body: string, end: string) => {
-        if (escaped !== '') return whole.slice(1)
+        const ofClient = end !== '' && body.startsWith('client.') && isFilled(path)
+        if (ofClient && escaped === '' && CLIENT_VALUE_NAME.test(body.slice('client.'.length))) return whole
+        if (escaped !== '' && !ofClient) return whole.slice(1)
         const found = end === '' ? undefined : lookUp(body, path)
         if (found === undefined) {
           const cause = `has ${end === '' ? 'a "${" without "}"' : `\${${body}}, which is no variable`}`
-          problems.push({
-            path,
-            about: 'hidden value',
-            cause,
-            fix: 'Use ${NAME} or ${NAME:-default}, or write "$${" for the characters themselves.',
-          })
+          const fix = body.startsWith('client.')
+            ? 'A value of the client is possible in "headers", "env", "args" and "url" of a server, as in ${client.token}.'
+            : 'Use ${NAME} or ${NAME:-default}, or write "$${" for the characters themselves.'
+          problems.push({ path, about: 'hidden value', cause, fix })
         }
         return found ?? ''
       },
@@ -145,6 +146,14 @@ function isDisabledServer(path: Path, value: unknown): boolean {
     value !== null &&
     (value as { disabled?: unknown }).disabled === true
   )
+}
+
+/** Whether `${client.NAME}` may stand here: in `headers`, `env`, `args` or the URL of a server or a replica. */
+function isFilled(path: Path): boolean {
+  if (!isServer(path.slice(0, 2))) return false
+  const [key, ...rest] = path[2] === 'replicas' ? path.slice(4) : path.slice(2)
+  if (key === 'url' || key === 'serverUrl') return rest.length === 0
+  return (key === 'headers' || key === 'env' || key === 'args') && rest.length === 1
 }
 
 /** Texts that do not belong to the gateway are never expanded. */

@@ -56,9 +56,10 @@ export const IDP = section('mcpServers.*.oauth.idp', {
   ),
   clientId: text('Identifier of the gateway at the identity provider.', { shown: 'none' }),
   clientSecret: text('Secret that belongs to it.', { shown: 'none' }),
-  subjectToken: text('Token of the subject that is exchanged or asserted; often from `exec:` or a file.', {
-    shown: 'none',
-  }),
+  subjectToken: text(
+    'Token of the subject that is exchanged or asserted: itself, "file:" with an absolute path that is read each time, or "caller" for the one with which the caller logged in at the gateway.',
+    { shown: 'none' },
+  ),
 })
 
 const AUTH_METHODS = ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none'] as const

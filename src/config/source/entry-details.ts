@@ -51,6 +51,8 @@ export function serverSettings(before: ServerConfig, after: ServerConfig): strin
 export function clientDetails(before: ClientConfig, after: ClientConfig): string[] {
   return [
     ...keyDetails(['keys'], before.keys, after.keys),
+    // Only that they differ: they are secrets.
+    ...(isSame(before.values, after.values) ? [] : [keyDetail(['values'])]),
     ...sectionDetails(CLIENT, before, after, []),
     ...ruleDetails([], before.rules, after.rules),
     ...(before.default === after.default

@@ -109,6 +109,21 @@ function checkGrant(oauth: OAuthEntry, path: Path): Problem[] {
     )
   if (grant === 'id_jag' && idp?.issuer === undefined && idp?.tokenEndpoint === undefined)
     return problem('idp', 'does not say where the identity provider is', 'Add "issuer" or "tokenEndpoint".')
+  if (idp?.subjectToken === 'caller') {
+    // The token of a caller is for the gateway: an identity provider may exchange it, and nothing else sees it.
+    if (!exchanges || (idp.issuer === undefined && idp.tokenEndpoint === undefined))
+      return problem(
+        'idp',
+        'takes the token of the caller, which goes to an identity provider only',
+        'Add "issuer" or "tokenEndpoint" to it, and the grant "id_jag" or "token_exchange".',
+      )
+    if (per !== 'client')
+      return problem(
+        'idp',
+        'takes the token of the caller, and all clients have one account',
+        'Set "per" to "client".',
+      )
+  }
   if (grant === 'jwt_bearer' && idp?.subjectToken === undefined && privateKey === undefined)
     return problem(
       'grant',

@@ -1,3 +1,4 @@
+import { clientValueNames } from '../../core/client-placeholders.ts'
 import { isLoopback } from '../../core/loopback.ts'
 import { isIP } from 'node:net'
 import {
@@ -34,6 +35,7 @@ export function checkRules(file: ServersFile, context: RulesContext): Problem[] 
       }
       problems.push(
         ...checkServer(server, path),
+        ...checkSharing(server, path),
         ...checkPrefix(name, server, path, prefixes),
         ...checkCaches(server, path),
         ...checkOAuth(server, path),
@@ -46,6 +48,18 @@ export function checkRules(file: ServersFile, context: RulesContext): Problem[] 
   ]
   problems.push(...checkNames(context.serverNames, sectionOf))
   return [...problems, ...checkResilience(file, context), ...checkClients(file, context)]
+}
+
+/** Clients cannot share a link that presents the credentials of one of them. */
+function checkSharing({ isolation, ...entry }: ServerEntry, path: Path): Problem[] {
+  if (isolation !== 'shared') return []
+  const [name] = clientValueNames(JSON.stringify(entry))
+  const logsIn = typeof entry.oauth === 'object' && entry.oauth.per === 'client'
+  if (name === undefined && !logsIn) return []
+  const why = logsIn ? 'each client logs in there ("oauth.per")' : `the entry uses \${client.${name}}`
+  const cause = `lets all clients share one link, but ${why}`
+  const fix = 'Remove "isolation": each client gets a link of its own.'
+  return [{ path: [...path, 'isolation'], about: 'key', cause, fix }]
 }
 
 function checkServer(server: ServerEntry, path: Path): Problem[] {
@@ -115,6 +129,10 @@ function checkUrl(address: string, path: Path): Problem[] {
   const scheme = missingScheme(address)
   if (scheme !== undefined)
     return [{ path, cause: 'has no scheme', fix: `Write "${scheme}//" in front of it.` }]
+  if (/^[^:]*:\/\/[^/?#]*\$\{client\./.test(address)) {
+    const fix = 'Use it after the host: what is sent to a server must not depend on a value of a client.'
+    return [{ path, cause: 'has a value of the client in its host', fix }]
+  }
   if (!url)
     return [{ path, cause: 'is not an absolute URL', fix: 'Write it as in "https://host.example/mcp".' }]
   if (url.protocol !== 'http:' && url.protocol !== 'https:') {

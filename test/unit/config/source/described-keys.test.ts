@@ -36,6 +36,7 @@ const VALUES: Readonly<Record<string, Pair>> = {
   bytes: ['1MiB/day', '2MiB/day'],
   keys: [[`sha256:${'0'.repeat(64)}`], [`sha256:${'1'.repeat(64)}`]],
   'clients.*.roles': [['r'], ['q']],
+  'clients.*.values': [{ token: 'one' }, { token: 'two' }],
   'profiles.*.servers': [['a'], ['b']],
   when: ['args.a == 1', 'args.a == 2'],
   timeZone: ['UTC', 'Europe/Berlin'],
