@@ -5,6 +5,7 @@ import type { IssuerKeySets } from '../auth/issuer-key-sets.ts'
 import type { CallerTokens } from '../core/caller-tokens.ts'
 import { describeError } from '../core/errors.ts'
 import { SILENT, type Logger } from '../core/logger.ts'
+import { isLoopback } from '../core/loopback.ts'
 import { descriptorShares } from '../descriptors.ts'
 import type { Credential } from '../front/authenticator.ts'
 import type { Fronts } from '../front/fronts.ts'
@@ -13,7 +14,10 @@ import type { HttpFront, HttpFrontOptions } from '../front/http/endpoint.ts'
 import { checkPrefix, mounted, type RequestHandler } from '../front/http/mount.ts'
 import type { Store } from '../state/store.ts'
 
-export interface HttpFrontsOptions extends Pick<HttpFrontOptions, 'service' | 'readiness' | 'onRefused'> {
+export interface HttpFrontsOptions extends Pick<
+  HttpFrontOptions,
+  'service' | 'readiness' | 'onRefused' | 'pages'
+> {
   readonly config: Config
   readonly callerTokens?: CallerTokens | undefined
   readonly store: Store
@@ -115,6 +119,19 @@ export class HttpFronts {
     return this.#open.reduce((sum, { sessions }) => sum + sessions, 0)
   }
 
+  /**
+   * Address under which browsers reach the pages of a front, with the path in front of its own; `undefined` where it is
+   * not known.
+   */
+  get pagesAt(): string | undefined {
+    const { publicUrl } = this.#config.gateway.http
+    for (const { mount, origin } of this.#open) {
+      if (publicUrl !== undefined) return publicUrl + (mount?.prefix ?? '')
+      if (origin !== undefined && isLoopback(new URL(origin).hostname)) return origin
+    }
+    return undefined
+  }
+
   /** @throws GatewayError `config` when the configured address cannot be used, or must not be */
   async listen(): Promise<{ url: string; port: number }> {
     const { logger } = this.#options
@@ -155,7 +172,7 @@ export class HttpFronts {
 
   /** Loaded when first needed: a gateway on stdio starts without it. */
   async #make(mount: HttpFrontOptions['mount']): Promise<HttpFront> {
-    const { service, readiness, onRefused, logger, fronts } = this.#options
+    const { service, readiness, onRefused, pages, logger, fronts } = this.#options
     const [{ HttpFront }, gatekeeper, keySets] = await Promise.all([
       import('../front/http/endpoint.ts'),
       import('../auth/gatekeeper.ts'),
@@ -169,6 +186,7 @@ export class HttpFronts {
       logger,
       maxConnections: descriptorShares().clients,
       readiness,
+      pages,
       ...(onRefused && { onRefused }),
       ...(mount && { mount }),
     })

@@ -36,6 +36,7 @@ import { Pool } from '../upstream/pool/pool.ts'
 import { CacheSharing } from './cache-sharing.ts'
 import { poolListener } from './pool-listener.ts'
 import { poolSettings, queueOptions } from './runtime-settings.ts'
+import { ServerLogins } from './server-logins.ts'
 
 export interface RuntimeOptions {
   readonly config: Config
@@ -50,6 +51,8 @@ export interface RuntimeOptions {
   readonly catalog: () => Catalog
   /** Whether the configuration that is in effect has the client of a suspended call, and permits what it called. */
   readonly mayReturn: (client: SuspendedClient) => boolean
+  /** Address under which browsers reach the gateway, if they do. */
+  readonly pagesAt: () => string | undefined
 }
 
 /** The links of single sessions do not each list their server anew. */
@@ -79,6 +82,7 @@ export class Runtime {
   readonly taskIds: TaskIds
   readonly legacyTasks: LegacyTasks
   readonly suspendedCalls: SuspendedCalls
+  readonly serverLogins: ServerLogins
   readonly catalog: () => Catalog
   readonly #staleLists: StaleLists
   readonly #sharing: CacheSharing
@@ -103,6 +107,8 @@ export class Runtime {
 
     this.#clientLinks = new LinksPerClient(gateway.maxLinksPerClient)
     this.#clientValues = new ClientValues(config.clients)
+    const serverOf = (server: string): ServerConfig => this.poolOf(server).server
+    this.serverLogins = new ServerLogins({ ...options, serverOf, lists: () => this.lists })
     this.leases = new LimitLeases({ store, logger, clock: CLOCK, failureMode: gateway.quotaFailureMode })
     this.limiter = new ConcurrencyLimiter({ ...queueOptions(config), deadlines: this.deadlines })
     for (const server of servers) this.#addPool(server)
@@ -206,6 +212,7 @@ export class Runtime {
     this.limiter.reconfigure(queueOptions(config))
     this.subscriptions.maxPerSubscriber = gateway.listen.maxResources
     this.suspendedCalls.reconfigure(gateway.asks)
+    this.serverLogins.reconfigure(servers)
 
     const otherValues = this.#clientValues.reconfigure(config.clients)
     const added = this.lists.reconfigure(servers, gateway.catalog.firstListTimeoutMs)
@@ -227,6 +234,7 @@ export class Runtime {
   }
 
   async close(): Promise<void> {
+    await this.serverLogins.close()
     this.#staleLists.close()
     const lists = this.lists.close()
     await Promise.all([...this.pools.values(), ...this.#leaving.keys()].map(pool => pool.close()))
@@ -290,7 +298,7 @@ export class Runtime {
       clientInfo: serverInfo,
       clientLinks: this.#clientLinks,
       ...poolSettings(this.#config.gateway),
-      ...linkCredentials(this.#clientValues),
+      ...linkCredentials(this.#clientValues, this.serverLogins.source),
       onReplicasChanged: () => {
         if (this.pools.get(server.name) === pool) this.subscriptions.regroup(server.name)
       },
