@@ -319,8 +319,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'state/drained',
     'state/open',
     'type:state/store',
-    'vault/open',
-    'type:vault/vault',
+    'regular-file',
+    'vault',
   ],
   embedding: [
     'config/unusable-entry',

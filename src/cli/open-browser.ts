@@ -1,13 +1,13 @@
 import { spawn } from 'node:child_process'
 
 /** What decides whether a person sits in front of this machine. */
-export interface Surroundings {
+export interface Terminal {
   readonly isTerminal: boolean
   readonly env: Readonly<Record<string, string | undefined>>
 }
 
 /** Whether a browser that is opened here is in front of the person that runs the command. */
-export function mayOpenBrowser({ isTerminal, env }: Surroundings): boolean {
+export function mayOpenBrowser({ isTerminal, env }: Terminal): boolean {
   const isSet = (name: string): boolean => (env[name] ?? '') !== ''
   return isTerminal && !isSet('CI') && !isSet('SSH_CONNECTION') && !isSet('SSH_TTY')
 }
@@ -26,7 +26,7 @@ export function openBrowser(address: string): void {
   // The address that the URL parser writes has no spaces, quotes or control characters.
   const { protocol, href } = new URL(address)
   if (protocol !== 'https:' && protocol !== 'http:') return
-  const [program, ...args] = openerOf(href, process.platform)
+  const [program, ...args] = opener(href, process.platform)
   const child = spawn(program, args, { stdio: 'ignore', detached: true, shell: false })
   child.on('error', () => undefined)
   child.unref()

@@ -4,6 +4,7 @@ import { isJsonObject } from '../core/json-object.ts'
 import { VERSION } from '../version.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import type { LogLevel } from '../core/logger.ts'
+import type { ExportOptions, ImportOptions } from './credentials-transfer.ts'
 import type { DrainOptions } from './drain.ts'
 import type { ExplainOptions } from './explain.ts'
 import type { LoginCommandOptions } from './login.ts'
@@ -201,7 +202,9 @@ export async function runProgram(args: readonly string[]): Promise<void> {
       await runLogout(server, command.optsWithGlobals<CommonOptions & { readonly client?: string }>())
     })
 
-  const credentials = program.command('credentials').description('list and revoke the logins to servers')
+  const credentials = program
+    .command('credentials')
+    .description('list, revoke, export and import the logins to servers')
 
   credentials
     .command('list')
@@ -220,6 +223,35 @@ export async function runProgram(args: readonly string[]): Promise<void> {
     .action(async (server: string, owner: string, _options: unknown, command: Command) => {
       const { revokeCredential } = await import('./credentials.ts')
       await revokeCredential(server, owner, command.optsWithGlobals<CommonOptions>())
+    })
+
+  credentials
+    .command('export')
+    .description('write logins in clear, for another place such as a container')
+    .option('--file <path>', 'to a new file that only this user can read')
+    .option('--stdout', 'to a pipe')
+    .option('--server <name>', 'only those to this server')
+    .action(async (_options: unknown, command: Command) => {
+      const { exportCredentials } = await import('./credentials-transfer.ts')
+      await exportCredentials(command.optsWithGlobals<ExportOptions>())
+    })
+
+  credentials
+    .command('import')
+    .description('seal exported logins in the state of this place')
+    .argument('<file>', 'what export has written; - for the standard input')
+    .option('--replace', 'also in place of logins that are there already')
+    .action(async (file: string, _options: unknown, command: Command) => {
+      const { importCredentials } = await import('./credentials-transfer.ts')
+      await importCredentials(file, command.optsWithGlobals<ImportOptions>())
+    })
+
+  credentials
+    .command('rotate')
+    .description('seal all logins with the first key of "gateway.vault.keys"')
+    .action(async (_options: unknown, command: Command) => {
+      const { rotateCredentials } = await import('./credentials-transfer.ts')
+      await rotateCredentials(command.optsWithGlobals<CommonOptions>())
     })
 
   const cache = program.command('cache').description('clear kept results, and show what they save')

@@ -2,11 +2,11 @@ import type { Config } from '../config/types.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Store } from '../state/store.ts'
 import { openVault } from '../vault/open.ts'
-import type { Vault } from '../vault/vault.ts'
+import type { SealedVault } from '../vault/sealed-vault.ts'
 import { refuseUnshared, withStore } from './with-store.ts'
 
 export interface OpenedVault {
-  readonly vault: Vault
+  readonly vault: SealedVault
   readonly store: Store
   readonly logger: Logger
 }

@@ -86,7 +86,7 @@ export class RunningGateway extends ClientService implements Reloadable {
       store,
       logger,
       fronts: this.#fronts,
-      pages: runtime.serverLogins.pages,
+      logins: runtime.serverLogins,
       readiness: () => readinessOf(this.status()),
       onRefused: (status, reason, address) => this.events.accessRefused(status, reason, address),
     })

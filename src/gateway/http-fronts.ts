@@ -2,7 +2,6 @@ import { checkExposure, checkMount, servesThisMachineOnly } from '../auth/exposu
 import type { ClientConfig, Config } from '../config/types.ts'
 import type { Gatekeeper } from '../auth/gatekeeper.ts'
 import type { IssuerKeySets } from '../auth/issuer-key-sets.ts'
-import type { CallerTokens } from '../core/caller-tokens.ts'
 import { describeError } from '../core/errors.ts'
 import { SILENT, type Logger } from '../core/logger.ts'
 import { isLoopback } from '../core/loopback.ts'
@@ -13,13 +12,11 @@ import type { TlsCredentials } from '../front/http/listener.ts'
 import type { HttpFront, HttpFrontOptions } from '../front/http/endpoint.ts'
 import { checkPrefix, mounted, type RequestHandler } from '../front/http/mount.ts'
 import type { Store } from '../state/store.ts'
+import type { ServerLogins } from './server-logins.ts'
 
-export interface HttpFrontsOptions extends Pick<
-  HttpFrontOptions,
-  'service' | 'readiness' | 'onRefused' | 'pages'
-> {
+export interface HttpFrontsOptions extends Pick<HttpFrontOptions, 'service' | 'readiness' | 'onRefused'> {
   readonly config: Config
-  readonly callerTokens?: CallerTokens | undefined
+  readonly logins: Pick<ServerLogins, 'pages' | 'callerTokens'>
   readonly store: Store
   readonly logger: Logger
   /** Where fronts are added, which end together. */
@@ -57,7 +54,7 @@ export class HttpFronts {
   constructor(options: HttpFrontsOptions) {
     this.#options = options
     this.#config = options.config
-    options.callerTokens?.want(needsCallerTokens(options.config))
+    options.logins.callerTokens.want(needsCallerTokens(options.config))
   }
 
   /**
@@ -86,7 +83,7 @@ export class HttpFronts {
       },
       use: () => {
         this.#config = config
-        this.#options.callerTokens?.want(needsCallerTokens(config))
+        this.#options.logins.callerTokens.want(needsCallerTokens(config))
         const thisMachineOnly = servesThisMachineOnly(config)
         for (const front of this.#open) {
           const next = isSame ? undefined : (made.get(front) ?? this.#authenticator(config, front))
@@ -107,7 +104,8 @@ export class HttpFronts {
     { clients, gateway: { auth, http } }: Config,
     { mount, origin }: Pick<HttpFront, 'mount' | 'origin'>,
   ): Gatekeeper {
-    const { callerTokens, store, logger } = this.#options
+    const { logins, store, logger } = this.#options
+    const { callerTokens } = logins
     // Tokens are issued for the address of an endpoint, with what is in front of its path.
     const publicUrl = http.publicUrl && http.publicUrl + (mount?.prefix ?? '')
     const { Made, issuerKeys } = this.#auth as LoadedAuth
@@ -172,7 +170,7 @@ export class HttpFronts {
 
   /** Loaded when first needed: a gateway on stdio starts without it. */
   async #make(mount: HttpFrontOptions['mount']): Promise<HttpFront> {
-    const { service, readiness, onRefused, pages, logger, fronts } = this.#options
+    const { service, readiness, onRefused, logins, logger, fronts } = this.#options
     const [{ HttpFront }, gatekeeper, keySets] = await Promise.all([
       import('../front/http/endpoint.ts'),
       import('../auth/gatekeeper.ts'),
@@ -186,7 +184,7 @@ export class HttpFronts {
       logger,
       maxConnections: descriptorShares().clients,
       readiness,
-      pages,
+      pages: logins.pages,
       ...(onRefused && { onRefused }),
       ...(mount && { mount }),
     })

@@ -9,7 +9,7 @@ const VERSION = 1
 /** Logins that have begun end where they began. */
 const KINDS: readonly RecordKind[] = ['tokens', 'registration']
 /** Of an exported text. */
-const MAX_EXPORT_BYTES = 64 * 1024 * 1024
+const MAX_EXPORT_BYTES = 16 * 1024 * 1024
 
 interface ClearRecord extends RecordName {
   readonly issuer: string
