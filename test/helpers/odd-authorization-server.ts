@@ -28,6 +28,8 @@ export interface Oddities {
   /** Answers with `iss` in callbacks. */
   iss?: boolean
   metadata?: Record<string, unknown>
+  /** Address of a server that answers MCP in its place. */
+  mcp?: string
 }
 
 export interface OddServer extends AsyncDisposable {
@@ -141,6 +143,8 @@ export async function startOddServer(oddities: Oddities = {}): Promise<OddServer
       return register(JSON.parse(body) as Record<string, unknown>, response, send)
     if (pathname === `${path}/token`)
       return token(Object.fromEntries(new URLSearchParams(body)), response, send)
+    if (pathname === '/mcp' && oddities.mcp !== undefined && request.method === 'POST')
+      return await forward(oddities.mcp, request, body, response)
     response.writeHead(404).end('<html>nothing here</html>')
   }
 
@@ -216,4 +220,16 @@ export async function startOddServer(oddities: Oddities = {}): Promise<OddServer
       ...(scope !== '' && { scope }),
     })
   }
+}
+
+async function forward(
+  url: string,
+  { headers }: IncomingMessage,
+  body: string,
+  response: ServerResponse,
+): Promise<void> {
+  const sent = Object.entries(headers).filter(([name]) => /^(?:accept|content-type|mcp-.*)$/.test(name))
+  const answer = await fetch(url, { method: 'POST', headers: sent as [string, string][], body })
+  const kept = [...answer.headers].filter(([name]) => /^(?:content-type|mcp-.*)$/.test(name))
+  response.writeHead(answer.status, Object.fromEntries(kept)).end(await answer.text())
 }
