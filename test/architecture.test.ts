@@ -249,6 +249,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'type:config/types',
     'core',
     'credentials',
+    'credentials/accounts/credentials',
+    'credentials/login',
     'descriptors',
     'front',
     'front/http/endpoint',
@@ -273,6 +275,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'upstream/pool',
     'type:upstream/replica/replica',
     'upstream/transport/stdio/stderr-tail',
+    'vault/open',
+    'type:vault/vault',
   ],
   'config/edit': ['config/source/differences', 'core'],
   admin: [
