@@ -504,6 +504,7 @@ const FOR_TESTS: Readonly<Record<string, readonly string[]>> = {
   'catalog/stored-snapshots': ['storedKey'],
   'catalog/variants': ['MAX_VARIANTS'],
   'cli/main': ['main'],
+  'cli/open-browser': ['opener'],
   'config/load/load': ['configFrom'],
   'config/load/variables': ['inputVariable'],
   'config/options/gateway': ['CACHE', 'CATALOG'],
