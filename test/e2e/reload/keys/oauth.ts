@@ -271,6 +271,8 @@ export const OAUTH_KEYS: KeyTests = {
     ({ other }) => ({ tokenEndpoint: `${other.issuer}/token`, clientId: 'by-hand', clientSecret: 's' }),
     atIdp('client_secret'),
     [undefined, 's'],
+    // An assertion of the other grant is kept until its end.
+    'token_exchange',
   ),
   'mcpServers.*.auth.CLIENT_ID': ofEntry(
     ['by-hand-1', 'by-hand-2'].map((CLIENT_ID): Entry => ({ odd }) => ({
