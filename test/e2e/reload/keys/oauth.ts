@@ -101,11 +101,17 @@ const atIdp =
     await call()(scene as never)
     return scene.server.other.tokenForms.at(-1)?.[name]
   }
-function ofIdp(before: Entry, after: Entry, look: Look<Place>, seen: readonly [unknown, unknown]): KeyTest {
+function ofIdp(
+  before: Entry,
+  after: Entry,
+  look: Look<Place>,
+  seen: readonly [unknown, unknown],
+  grant = 'id_jag',
+): KeyTest {
   const entry =
     (idp: Entry): Entry =>
     at =>
-      oauthOf({ grant: 'id_jag', idp: { subjectToken: 's', ...idp(at) } })(at)
+      oauthOf({ grant, idp: { subjectToken: 's', ...idp(at) } })(at)
   return ofEntry([entry(before), entry(after)], look, seen)
 }
 
