@@ -32,7 +32,7 @@ async function place(): Promise<Place> {
 
 /** The address of a login that begins now. `undefined`: none can begin. */
 const beginning: Look<Place> = async ({ gateway }) => {
-  const { logins } = gateway.runtime.serverLogins
+  const { logins } = gateway['runtime'].serverLogins
   logins.abandon('a')
   try {
     const { url } = await gateway.operations.beginLogin('a', 'gateway')
@@ -88,7 +88,7 @@ const unregistered = { clientId: undefined }
 
 /** How many logins two clients need. */
 const logins: Look<Place> = async ({ gateway }) => {
-  const { serverLogins } = gateway.runtime
+  const { serverLogins } = gateway['runtime']
   for (const name of ['ada', 'bob']) await serverLogins.beginLogin('a', clientPrincipal(name))
   const { size } = serverLogins.logins
   serverLogins.logins.abandon('a')
