@@ -129,7 +129,9 @@ export class Account implements UpstreamCredentials {
 
   /** Takes the tokens of a login that has just ended. */
   async save(issuer: string, value: TokenSet): Promise<void> {
-    await this.#login.vault.write(this.#name, { issuer, value })
+    const { vault } = this.#login
+    // A run of its own: a renewal that is under way here must not take them for what it has replaced.
+    await vault.exclusively(this.#name, () => vault.write(this.#name, { issuer, value }))
     const granted = split(value.scope)
     if (this.#wanted.every(scope => granted.includes(scope))) {
       this.#wanted = []
