@@ -7,7 +7,8 @@ import type { ConfigFile } from './config-file.ts'
 import type { AdminCaller, AdminGuard } from './guard.ts'
 import { OPENAPI_PATH, openapiOf } from './openapi.ts'
 import { AdminProblem, problemOf } from './problem-details.ts'
-import { ROUTES, type AdminRoute } from './routes.ts'
+import { ROUTES } from './routes.ts'
+import { type AdminRoute } from './route.ts'
 import type { AdminService } from './service.ts'
 
 export interface AppOptions {

@@ -131,7 +131,7 @@ export class ConfigFile {
     if (references.length > 0)
       throw new AdminProblem(
         403,
-        `${references.slice(0, 5).join(', ')}: \${file:…} and \${input:…} stand for secrets. Over the admin API, they get no new place and no new address. Change the file itself, or start the gateway with --allow-command-admin.`,
+        `${references.slice(0, 5).join(', ')}: \${file:…}, \${input:…}, \${keyring:…} and \${exec:…} stand for secrets. Over the admin API, they get no new place and no new address. Change the file itself, or start the gateway with --allow-command-admin.`,
       )
     const moved = movedSecrets(before, after, restored)
     if (moved.length > 0)

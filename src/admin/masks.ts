@@ -12,7 +12,7 @@ const MASK = '***'
 /**
  * A variable without a default, alone or after an authentication scheme: it refers to a secret but does not contain it.
  */
-const REFERENCE = /^(?:(?:bearer|basic|token) +)?\$\{(?:[A-Za-z_]\w*|(?:env|input|file):[^{}]+)\}$/i
+const REFERENCE = /^(?:(?:bearer|basic|token) +)?\$\{(?:[A-Za-z_]\w*|(?:env|input|file|keyring):[^{}]+)\}$/i
 
 /** A value of a configuration file without the secrets written in it. */
 export function masked(value: unknown, path: Path = []): unknown {
@@ -37,7 +37,9 @@ export function masked(value: unknown, path: Path = []): unknown {
 function isHidden(path: Path): boolean {
   const keys = keysOf(path)
   if (keys.includes('env') || keys.includes('headers')) return true
+  if (path[0] === 'clients' && path[2] === 'values') return true
   if (path[0] === 'inputs' && path.at(-1) === 'default') return true
+  if (path[0] === 'gateway' && path[1] === 'vault' && path[2] === 'keys') return true
   // The path of a key file is not secret.
   if (path[0] === 'gateway' && path.at(-2) === 'tls') return false
   const name = path.findLast(part => typeof part === 'string')

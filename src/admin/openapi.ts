@@ -1,6 +1,6 @@
 import { VERSION } from '../version.ts'
 import type { JsonObject } from '../core/exchange.ts'
-import type { AdminRoute, Schema } from './routes.ts'
+import type { AdminRoute, Schema } from './route.ts'
 
 /** Error statuses of every route. */
 const COMMON = [400, 401, 403, 413, 415, 429, 500, 503] as const

@@ -3,10 +3,10 @@ import { isJsonObject } from '../core/json-object.ts'
 import { addressesOf, isMoved } from './addresses.ts'
 
 /**
- * Variables that stand for secrets: the text of a file, and the default of an input. Variables of the environment do
- * not count.
+ * Variables that stand for secrets: the text of a file, the default of an input, an entry of the keyring, and what a
+ * program prints, which also must not run. Variables of the environment do not count.
  */
-const REFERENCE = /\$\{(?:file|input):/
+const REFERENCE = /\$\{(?:file|input|exec|keyring):/
 const SECTIONS = ['mcpServers', 'servers']
 
 interface Reference {

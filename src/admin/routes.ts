@@ -1,50 +1,10 @@
-import type { IncomingHttpHeaders } from 'node:http'
 import { isJsonObject } from '../core/json-object.ts'
-import type { JsonObject } from '../core/exchange.ts'
-import type { ConfigFile, WriteResult } from './config-file.ts'
+import type { WriteResult } from './config-file.ts'
+import { CREDENTIAL_ROUTES } from './credential-routes.ts'
 import { AdminProblem } from './problem-details.ts'
-import type { AdminService, DrainTarget, ReloadAnswer } from './service.ts'
+import { fields, TEXT, textIn, type AdminAnswer, type AdminRoute, type Schema } from './route.ts'
+import type { DrainTarget, ReloadAnswer } from './service.ts'
 
-/** A request that has passed all checks. */
-export interface AdminRequest {
-  readonly service: AdminService
-  readonly config: ConfigFile
-  /** Decoded path parameters. */
-  readonly params: Readonly<Record<string, string>>
-  /** The parsed body; `undefined` without one. */
-  readonly body: unknown
-  readonly headers: IncomingHttpHeaders
-}
-
-export interface AdminAnswer {
-  readonly body: object
-  readonly headers?: Readonly<Record<string, string>>
-  /** Description of the change, for the audit log. */
-  readonly detail?: string
-}
-
-/** JSON Schema of a body, in the dialect of OpenAPI 3.1. */
-export type Schema = JsonObject
-
-export interface AdminRoute {
-  readonly method: 'get' | 'post' | 'put' | 'patch'
-  /** In OpenAPI notation: `/admin/config/servers/{name}`. */
-  readonly path: string
-  readonly operationId: string
-  /** One sentence. */
-  readonly summary: string
-  /** Whether requests are recorded in the audit log; a function decides by the body. */
-  readonly writes: boolean | ((body: unknown) => boolean)
-  readonly requestBody?: { readonly schema: Schema; readonly required: boolean; readonly type?: string }
-  /** Whether the response has an `ETag`, or the request requires `If-Match`. */
-  readonly etag?: 'answer' | 'required'
-  readonly answer: Schema
-  /** Error statuses besides those of every route. */
-  readonly refusals: readonly number[]
-  handle(request: AdminRequest): Promise<AdminAnswer> | AdminAnswer
-}
-
-const TEXT: Schema = { type: 'string' }
 const OBJECT: Schema = { type: 'object' }
 const TEXTS: Schema = { type: 'array', items: TEXT }
 
@@ -258,10 +218,11 @@ export const ROUTES: readonly AdminRoute[] = [
     },
     refusals: [422],
     handle: async ({ service, body }) => {
-      const server = textOf(fields(body, ['server']), 'server')
+      const server = textIn(fields(body, ['server']), 'server')
       return { body: await service.restart(server), detail: server }
     },
   },
+  ...CREDENTIAL_ROUTES,
 ]
 
 function answerOf({ etag, reload }: WriteResult): AdminAnswer {
@@ -281,30 +242,11 @@ function given(body: unknown): unknown {
 function targetOf(body: unknown): DrainTarget {
   const given = fields(body, ['server', 'replica'])
   return {
-    server: textOf(given, 'server'),
-    replica: given['replica'] === undefined ? undefined : textOf(given, 'replica'),
+    server: textIn(given, 'server'),
+    replica: given['replica'] === undefined ? undefined : textIn(given, 'replica'),
   }
 }
 
 function nameOf({ server, replica }: DrainTarget): string {
   return replica === undefined ? server : `${server}/${replica}`
-}
-
-/**
- * The members of a body.
- * @throws AdminProblem 422 for an unknown member
- */
-function fields(body: unknown, known: readonly string[]): JsonObject {
-  const given = body ?? {}
-  if (!isJsonObject(given)) throw new AdminProblem(422, 'The body is a JSON object.')
-  const unknown = Object.keys(given).find(key => !known.includes(key))
-  if (unknown === undefined) return given
-  const shown = JSON.stringify(unknown.slice(0, 60))
-  throw new AdminProblem(422, `The body has ${shown}, which is not known. It may have: ${known.join(', ')}.`)
-}
-
-function textOf(given: JsonObject, name: string): string {
-  const value = given[name]
-  if (typeof value === 'string' && value !== '' && value.length <= 512) return value
-  throw new AdminProblem(422, `The body needs "${name}", a text of 1 to 512 characters.`)
 }

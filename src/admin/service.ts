@@ -24,6 +24,15 @@ export interface AdminService {
    * @throws GatewayError `config` for an unknown name
    */
   restart(server: string): Promise<RestartAnswer>
+  /** The logins at servers. */
+  credentials(): Promise<readonly CredentialStatus[]>
+  /**
+   * Begins the login at a server, or joins the one under way.
+   * @throws GatewayError `config` for an unknown name
+   */
+  beginLogin(target: LoginTarget): Promise<LoginAnswer>
+  /** Forgets a login, in all gateways that share the state store. @throws GatewayError `config` for an unknown name */
+  logOut(target: LoginTarget): Promise<LogoutAnswer>
   /** Records a write and its result. */
   noteWrite(write: AdminWrite): void
 }
@@ -100,6 +109,47 @@ export interface RestartAnswer {
   readonly server: string
   /** Number of links that no longer receive new calls. */
   readonly drainedLinks: number
+}
+
+/** A login at a server. Contains no secret. */
+export interface CredentialStatus {
+  readonly server: string
+  /** `gateway`, or the id of the principal that alone uses it. */
+  readonly owner: string
+  /** The authorization server; empty for a token that was given by hand. */
+  readonly issuer: string
+  /** Unix milliseconds, as `expiresAt`. */
+  readonly obtainedAt: number | undefined
+  readonly expiresAt: number | undefined
+  readonly renewable: boolean
+  readonly scope: string | undefined
+  readonly usable: boolean
+}
+
+export interface LoginTarget {
+  readonly server: string
+  /** The client whose login it is, where each has its own. */
+  readonly client: string | undefined
+}
+
+export interface LoginAnswer {
+  readonly server: string
+  readonly owner: string
+  /** The address to open in a browser. */
+  readonly url: string
+  /** The code to enter there, if it is one of a device login. */
+  readonly code: string | undefined
+  /** Unix milliseconds. */
+  readonly expiresAt: number
+}
+
+export interface LogoutAnswer {
+  readonly server: string
+  readonly owner: string
+  /** Whether there was a login. */
+  readonly found: boolean
+  /** Whether the authorization server has revoked it. */
+  readonly revoked: boolean
 }
 
 /** One write, for the audit log. Contains no secret. */

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { AuthConfig, ClientConfig, HttpFrontConfig } from '../config/types.ts'
+import type { CallerTokens } from '../core/caller-tokens.ts'
 import { monotonicNow } from '../core/clock.ts'
 import { ANONYMOUS, type Principal } from '../core/principal.ts'
 import type { Logger } from '../core/logger.ts'
@@ -23,6 +24,8 @@ export interface GatekeeperOptions {
   readonly origin?: string | undefined
   readonly clients: readonly ClientConfig[]
   readonly issuerKeys: IssuerKeySets
+  /** Where the tokens of callers are kept, if a server needs them. */
+  readonly callerTokens?: CallerTokens | undefined
   readonly store: Store
   readonly logger: Logger
 }
@@ -56,6 +59,7 @@ export class Gatekeeper implements Authenticator {
   readonly #proxy: TrustedProxy | undefined
   readonly #keys: ApiKeys
   readonly #tokens: Tokens
+  readonly #callerTokens: CallerTokens | undefined
   readonly #resources: Resources
   /** For callers without credentials; `undefined`: they are refused. */
   readonly #anonymous: Credential | undefined
@@ -66,7 +70,8 @@ export class Gatekeeper implements Authenticator {
   readonly #needed: string
   readonly noLogin: string | undefined
 
-  constructor({ auth, http, origin, clients, issuerKeys, store, logger }: GatekeeperOptions) {
+  constructor(options: GatekeeperOptions) {
+    const { auth, http, origin, clients, issuerKeys, callerTokens, store, logger } = options
     const principals = new Principals(clients)
     this.#open = clients.length === 0 && auth.jwt.length === 0
     this.#needed = `Credentials are needed here: send the header "Authorization: Bearer <${auth.jwt.length > 0 ? 'key or access token' : 'key'}>". Ask the operator of the gateway for a key, ${CREATE_KEY}`
@@ -78,6 +83,7 @@ export class Gatekeeper implements Authenticator {
     this.#resources = new Resources(http, auth.jwt)
     if (origin !== undefined) this.#resources.listensAt(origin)
     this.#tokens = new Tokens({ jwt: auth.jwt, clients, principals, resources: this.#resources, issuerKeys })
+    this.#callerTokens = callerTokens
     const anonymous =
       auth.anonymous !== undefined ? principals.client(auth.anonymous) : this.#open ? ANONYMOUS : undefined
     this.#anonymous = anonymous && {
@@ -216,12 +222,13 @@ export class Gatekeeper implements Authenticator {
     endpoint: string,
   ): Verdict | Promise<Verdict> {
     const remembered = this.#tokens.remembered(digest, endpoint)
-    const toVerdict = (verdict: NonNullable<typeof remembered>): Verdict => ({
-      credential: verdict.credential,
-      until: verdict.until,
-      endsAt: verdict.credential.expiresAt,
-      endpoint: this.#tokens.isForAll(verdict) ? undefined : endpoint,
-    })
+    const toVerdict = (verdict: NonNullable<typeof remembered>): Verdict => {
+      const { credential, until } = verdict
+      const { principal, expiresAt } = credential
+      this.#callerTokens?.keep(principal.id, token, expiresAt)
+      const forEndpoint = this.#tokens.isForAll(verdict) ? undefined : endpoint
+      return { credential, until, endsAt: expiresAt, endpoint: forEndpoint }
+    }
     return remembered
       ? toVerdict(remembered)
       : this.#tokens.verify(token, digest, request, endpoint).then(toVerdict)

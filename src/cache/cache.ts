@@ -136,12 +136,13 @@ export class Cache {
     const extensions = exchange.features === '' ? '' : extensionsOf(exchange.features)
     const more = uris === '' && extensions === '' ? '' : `\t${sha256(JSON.stringify([uris, extensions]))}`
     const base = `${policy.prefix}${part}${more}\n`
-    const scope = policy.rule.scope === 'shared' ? '' : scopeOf(exchange.principal)
+    const scope =
+      policy.rule.scope === 'shared' && !policy.perClient ? '' : scopeOf(exchange.principal, policy.perClient)
     return {
       policy,
       tags: isRead ? [...policy.tags, uriTag(own)] : policy.tags,
       key: scope === '' ? base : base + scope,
-      publicKey: isRead ? base : undefined,
+      publicKey: isRead && !policy.perClient ? base : undefined,
       scope,
     }
   }
@@ -325,7 +326,9 @@ function readTags(tags: readonly string[], { contents }: JsonObject): readonly s
   return [...new Set([...tags, ...held])]
 }
 
-function scopeOf({ id }: Principal): string {
+/** `perClient`: the result also depends on what the configured client of the principal presents. */
+function scopeOf(principal: Principal, perClient: boolean): string {
+  const id = perClient ? JSON.stringify([principal.client ?? null, principal.id]) : principal.id
   return id.length > MAX_PLAIN_CHARS || id.includes('\n') ? `h ${sha256(id)}` : id
 }
 

@@ -16,6 +16,8 @@ export interface CachePolicy {
   readonly server: string
   /** `undefined`: resources. */
   readonly tool: string | undefined
+  /** Whether results depend on the credentials of the caller, so that no other one may get them. */
+  readonly perClient: boolean
   readonly changes: Invalidations
   /** How results are cached. `undefined`: not at all. */
   readonly rule: CacheRule | undefined
@@ -160,6 +162,7 @@ export class CachePolicies {
     return {
       server: config.name,
       tool: own,
+      perClient: config.perClient,
       changes,
       // A tool without a definition is not cached.
       rule: text === undefined ? undefined : rule,
@@ -178,6 +181,7 @@ export class CachePolicies {
     return {
       server: config.name,
       tool: undefined,
+      perClient: config.perClient,
       changes,
       rule: {
         ttlMs: 0,

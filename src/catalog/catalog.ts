@@ -46,6 +46,7 @@ export class Catalog {
       ...options,
       snapshot: (server, kind) => this.lists.snapshot(server, kind),
       variants: server => this.lists.shown(server),
+      needsLogin: server => this.lists.needsLogin(server),
     })
   }
 

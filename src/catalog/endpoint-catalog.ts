@@ -16,6 +16,8 @@ export interface EndpointMember {
   readonly snapshot: ServerSnapshot | undefined
   /** Snapshots of the server for every kind of client. */
   readonly variants?: readonly ServerSnapshot[]
+  /** Whether it has never been listed because it needs a login. */
+  readonly needsLogin?: boolean
 }
 
 /** Whether a URI belongs to the gateway itself. No server owns such a URI, even if it lists or links it. */

@@ -27,6 +27,9 @@ export class Failures {
   /** Server → cause → time at which it was last logged at `warn`. */
   readonly #written = new Map<string, Map<string, number>>()
 
+  /** Servers that need a login. One that is tried again stays among them until it is listed. */
+  readonly needLogin = new Set<string>()
+
   constructor(logger: Logger) {
     this.#logger = logger
   }
@@ -48,10 +51,12 @@ export class Failures {
   delete(server: string): void {
     this.#failing.delete(server)
     this.#written.delete(server)
+    this.needLogin.delete(server)
   }
 
   /** Records and logs a failure. `known` describes what clients see of the server meanwhile. */
   failed(server: string, error: GatewayError, known: string): void {
+    if (error.code === 'needs_login') this.needLogin.add(server)
     const text = describeError(error.repeats ?? error)
     const cause = sameness(text, COMPARED_CHARS)
     const before = this.#failing.get(server)
@@ -65,6 +70,7 @@ export class Failures {
   }
 
   listed(server: string): void {
+    this.needLogin.delete(server)
     const before = this.#failing.get(server)
     if (!before) return
     this.#failing.delete(server)

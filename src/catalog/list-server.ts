@@ -83,7 +83,8 @@ export async function listServer(
     protocolVersion: peer.protocolVersion,
     capabilities: peer.capabilities,
     instructions: peer.instructions,
-    lists,
+    // What is listed over the link of one principal is not what another one has.
+    lists: server.perClient ? { ...lists, resources: [] } : lists,
     ...(incomplete && { incomplete }),
     caching: peer.caching ? { ...caching, discover: peer.caching } : caching,
   }

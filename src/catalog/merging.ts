@@ -7,6 +7,7 @@ import { UriTemplate } from '../protocol/uri-template.ts'
 import { hiddenBy } from './hidden.ts'
 import { catalogEntry, type CatalogEntry } from './catalog-entry.ts'
 import { isReserved, EndpointCatalog, type Content, type EndpointMember } from './endpoint-catalog.ts'
+import { loginEntry, LOGIN_TOOL } from './login-tool.ts'
 import { exposedName, Namespaces, ownAlias } from './names.ts'
 import { Selection } from './selection.ts'
 import type { Entry } from './snapshot.ts'
@@ -61,6 +62,7 @@ class Merge implements Content {
   *take(): Steps<void> {
     for (const kind of ['tools', 'prompts', 'resources', 'resourceTemplates'] as const)
       for (const member of this.#options.members) {
+        if (kind === 'tools' && member.needsLogin === true) this.#addLogin(member)
         const isHidden = kind === 'tools' ? hiddenBy(member.server) : () => false
         for (const entry of member.snapshot?.lists[kind] ?? []) {
           // The time to process a URI or template grows with its length.
@@ -81,6 +83,13 @@ class Merge implements Content {
           }
         }
       }
+  }
+
+  #addLogin(member: EndpointMember): void {
+    const exposed = this.#nameOf('tools', member, LOGIN_TOOL)
+    if (exposed === undefined) return
+    this.indexes.tools.set(exposed, this.lists.tools.length)
+    this.lists.tools.push(loginEntry(member.server.name, exposed))
   }
 
   #addEntry(kind: ListKind, member: EndpointMember, entry: Entry): void {

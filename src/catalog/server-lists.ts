@@ -134,6 +134,7 @@ export class ServerLists {
   #restart(names: ReadonlySet<string>): void {
     for (const name of names) {
       this.retries.cancel(name)
+      this.#failures.needLogin.delete(name)
       this.#kept.forget(name)
     }
     this.pauses.forget(names)
@@ -198,6 +199,11 @@ export class ServerLists {
   /** Why the last attempt to list a server failed. */
   failure(server: string): GatewayError | undefined {
     return this.#failures.get(server)
+  }
+
+  /** Whether a server has never been listed because it needs a login. */
+  needsLogin(server: string): boolean {
+    return this.#failures.needLogin.has(server) && this.#variants.get(server)?.base === undefined
   }
 
   /** Whether a server has not been listed in full, or could not be the last time. */
@@ -308,7 +314,14 @@ export class ServerLists {
     } catch (error) {
       if (!this.#concerns(server, variants)) return
       const known = previous ? 'its last known lists stay' : 'it has no lists yet'
+      const neededLogin = this.needsLogin(name)
       this.#failures.failed(name, listingErrorOf(name, error), known)
+      // Clients see the tool by which they log in. The views themselves try again what fails.
+      if (this.needsLogin(name) !== neededLogin)
+        await this.#options
+          .views()
+          .rebuild()
+          .catch(() => undefined)
       if (!previous) this.retries.later(name, this.#options.notBefore?.(name))
       this.firstLists.end(attempt, false)
       this.pauses.failed(attempt.key)

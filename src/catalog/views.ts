@@ -26,6 +26,8 @@ export interface ViewsOptions {
   readonly snapshot: (server: string, kind?: ClientKind) => ServerSnapshot | undefined
   /** All snapshots of a server. */
   readonly variants: (server: string) => readonly ServerSnapshot[]
+  /** As `EndpointMember.needsLogin`. */
+  readonly needsLogin?: (server: string) => boolean
   /** A policy by its key. */
   readonly policy: (key: string) => Policy
   /** Names of the views whose clients have subscribed to changes. */
@@ -322,7 +324,7 @@ export class Views {
 
   /** The servers of an endpoint, with their lists for a kind of client. */
   #membersOf(name: string, kind: ClientKind | undefined): EndpointMember[] {
-    const { config, snapshot, variants } = this.#options
+    const { config, snapshot, variants, needsLogin } = this.#options
     const alone = this.#servers.get(name)
     const profile = this.#profiles.get(name)
     return (
@@ -334,6 +336,7 @@ export class Views {
           prefix: alone ? (false as const) : server.prefix,
           snapshot: snapshot(server.name, kind),
           variants: variants(server.name),
+          needsLogin: needsLogin?.(server.name) ?? false,
         }))
     )
   }
@@ -369,8 +372,10 @@ function cachedPages(): LRUCache<string, Buffer> {
 
 /** Whether a view of the same endpoint has the same lists as these members. */
 function shows({ merged }: View, members: readonly EndpointMember[]): boolean {
-  const isShown = ({ snapshot, variants }: EndpointMember, shown?: EndpointMember): boolean =>
-    isAlike(snapshot, shown?.snapshot) && haveSameResources(variants, shown?.variants)
+  const isShown = ({ snapshot, variants, needsLogin }: EndpointMember, shown?: EndpointMember): boolean =>
+    needsLogin === shown?.needsLogin &&
+    isAlike(snapshot, shown?.snapshot) &&
+    haveSameResources(variants, shown?.variants)
   return members.every((member, at) => isShown(member, merged.members[at]))
 }
 

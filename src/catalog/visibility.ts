@@ -1,4 +1,4 @@
-import { LIST_KINDS, type Decision, type ListKind, type Route } from '../core/route.ts'
+import { ITEM_KINDS, LIST_KINDS, type Decision, type ListKind, type Route } from '../core/route.ts'
 import { Stride, type Steps } from '../core/slices.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { EndpointCatalog } from './endpoint-catalog.ts'
@@ -12,7 +12,8 @@ const CHECKED = 2
 export type States = Readonly<Record<ListKind, Uint8Array>>
 
 /** Evaluates a policy for all entries of an endpoint, with pauses. */
-export function* judged({ lists }: EndpointCatalog, policy: Policy): Steps<States> {
+export function* judged(merged: EndpointCatalog, policy: Policy): Steps<States> {
+  const { lists } = merged
   const stride = new Stride()
   const states: Partial<Record<ListKind, Uint8Array>> = {}
   for (const kind of LIST_KINDS) {
@@ -22,12 +23,21 @@ export function* judged({ lists }: EndpointCatalog, policy: Policy): Steps<State
     for (const [at, entry] of list.entries()) {
       // The time to evaluate a long URI grows with its length.
       if (stride.isOver(entry.name.length)) yield
+      if (entry.route.isLogin === true) {
+        those[at] = mayUseSome(merged, policy, entry.server) ? SEEN : HIDDEN
+        continue
+      }
       const decision = decide(entry)
       those[at] = decision.verdict === 'deny' ? HIDDEN : needsCheck(decision) ? CHECKED : SEEN
     }
     states[kind] = those
   }
   return states as States
+}
+
+/** Whether a client may use anything of a server: only then does it see the tool that logs in there. */
+function mayUseSome(merged: EndpointCatalog, policy: Policy, server: string): boolean {
+  return ITEM_KINDS.some(kind => merged.selectsSome(kind, server) && policy.maySee(server, kind))
 }
 
 /**

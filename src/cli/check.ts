@@ -16,7 +16,11 @@ interface RawEntry extends Partial<Readonly<Record<LocationKey, string>>> {
  * @throws GatewayError `config`
  */
 export async function runCheck(file: string | undefined): Promise<void> {
-  const { config, raw, problems } = await loadWithSource({ file, looksForCommands: true })
+  const { config, raw, problems } = await loadWithSource({
+    file,
+    looksForCommands: true,
+    looksForSecrets: false,
+  })
   if (problems !== undefined) {
     const left = 'A start leaves these servers out and runs the others.'
     throw new GatewayError('config', [problems, left, ...renderWarnings(config.warnings)].join('\n'))

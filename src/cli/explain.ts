@@ -60,7 +60,11 @@ export async function runExplain(
   args: JsonObject | undefined,
   options: ExplainOptions,
 ): Promise<void> {
-  const { config, raw } = await loadWithSource({ file: options.config, ...knownValid() })
+  const { config, raw } = await loadWithSource({
+    file: options.config,
+    looksForSecrets: false,
+    ...knownValid(),
+  })
   const store = await openStore(config.gateway.state, SILENT)
   try {
     const policies = await compilePolicies(config, SILENT)

@@ -3,14 +3,19 @@ import { GatewayError } from '../core/errors.ts'
 import { VERSION } from '../version.ts'
 import { nextStartProblem } from './next-start.ts'
 import { notThere } from './not-there.ts'
+import { ownerGiven, serverWithLogin } from './login-owner.ts'
 import { AdminProblem } from '../admin/problem-details.ts'
 import type {
   AdminService,
   AdminStatus,
   AdminWrite,
   CheckAnswer,
+  CredentialStatus,
   DrainAnswer,
   DrainTarget,
+  LoginAnswer,
+  LoginTarget,
+  LogoutAnswer,
   ReloadAnswer,
   RestartAnswer,
 } from '../admin/service.ts'
@@ -110,6 +115,27 @@ export class GatewayAdmin implements AdminService {
   restart(server: string): Promise<RestartAnswer> {
     this.#check(server, undefined)
     return Promise.resolve({ server, drainedLinks: this.#options.gateway.operations.restart(server) })
+  }
+
+  credentials(): Promise<readonly CredentialStatus[]> {
+    return this.#options.gateway.operations.credentials()
+  }
+
+  async beginLogin(target: LoginTarget): Promise<LoginAnswer> {
+    const { server, owner } = this.#ownerOf(target)
+    const { url, code, expiresAt } = await this.#options.gateway.operations.beginLogin(server, owner)
+    return { server, owner, url, code, expiresAt }
+  }
+
+  async logOut(target: LoginTarget): Promise<LogoutAnswer> {
+    const { server, owner } = this.#ownerOf(target)
+    return { server, owner, ...(await this.#options.gateway.operations.logOut(server, owner)) }
+  }
+
+  #ownerOf({ server, client }: LoginTarget): { readonly server: string; readonly owner: string } {
+    this.#check(server, undefined)
+    const { config } = this.#options.gateway
+    return { server, owner: ownerGiven(config, serverWithLogin(config, server), client) }
   }
 
   noteWrite(write: AdminWrite): void {

@@ -4,4 +4,8 @@ import type { ServerConfig } from './types.ts'
  * Settings of a server that a link keeps from its start to its end, besides its endpoint. A change of one replaces the
  * links.
  */
-export const LINK_SETTINGS = ['maxMessageBytes', 'roots'] as const satisfies readonly (keyof ServerConfig)[]
+export const LINK_SETTINGS = [
+  'maxMessageBytes',
+  'roots',
+  'perClient',
+] as const satisfies readonly (keyof ServerConfig)[]

@@ -3,8 +3,10 @@ import type { AUTH, JWT, PROXY } from './options/auth.ts'
 import type { CACHE_RULE } from './options/cache.ts'
 import type { CLIENT } from './options/client.ts'
 import type { ASKS, AUDIT, GATEWAY, HTTP, LISTEN } from './options/gateway.ts'
+import type { IDP, OAUTH, REDIRECT } from './options/oauth.ts'
 import type { Resolved } from './options/option.ts'
 import type { SERVER, TOOL } from './options/server.ts'
+import type { VAULT } from './options/vault.ts'
 import type { ReplicaConfig } from './replica-types.ts'
 
 /**
@@ -37,6 +39,10 @@ export interface ServerConfig extends Resolved<(typeof SERVER)['options']> {
   readonly problem: string | undefined
   /** At least one, unless there is a `problem`. */
   readonly replicas: readonly ReplicaConfig[]
+  /** Whether it gets credentials of each principal, which has links and cached results of its own then. */
+  readonly perClient: boolean
+  /** Names in `${client.NAME}` of its endpoints, sorted. */
+  readonly clientValues: readonly string[]
   /** Answer to the server's request for roots; `undefined`: the roots of each client, when the client supports them. */
   readonly roots: readonly Root[] | undefined
   /** URI schemes of resources that the server serves without listing them. */
@@ -57,6 +63,22 @@ export interface ServerConfig extends Resolved<(typeof SERVER)['options']> {
    * data.
    */
   readonly fingerprint: string
+  /** How the gateway logs in there; `false`: never. */
+  readonly oauth: OAuthConfig | false
+}
+
+/** A login at a server. */
+export interface OAuthConfig extends Resolved<(typeof OAUTH)['options']> {
+  readonly clientId: string | undefined
+  readonly clientSecret: string | undefined
+  /** PEM or JWK. */
+  readonly privateKey: string | undefined
+  /** `undefined`: what the server asks for; an empty list: none. */
+  readonly scopes: readonly string[] | undefined
+  /** A full URL, or a port and path of this machine; `undefined`: not configured. */
+  readonly redirect: string | Resolved<(typeof REDIRECT)['options']> | undefined
+  readonly extraParams: Readonly<Record<string, string>>
+  readonly idp: Resolved<(typeof IDP)['options']> | undefined
 }
 
 /** A folder or file that a server may work on (MCP roots). */
@@ -102,6 +124,8 @@ export interface ClientConfig extends Resolved<(typeof CLIENT)['options']> {
   /** SHA-256 of API keys, 64 lower-case hexadecimal digits. */
   readonly keys: readonly string[]
   readonly rules: readonly RuleConfig[]
+  /** Secret values for `${client.NAME}`, by name. */
+  readonly values: Readonly<Record<string, string>>
   /** The decision for things that no rule matches. */
   readonly default: 'allow' | 'deny'
   readonly quota: QuotaConfig
@@ -155,6 +179,12 @@ export interface GatewayConfig extends Resolved<(typeof GATEWAY)['options']> {
   /** Rules for every client, before its own. */
   readonly rules: readonly RuleConfig[]
   readonly audit: AuditConfig | undefined
+  readonly vault: VaultConfig
+}
+
+export interface VaultConfig extends Resolved<(typeof VAULT)['options']> {
+  /** Absolute path of the folder of a key file. */
+  readonly folder: string
 }
 
 export interface AuthConfig extends Resolved<(typeof AUTH)['options']> {

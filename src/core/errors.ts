@@ -56,6 +56,10 @@ export const ERROR_KINDS = {
   upstream_start_failed: kind(INTERNAL_ERROR, 200, 'error', true, true),
   upstream_unreachable: kind(INTERNAL_ERROR, 200, 'warn', true, true),
   upstream_unauthorized: kind(INTERNAL_ERROR, 200, 'warn', false, true),
+  /** The owner of the call's credentials has to log in at the server first. */
+  needs_login: kind(INTERNAL_ERROR, 200, 'info', false, true),
+  /** The configured client of the call lacks a value that the entry of the server uses. */
+  missing_value: kind(INTERNAL_ERROR, 200, 'info', false, true),
   upstream_closed: kind(INTERNAL_ERROR, 200, 'warn', true, true),
   upstream_protocol: kind(INTERNAL_ERROR, 200, 'warn', true, true),
   upstream_timeout: kind(INTERNAL_ERROR, 200, 'warn', true, true),
@@ -88,6 +92,8 @@ export interface GatewayErrorOptions {
   repeats?: GatewayError
   /** Extra members of the JSON-RPC error's `data`; safe to show. */
   data?: Record<string, unknown>
+  /** Address that a person has to open. Shown to the client behind the message, and written nowhere else. */
+  link?: string
 }
 
 /**
@@ -102,6 +108,8 @@ export class GatewayError extends Error {
   /** The earlier failure that this one reports again. */
   readonly repeats: GatewayError | undefined
   readonly data: Record<string, unknown> | undefined
+  /** Address that a person has to open. It is part of no log. */
+  readonly link: string | undefined
   /** Set when the error first reaches a client, so that an operator can find it in the log. */
   errorId: string | undefined
   /** Set when the request was given up while its server may still work on it. */
@@ -116,6 +124,7 @@ export class GatewayError extends Error {
     this.retryAfterMs = options.retryAfterMs
     this.repeats = options.repeats
     this.data = options.data
+    this.link = options.link
   }
 
   get kind(): ErrorKind {

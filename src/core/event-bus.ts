@@ -31,6 +31,8 @@ const NONE_HEARD = {
   'cache.hit': false,
   'cache.stored': false,
   'cache.invalidated': false,
+  'credential.login_began': false,
+  'credential.login_ended': false,
   'reload.applied': false,
   'reload.refused': false,
   'admin.acted': false,

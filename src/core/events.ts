@@ -225,6 +225,22 @@ export interface CacheInvalidated extends Happened<'cache.invalidated'> {
   readonly tags: readonly string[] | undefined
 }
 
+interface CredentialFacts {
+  readonly server: string
+  /** `gateway`, or the id of the principal that has credentials of its own at the server. */
+  readonly owner: string
+}
+
+/** A person has to log in at a server, and calls wait for that. */
+export interface LoginBegan extends Happened<'credential.login_began'>, CredentialFacts {}
+
+/** A login has ended. Each `credential.login_began` is followed by one, unless the process is killed. */
+export interface LoginEnded extends Happened<'credential.login_ended'>, CredentialFacts {
+  /** `done`: the gateway is logged in; `expired`: not in time; `abandoned`: by a logout, or the end of the gateway. */
+  readonly outcome: 'done' | 'failed' | 'expired' | 'abandoned'
+  readonly durationMs: number
+}
+
 /** A new configuration is in use. */
 export interface ReloadApplied extends Happened<'reload.applied'> {
   readonly servers: {
@@ -286,6 +302,8 @@ export type GatewayEvent =
   | CacheHit
   | CacheStored
   | CacheInvalidated
+  | LoginBegan
+  | LoginEnded
   | ReloadApplied
   | ReloadRefused
   | AdminActed

@@ -37,6 +37,8 @@ export interface Route {
   readonly headerParams?: readonly HeaderParam[]
   /** Whether the tool can only be called as a task (revision 2025-11-25). */
   readonly needsTask?: boolean
+  /** Whether it is the tool by which the gateway itself logs in at the server. */
+  readonly isLogin?: boolean
   /**
    * Decides each call, when the decision depends on arguments or time, or when a rule in shadow mode has to be
    * evaluated.

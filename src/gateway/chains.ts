@@ -17,6 +17,7 @@ import { coalesce } from '../middleware/coalesce/coalesce.ts'
 import type { CoalesceOptions } from '../middleware/coalesce/waiter.ts'
 import { dispatch, type DispatchOptions } from '../middleware/dispatch/dispatch.ts'
 import { fallback, type FallbackOptions } from '../middleware/fallback.ts'
+import { login, type LoginOptions } from '../middleware/login.ts'
 import { observe } from '../middleware/observe.ts'
 import { queue, type QueueMiddlewareOptions } from '../middleware/queue/queue.ts'
 import { rateLimit, type QuotaOptions } from '../middleware/rate-limit.ts'
@@ -56,6 +57,7 @@ export interface CallParts
     SuspendOptions,
     InputRequiredLoopOptions,
     TasksOptions,
+    LoginOptions,
     QueueMiddlewareOptions,
     DispatchOptions {}
 
@@ -71,6 +73,7 @@ export const CALL_CHAIN: readonly ((parts: CallParts) => CallMiddleware | undefi
   suspend,
   inputRequiredLoop,
   tasks,
+  login,
   queue,
   charge,
 ]

@@ -75,6 +75,7 @@ export class RunningGateway extends ClientService implements Reloadable {
       events: this.events,
       catalog,
       mayReturn: client => mayReturn(this.current, client),
+      pagesAt: () => this.#http.pagesAt,
     }))
     this.audience = new Audience(runtime, this.listens, this.events)
     this.current = new Generation({ config, policies, runtime, events: this.events })
@@ -85,6 +86,7 @@ export class RunningGateway extends ClientService implements Reloadable {
       store,
       logger,
       fronts: this.#fronts,
+      pages: runtime.serverLogins.pages,
       readiness: () => readinessOf(this.status()),
       onRefused: (status, reason, address) => this.events.accessRefused(status, reason, address),
     })

@@ -85,6 +85,8 @@ export class Generation {
       taskIds,
       legacyTasks,
       runsTasks: server => lists.runsTasks(server),
+      logins: runtime.serverLogins,
+      serverInfo,
       // To the server.
       limiter: runtime.limiter,
       poolOf: server => runtime.poolOf(server),

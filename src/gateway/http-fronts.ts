@@ -2,8 +2,10 @@ import { checkExposure, checkMount, servesThisMachineOnly } from '../auth/exposu
 import type { ClientConfig, Config } from '../config/types.ts'
 import type { Gatekeeper } from '../auth/gatekeeper.ts'
 import type { IssuerKeySets } from '../auth/issuer-key-sets.ts'
+import type { CallerTokens } from '../core/caller-tokens.ts'
 import { describeError } from '../core/errors.ts'
 import { SILENT, type Logger } from '../core/logger.ts'
+import { isLoopback } from '../core/loopback.ts'
 import { descriptorShares } from '../descriptors.ts'
 import type { Credential } from '../front/authenticator.ts'
 import type { Fronts } from '../front/fronts.ts'
@@ -12,8 +14,12 @@ import type { HttpFront, HttpFrontOptions } from '../front/http/endpoint.ts'
 import { checkPrefix, mounted, type RequestHandler } from '../front/http/mount.ts'
 import type { Store } from '../state/store.ts'
 
-export interface HttpFrontsOptions extends Pick<HttpFrontOptions, 'service' | 'readiness' | 'onRefused'> {
+export interface HttpFrontsOptions extends Pick<
+  HttpFrontOptions,
+  'service' | 'readiness' | 'onRefused' | 'pages'
+> {
   readonly config: Config
+  readonly callerTokens?: CallerTokens | undefined
   readonly store: Store
   readonly logger: Logger
   /** Where fronts are added, which end together. */
@@ -51,6 +57,7 @@ export class HttpFronts {
   constructor(options: HttpFrontsOptions) {
     this.#options = options
     this.#config = options.config
+    options.callerTokens?.want(needsCallerTokens(options.config))
   }
 
   /**
@@ -58,7 +65,9 @@ export class HttpFronts {
    * @throws GatewayError `config`
    */
   async prepare(config: Config): Promise<PreparedFronts> {
-    const isSame = sameCallers(config, this.#config)
+    // Tokens that were recognised already were not kept: they are looked at once more.
+    const isSame =
+      sameCallers(config, this.#config) && needsCallerTokens(config) === needsCallerTokens(this.#config)
     const listens = this.#open.some(({ mount }) => !mount)
     if (listens) checkExposure(config, SILENT)
     if (this.#open.some(({ mount }) => mount)) checkMount(config)
@@ -77,6 +86,7 @@ export class HttpFronts {
       },
       use: () => {
         this.#config = config
+        this.#options.callerTokens?.want(needsCallerTokens(config))
         const thisMachineOnly = servesThisMachineOnly(config)
         for (const front of this.#open) {
           const next = isSame ? undefined : (made.get(front) ?? this.#authenticator(config, front))
@@ -97,16 +107,29 @@ export class HttpFronts {
     { clients, gateway: { auth, http } }: Config,
     { mount, origin }: Pick<HttpFront, 'mount' | 'origin'>,
   ): Gatekeeper {
-    const { store, logger } = this.#options
+    const { callerTokens, store, logger } = this.#options
     // Tokens are issued for the address of an endpoint, with what is in front of its path.
     const publicUrl = http.publicUrl && http.publicUrl + (mount?.prefix ?? '')
     const { Made, issuerKeys } = this.#auth as LoadedAuth
-    return new Made({ auth, http: { publicUrl }, origin, clients, issuerKeys, store, logger })
+    return new Made({ auth, http: { publicUrl }, origin, clients, issuerKeys, callerTokens, store, logger })
   }
 
   /** Legacy sessions that are open. */
   get sessions(): number {
     return this.#open.reduce((sum, { sessions }) => sum + sessions, 0)
+  }
+
+  /**
+   * Address under which browsers reach the pages of a front, with the path in front of its own; `undefined` where it is
+   * not known.
+   */
+  get pagesAt(): string | undefined {
+    const { publicUrl } = this.#config.gateway.http
+    for (const { mount, origin } of this.#open) {
+      if (publicUrl !== undefined) return publicUrl + (mount?.prefix ?? '')
+      if (origin !== undefined && isLoopback(new URL(origin).hostname)) return origin
+    }
+    return undefined
   }
 
   /** @throws GatewayError `config` when the configured address cannot be used, or must not be */
@@ -149,7 +172,7 @@ export class HttpFronts {
 
   /** Loaded when first needed: a gateway on stdio starts without it. */
   async #make(mount: HttpFrontOptions['mount']): Promise<HttpFront> {
-    const { service, readiness, onRefused, logger, fronts } = this.#options
+    const { service, readiness, onRefused, pages, logger, fronts } = this.#options
     const [{ HttpFront }, gatekeeper, keySets] = await Promise.all([
       import('../front/http/endpoint.ts'),
       import('../auth/gatekeeper.ts'),
@@ -163,6 +186,7 @@ export class HttpFronts {
       logger,
       maxConnections: descriptorShares().clients,
       readiness,
+      pages,
       ...(onRefused && { onRefused }),
       ...(mount && { mount }),
     })
@@ -179,6 +203,11 @@ async function certificatesOf({ gateway }: Config): Promise<TlsCredentials | und
   // Loaded with the front, and not before.
   const { readCertificates } = await import('../front/http/listener.ts')
   return await readCertificates(tls)
+}
+
+/** Whether a server exchanges the token of its caller at an identity provider. */
+function needsCallerTokens({ servers }: Config): boolean {
+  return servers.some(({ oauth }) => oauth !== false && oauth.idp?.subjectToken === 'caller')
 }
 
 /**

@@ -1,13 +1,18 @@
 import { deleteDrained, readDrained, writeDrained, type Drained } from '../state/drained.ts'
 import { StoreAway } from '../core/store-away.ts'
+import type { KeptLogin } from '../credentials/login/kept-logins.ts'
+import type { LoggedOut } from '../credentials/login/logout.ts'
+import type { PendingLogin } from '../credentials/login/pending-login.ts'
 import type { Store } from '../state/store.ts'
 import type { AdminNote, GatewayEvents } from './gateway-events.ts'
+import type { ServerLogins } from './server-logins.ts'
 import type { Pool } from '../upstream/pool/pool.ts'
 
 /** Of a running gateway: the parts that operators act on. */
 export interface Operated {
   poolOf(server: string): Pool
   drain(drained: Drained): void
+  readonly serverLogins: ServerLogins
 }
 
 /** What operators do to a running gateway, besides giving it another configuration. */
@@ -53,6 +58,22 @@ export class Operations {
     const { length } = pool.links
     pool.membership.renew()
     return length
+  }
+
+  /** Begins the login of a server, or joins the one under way. @throws GatewayError that says why it cannot begin */
+  async beginLogin(server: string, owner: string): Promise<PendingLogin> {
+    const { server: config } = this.#parts.poolOf(server)
+    return await this.#parts.serverLogins.logins.begin(config, owner)
+  }
+
+  /** Forgets a login in all gateways that share the store. */
+  logOut(server: string, owner: string): Promise<LoggedOut> {
+    return this.#parts.serverLogins.logOut(server, owner)
+  }
+
+  /** The logins at servers, without anything secret. */
+  credentials(): Promise<readonly KeptLogin[]> {
+    return this.#parts.serverLogins.list()
   }
 
   /** Tells the listeners of events, as the audit log, of a write over the admin API. */

@@ -8,6 +8,8 @@ import { ServerLists } from '../catalog/server-lists.ts'
 import { spokenSince } from '../catalog/snapshot.ts'
 import { StaleLists } from '../catalog/stale-lists.ts'
 import type { Config, ServerConfig } from '../config/types.ts'
+import { ClientValues } from '../credentials/client-values.ts'
+import { fixesValues, linkCredentials } from '../credentials/upstream-credentials.ts'
 import { CLOCK } from '../core/clock.ts'
 import { Deadlines } from '../core/deadlines.ts'
 import { describeError } from '../core/errors.ts'
@@ -32,7 +34,9 @@ import { LinksPerClient } from '../upstream/pool/links-per-client.ts'
 import { notBefore } from '../upstream/pool/next-start.ts'
 import { Pool } from '../upstream/pool/pool.ts'
 import { CacheSharing } from './cache-sharing.ts'
+import { poolListener } from './pool-listener.ts'
 import { poolSettings, queueOptions } from './runtime-settings.ts'
+import { ServerLogins } from './server-logins.ts'
 
 export interface RuntimeOptions {
   readonly config: Config
@@ -47,6 +51,8 @@ export interface RuntimeOptions {
   readonly catalog: () => Catalog
   /** Whether the configuration that is in effect has the client of a suspended call, and permits what it called. */
   readonly mayReturn: (client: SuspendedClient) => boolean
+  /** Address under which browsers reach the gateway, if they do. */
+  readonly pagesAt: () => string | undefined
 }
 
 /** The links of single sessions do not each list their server anew. */
@@ -76,11 +82,13 @@ export class Runtime {
   readonly taskIds: TaskIds
   readonly legacyTasks: LegacyTasks
   readonly suspendedCalls: SuspendedCalls
+  readonly serverLogins: ServerLogins
   readonly catalog: () => Catalog
   readonly #staleLists: StaleLists
   readonly #sharing: CacheSharing
   readonly #equivalence: Equivalence
   readonly #clientLinks: LinksPerClient
+  readonly #clientValues: ClientValues
   readonly #options: RuntimeOptions
   /** Pools of servers that are gone, while their calls end. */
   readonly #leaving = new Map<Pool, Promise<void>>()
@@ -98,6 +106,9 @@ export class Runtime {
     this.catalog = catalog
 
     this.#clientLinks = new LinksPerClient(gateway.maxLinksPerClient)
+    this.#clientValues = new ClientValues(config.clients)
+    const serverOf = (server: string): ServerConfig => this.poolOf(server).server
+    this.serverLogins = new ServerLogins({ ...options, serverOf, lists: () => this.lists })
     this.leases = new LimitLeases({ store, logger, clock: CLOCK, failureMode: gateway.quotaFailureMode })
     this.limiter = new ConcurrencyLimiter({ ...queueOptions(config), deadlines: this.deadlines })
     for (const server of servers) this.#addPool(server)
@@ -201,7 +212,9 @@ export class Runtime {
     this.limiter.reconfigure(queueOptions(config))
     this.subscriptions.maxPerSubscriber = gateway.listen.maxResources
     this.suspendedCalls.reconfigure(gateway.asks)
+    this.serverLogins.reconfigure(servers)
 
+    const otherValues = this.#clientValues.reconfigure(config.clients)
     const added = this.lists.reconfigure(servers, gateway.catalog.firstListTimeoutMs)
     this.#staleLists.reconfigure(gateway.catalog.refreshAfterMs)
     const names = new Set(servers.map(({ name }) => name))
@@ -213,6 +226,7 @@ export class Runtime {
       const pool = this.pools.get(server.name)
       if (!pool) this.#addPool(server)
       else if (!same.has(server)) this.#reconfigurePool(pool, server)
+      if (otherValues && fixesValues(server)) pool?.membership.renew()
     }
     this.#sharing.reconfigure(config)
     this.cache.reconfigure(servers, gateway.cache, this.#sharing.tier)
@@ -220,6 +234,7 @@ export class Runtime {
   }
 
   async close(): Promise<void> {
+    await this.serverLogins.close()
     this.#staleLists.close()
     const lists = this.lists.close()
     await Promise.all([...this.pools.values(), ...this.#leaving.keys()].map(pool => pool.close()))
@@ -283,33 +298,16 @@ export class Runtime {
       clientInfo: serverInfo,
       clientLinks: this.#clientLinks,
       ...poolSettings(this.#config.gateway),
+      ...linkCredentials(this.#clientValues, this.serverLogins.source),
       onReplicasChanged: () => {
         if (this.pools.get(server.name) === pool) this.subscriptions.regroup(server.name)
       },
-      listener: {
-        onNotification: (link, method, params, among) =>
-          this.relay.onNotification(link, method, params, among),
-        onRequest: (link, method, params, among, cancellation) =>
-          this.relay.onRequest(link, method, params, among, cancellation),
-        onLost: (link, error) => {
-          this.subscriptions.ended(link)
-          this.legacyTasks.lost(link)
-          pool.lost(link, error)
-        },
-        onClose: link => this.subscriptions.ended(link),
-        onGap: link => {
-          if (!this.#isCurrent(link.server.name, link.replica)) return
-          this.lists.refreshSoon(link.server.name, link)
-          this.subscriptions.missed(link)
-        },
-        onUnreachable: (slot, error) => pool.unreachable(slot, error),
-        onOpen: (slot, link, before) => {
-          // What it would still say unasked is heard from the new one.
-          if (before) this.subscriptions.ended(before)
-          pool.opened(slot, link)
-          this.#opened(slot, link)
-        },
-      },
+      listener: poolListener({
+        pool: () => pool,
+        reports: this,
+        onGap: link => this.#missed(link),
+        onOpened: (slot, link) => this.#opened(slot, link),
+      }),
     })
     this.pools.set(server.name, pool)
     const drained = this.#drained.get(server.name)
@@ -319,6 +317,13 @@ export class Runtime {
   /** Whether a link to this replica leads to the present server of the name. A former one only ends its calls. */
   #isCurrent(server: string, replica: unknown): boolean {
     return this.pools.get(server)?.replicas.has(replica) === true
+  }
+
+  /** Messages of a server may have been missed. */
+  #missed(link: Link): void {
+    if (!this.#isCurrent(link.server.name, link.replica)) return
+    this.lists.refreshSoon(link.server.name, link)
+    this.subscriptions.missed(link)
   }
 
   /** Listed over the link that said so: of a server's processes, only one may have changed. */

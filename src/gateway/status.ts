@@ -2,6 +2,7 @@ import type { Catalog } from '../catalog/catalog.ts'
 import { hiddenBy } from '../catalog/hidden.ts'
 import type { ServerConfig } from '../config/types.ts'
 import { wallOf } from '../core/clock.ts'
+import type { GatewayError } from '../core/errors.ts'
 import { quoted, saidOf, withSaid } from './explained.ts'
 import { startsAt } from '../upstream/pool/next-start.ts'
 import type { Pool } from '../upstream/pool/pool.ts'
@@ -16,9 +17,9 @@ export interface ServerStatus {
   /**
    * `idle`: not running, started by the next call. `failed`: the last start failed, `error` says why; also while it is
    * tried again. `stopped`: so many failed or did not last that it is tried every few minutes only. `drained`: it takes
-   * no new calls.
+   * no new calls. `needs_login`: a person has to log in at it first.
    */
-  readonly state: 'idle' | 'starting' | 'ready' | 'failed' | 'stopped' | 'drained' | 'closed'
+  readonly state: 'idle' | 'starting' | 'ready' | 'failed' | 'stopped' | 'drained' | 'closed' | 'needs_login'
   /**
    * When one that has failed is tried again: `now`, at a moment in Unix milliseconds, or with the next `call` where
    * nothing else tries it.
@@ -44,7 +45,7 @@ export interface ServerStatus {
 export interface ReplicaStatus {
   readonly name: string
   /** `stopped`: there is no link to it, and nothing is wrong, unless `cause` says that it is in a crash loop. */
-  readonly state: 'starting' | 'ready' | 'degraded' | 'ejected' | 'stopped' | 'needs-login'
+  readonly state: 'starting' | 'ready' | 'degraded' | 'ejected' | 'stopped' | 'needs_login'
   /** Why it is not `ready`. */
   readonly cause: string | undefined
   /** When that began; Unix milliseconds, as `nextTry`. */
@@ -70,7 +71,7 @@ export function statusOf(server: ServerConfig, pool: Pool, catalog: Catalog): Se
     name: server.name,
     transport: current?.transport.kind ?? snapshot?.transport ?? server.replicas[0]?.endpoint.kind ?? '',
     era: current?.peer.era ?? snapshot?.era,
-    state: shownState(server, pool),
+    state: shownState(server, pool, error),
     nextTry: failed && nextTryOf(state, startsAt(pool.slots), catalog.lists.retries.next(server.name)),
     startTimeoutMs: server.startTimeoutMs,
     required: server.required,
@@ -85,10 +86,17 @@ export function statusOf(server: ServerConfig, pool: Pool, catalog: Catalog): Se
   }
 }
 
-function shownState({ problem }: ServerConfig, { state, membership }: Pool): ServerStatus['state'] {
+/** `error`: why it could not be started or listed. */
+function shownState(
+  { problem }: ServerConfig,
+  { state, membership }: Pool,
+  error: GatewayError | undefined,
+): ServerStatus['state'] {
   if (problem !== undefined) return 'failed'
   if (state.kind !== 'closed' && membership.all.length > 0 && membership.all.every(({ drained }) => drained))
     return 'drained'
+  const lacksLogin = membership.all.some(({ health }) => health.state === 'needs_login')
+  if (error?.code === 'needs_login' || (state.kind !== 'closed' && lacksLogin)) return 'needs_login'
   return state.kind === 'starting' && state.failed ? 'failed' : state.kind
 }
 

@@ -102,7 +102,9 @@ export class Attempt {
     if (this.sentAt > 0) replica.load.ended(this.#sample(error), now)
     if (this.#reported) tell(this.#reported, this.sentAt, performance.now(), error)
     const status = statusOf(error)
-    if (status !== undefined && BUSY.has(status))
+    if (isOfOwner(error, replica)) {
+      if (!replica.server.perClient) replica.health.loggedOut(error.message, now)
+    } else if (status !== undefined && BUSY.has(status))
       replica.health.busyUntil(now + (error.retryAfterMs ?? BUSY_MS))
     else if (isOfReplica(error) && !OF_LINK.has(error.code)) {
       const { code, message, kind, delivery } = error
@@ -134,6 +136,11 @@ function tell(
     error,
     trace: new TraceView(exchange.trace),
   })
+}
+
+/** Whether a failure says nothing of the replica, but of what is presented to it for this call. */
+function isOfOwner({ code }: GatewayError, { server }: Replica): boolean {
+  return code === 'needs_login' || (server.perClient && code === 'upstream_unauthorized')
 }
 
 /** Whether another replica may succeed where this one failed. */

@@ -2,7 +2,7 @@ import { createHash, hash, randomFillSync } from 'node:crypto'
 import { CLOCK } from '../core/clock.ts'
 import type { ErrorCode } from '../core/errors.ts'
 import type { EventBus } from '../core/event-bus.ts'
-import type { AccessRefused, AdminActed, RequestEnded } from '../core/events.ts'
+import type { AccessRefused, AdminActed, LoginBegan, LoginEnded, RequestEnded } from '../core/events.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import { RequestView } from '../core/request-view.ts'
@@ -61,12 +61,16 @@ export class Audit {
     })
   }
 
-  /** Writes a line for each request and each refusal from `events`, until the returned function is called. */
+  /** Writes lines for requests, refusals and logins from `events`, until the returned function is called. */
   listen(events: Pick<EventBus, 'on'>): () => void {
     const ends = [
       events.on('request.ended', event => this.#ended(event)),
       events.on('access.refused', event => this.#refused(event)),
       events.on('admin.acted', event => this.#acted(event)),
+      events.on('credential.login_began', event => this.#credential(event, 'login_began')),
+      events.on('credential.login_ended', event =>
+        this.#credential(event, 'login_ended', `,"outcome":"${event.outcome}"`),
+      ),
     ]
     return () => ends.forEach(end => end())
   }
@@ -96,6 +100,12 @@ export class Audit {
     const about = detail === undefined ? '' : `,"detail":${JSON.stringify(redact(cut(detail)))}`
     this.#file.write(
       `{"time":"${timeText(Date.now())}","event":"admin","by":${quoted(by)}${address},"action":${quoted(cut(action))},"status":${status}${about}}`,
+    )
+  }
+
+  #credential({ time, server, owner }: LoginBegan | LoginEnded, event: string, more = ''): void {
+    this.#file.write(
+      `{"time":"${timeText(Math.floor(time))}","event":"${event}","server":${quoted(server)},"owner":${quoted(owner)}${more}}`,
     )
   }
 

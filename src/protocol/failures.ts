@@ -1,6 +1,7 @@
 import type { GatewayError } from '../core/errors.ts'
 import type { OwnResult } from '../core/exchange.ts'
-import { META, OWN_META_PREFIX } from './revisions.ts'
+import { OWN_META_PREFIX } from './revisions.ts'
+import { textResult } from './text-result.ts'
 
 /** How a failure of the gateway is reported to a client: code, safe text and an id to find it in the log. */
 
@@ -8,7 +9,7 @@ import { META, OWN_META_PREFIX } from './revisions.ts'
 export function failureObject(error: GatewayError): string {
   return JSON.stringify({
     code: error.kind.rpc,
-    message: error.message,
+    message: shownText(error),
     data: { ...error.data, ...details(error) },
   })
 }
@@ -18,13 +19,15 @@ export function failureObject(error: GatewayError): string {
  * and some treat protocol errors, as a broken connection.
  */
 export function failureResult(error: GatewayError, modern: boolean, serverInfo: string): OwnResult {
-  const meta: string[] = [`"${OWN_META_PREFIX}error":${JSON.stringify({ ...error.data, ...details(error) })}`]
-  if (modern) meta.push(`"${META.serverInfo}":${serverInfo}`)
-  const content = `[{"type":"text","text":${JSON.stringify(error.message)}}]`
-  const type = modern ? '"resultType":"complete",' : ''
-  return { kind: 'own', text: `{${type}"content":${content},"isError":true,"_meta":{${meta.join(',')}}}` }
+  const meta = [`"${OWN_META_PREFIX}error":${JSON.stringify({ ...error.data, ...details(error) })}`]
+  return textResult(shownText(error), { modern, serverInfo, isError: true, meta })
 }
 
 function details(error: GatewayError): Record<string, unknown> {
-  return { code: error.code, server: error.server, retryAfterMs: error.retryAfterMs, errorId: error.errorId }
+  const { code, server, retryAfterMs, errorId, link } = error
+  return { code, server, retryAfterMs, errorId, link }
+}
+
+function shownText({ message, link }: GatewayError): string {
+  return link === undefined ? message : `${message} ${link}`
 }

@@ -15,6 +15,7 @@ import {
   type McpLogLevel,
 } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
+import type { Principal } from '../core/principal.ts'
 import type { Steps } from '../core/slices.ts'
 import { unseenServer } from '../core/unseen-server.ts'
 import { declaredTo } from '../protocol/capabilities.ts'
@@ -195,9 +196,21 @@ export class NotificationRelay {
         owner.notify('notifications/message', text)
       return
     }
+    if (link.principal) return this.#logTo(link, link.principal, level, text)
     // A link that declares capabilities of clients belongs to these clients, and they have no session.
     if (link.capabilities !== declaredTo('', link.server.roots)) return
     this.#logs.tell(server, text, () => this.#logToAll(server, level, text))
+  }
+
+  /** Tells the sessions of a principal what its link says. */
+  #logTo(link: Link, { id }: Principal, level: McpLogLevel, text: string): void {
+    for (const conversation of this.#conversations)
+      if (
+        conversation.principal.id === id &&
+        wants(conversation.logLevel, level, false) &&
+        this.#options.sees(conversation.view, link.server.name)
+      )
+        conversation.notify('notifications/message', text)
   }
 
   *#logToAll(server: string, level: McpLogLevel, text: string): Steps<void> {

@@ -144,13 +144,23 @@ export function hold(stored: string | undefined, request: HoldRequest, now: numb
     // one does.
     .map(([holder, { permits, until }]) => [holder, { permits, until: Math.min(until, latest) }] as const)
   const theirs = others.reduce((sum, [, { permits }]) => sum + permits, 0)
-  const permits = Math.max(0, Math.min(request.want, request.limit - theirs))
+  const want = request.renews === true && !isLive(claims[request.holder], now) ? 0 : request.want
+  const permits = Math.max(0, Math.min(want, request.limit - theirs))
   const live = permits > 0 ? [...others, [request.holder, { permits, until: latest }] as const] : others
   return {
     text: JSON.stringify(Object.fromEntries(live)),
     expiresAt: Math.max(now, ...live.map(([, { until }]) => until)),
     answer: { permits, left: Math.max(0, request.limit - theirs - permits) },
   }
+}
+
+/** Whether the holder's claim in a stored text is live. */
+export function isHeld(stored: string | undefined, holder: string, now: number): boolean {
+  return stored !== undefined && isLive((JSON.parse(stored) as Record<string, Claim>)[holder], now)
+}
+
+function isLive(claim: Claim | undefined, now: number): boolean {
+  return claim !== undefined && claim.until > now
 }
 
 /** Prevents drift in sums of decimals. */

@@ -73,3 +73,11 @@ export function machineNow(): number {
   const [seconds, nanoseconds] = process.hrtime()
   return seconds * 1000 + nanoseconds / 1e6
 }
+
+/** Sorts keys. Strings compare by UTF-16 units, which differs from byte order. */
+export function inByteOrder(keys: readonly string[]): string[] {
+  return keys
+    .map(key => Buffer.from(key))
+    .sort(Buffer.compare)
+    .map(key => key.toString())
+}

@@ -19,6 +19,12 @@ export function textOf(record: Uint8Array | undefined, now: number): string | un
   return bytes.readDoubleBE(0) > now ? bytes.toString('utf8', HEADER_BYTES) : undefined
 }
 
+/** Expiry of a record; `-Infinity` when it is none. */
+export function expiryIn(record: Uint8Array | undefined): number {
+  if (record === undefined || record.length < HEADER_BYTES) return -Infinity
+  return new DataView(record.buffer, record.byteOffset, HEADER_BYTES).getFloat64(0)
+}
+
 export function recordOf(value: string, expiresAt: number): Buffer {
   const record = Buffer.allocUnsafe(HEADER_BYTES + Buffer.byteLength(value))
   record.writeDoubleBE(expiresAt)

@@ -10,17 +10,25 @@ import {
 import { openDatabase, type Database } from './lmdb-database.ts'
 import { writeError } from './lmdb-errors.ts'
 import { identityOf } from './lmdb-folder.ts'
-import { EXPIRIES, expiryKey, HEADER_BYTES, recordOf, textOf, valueKey, VALUES } from './lmdb-records.ts'
+import { expiryIn, expiryKey, recordOf, textOf, valueKey, VALUES } from './lmdb-records.ts'
+import { sweep } from './lmdb-sweep.ts'
 import { enter, isZoned, leave, sizeOfZone } from './lmdb-zones.ts'
-import { attempt, hold, take, type Step, type WaitingStep } from './amounts.ts'
-import type { Held, HoldRequest, SetOptions, Store, Taken, TakeRequest, ZoneSize } from './store.ts'
+import { attempt, hold, isHeld, take, type Step, type WaitingStep } from './amounts.ts'
+import type {
+  Held,
+  HeldWrite,
+  HoldRequest,
+  SetOptions,
+  Store,
+  Taken,
+  TakeRequest,
+  ZoneSize,
+} from './store.ts'
 
 /** Minimum interval between removals of expired values, which run along with a write. */
 const SWEEP_EVERY_MS = 60_000
 /** How far the wall clock may be set ahead before claims and sliding windows are lost. */
 const STEADY_KEPT_MS = 24 * 60 * 60 * 1000
-/** Maximum number of removals per sweep, because a sweep holds the write lock that all processes share. */
-const SWEEP_ENTRIES = 1000
 
 /** Interval at which a store checks that its file is still the one in the folder. */
 const LOOK_EVERY_MS = 1000
@@ -114,7 +122,7 @@ class LmdbStore implements Store {
     } else writes.push(...put())
     if (expiresAt !== Infinity && Math.abs(now - this.#sweptAt) >= SWEEP_EVERY_MS) {
       this.#sweptAt = now
-      writes.push(database.transaction(() => this.#sweep(now)))
+      writes.push(database.transaction(() => sweep(this.#database, now)))
     }
     await this.#written(Promise.all(writes))
   }
@@ -151,7 +159,9 @@ class LmdbStore implements Store {
       found.push(key)
     }
     const now = this.#now()
-    return found.filter(key => this.#expiryAt(key) > now).map(key => key.toString('utf8', VALUES.length))
+    return found
+      .filter(key => expiryIn(this.#database.getBinaryFast(key)) > now)
+      .map(key => key.toString('utf8', VALUES.length))
   }
 
   async zone(name: string): Promise<ZoneSize> {
@@ -167,6 +177,18 @@ class LmdbStore implements Store {
 
   hold(request: HoldRequest): Promise<Held> {
     return this.#steadyStep(request.key, (stored, now) => hold(stored, request, now))
+  }
+
+  async setHeld({ key, value, ttlMs, claim, holder }: HeldWrite): Promise<boolean> {
+    assertKey(key)
+    if (value !== undefined) assertValue(key, value)
+    return await this.#inStep(claim, (stored, now) => {
+      if (!isHeld(stored, holder, this.#steady())) return false
+      const isThere = this.#database.getBinary(valueKey(key)) !== undefined
+      const expiresAt = value === undefined ? now : expiryOf(ttlMs, now)
+      this.#put(key, { text: value ?? '', expiresAt }, isThere, now)
+      return true
+    })
   }
 
   close(): Promise<void> {
@@ -198,15 +220,23 @@ class LmdbStore implements Store {
    * arrive during a commit share the next one, because a commit costs much more than the writes in it.
    */
   #step<T>(key: string, decide: (stored: string | undefined, now: number) => Step<T>): Promise<T> {
+    return this.#inStep(key, (stored, now, isThere) => {
+      const next = decide(stored, now)
+      this.#put(key, next, isThere, now)
+      return next.answer
+    })
+  }
+
+  /** Runs `act` in a write transaction with the text of a key. `isThere`: whether it has a text, if only an old one. */
+  #inStep<T>(key: string, act: (stored: string | undefined, now: number, isThere: boolean) => T): Promise<T> {
     return new Promise((resolve, reject) => {
       this.#assertOpen()
       assertKey(key)
       const step: WaitingStep = {
         run: now => {
           const record = this.#database.getBinary(valueKey(key))
-          const next = decide(textOf(record, now), now)
-          this.#put(key, next, record !== undefined, now)
-          return () => resolve(next.answer)
+          const answer = act(textOf(record, now), now, record !== undefined)
+          return () => resolve(answer)
         },
         reject,
       }
@@ -230,7 +260,7 @@ class LmdbStore implements Store {
             // Windows expire without any `set`.
             if (Math.abs(now - this.#sweptAt) >= SWEEP_EVERY_MS) {
               this.#sweptAt = now
-              this.#sweep(now)
+              sweep(this.#database, now)
             }
           }),
         )
@@ -246,7 +276,7 @@ class LmdbStore implements Store {
    * Runs inside a transaction. An existing key already has an index entry, and `#sweep` writes the next one, because
    * most writes are renewals.
    */
-  #put(key: string, { text, expiresAt }: Step<unknown>, isThere: boolean, now: number): void {
+  #put(key: string, { text, expiresAt }: Omit<Step<unknown>, 'answer'>, isThere: boolean, now: number): void {
     const database = this.#database
     if (expiresAt <= now) return void database.remove(valueKey(key))
     if (!isThere && expiresAt < Infinity) void database.put(expiryKey(expiresAt, key), Buffer.alloc(0))
@@ -262,29 +292,6 @@ class LmdbStore implements Store {
     const left = (this.#entering.get(key) ?? 1) - 1
     if (left > 0) this.#entering.set(key, left)
     else this.#entering.delete(key)
-  }
-
-  /** Expiry of the value at the raw key; `-Infinity` when there is no readable value. */
-  #expiryAt(rawKey: Buffer): number {
-    const record = this.#database.getBinaryFast(rawKey)
-    if (record === undefined || record.length < HEADER_BYTES) return -Infinity
-    return new DataView(record.buffer, record.byteOffset, HEADER_BYTES).getFloat64(0)
-  }
-
-  /** Runs inside a write transaction, so that a value renewed by another process is kept. */
-  #sweep(now: number): void {
-    const end = expiryKey(now, '')
-    // Collected before the first removal.
-    const due = Array.from(this.#database.getKeys({ start: EXPIRIES, end, limit: SWEEP_ENTRIES }))
-    for (const entry of due) {
-      const key = entry.toString('utf8', EXPIRIES.length + HEADER_BYTES)
-      const expiresAt = this.#expiryAt(valueKey(key))
-      if (expiresAt <= now) {
-        void this.#database.remove(valueKey(key))
-        leave(this.#database, key)
-      } else if (expiresAt < Infinity) void this.#database.put(expiryKey(expiresAt, key), Buffer.alloc(0))
-      void this.#database.remove(entry)
-    }
   }
 
   /** The next read includes the commits of all processes up to now. */

@@ -5,11 +5,22 @@ import {
   assertValue,
   closedError,
   expiryOf,
+  inByteOrder,
   machineNow,
   type StoreOptions,
 } from './entry.ts'
-import { hold, take, type Step } from './amounts.ts'
-import type { Held, HoldRequest, SetOptions, Store, Taken, TakeRequest, Zone, ZoneSize } from './store.ts'
+import { hold, isHeld, take, type Step } from './amounts.ts'
+import type {
+  Held,
+  HeldWrite,
+  HoldRequest,
+  SetOptions,
+  Store,
+  Taken,
+  TakeRequest,
+  Zone,
+  ZoneSize,
+} from './store.ts'
 
 /** Enough for a catalogue of thousands of tools, yet small for a laptop. */
 const DEFAULT_MEMORY_BYTES = 256 * 1024 * 1024
@@ -110,12 +121,11 @@ class MemoryStore implements Store {
   async keys(prefix: string): Promise<string[]> {
     this.#assertOpen()
     const now = this.#now()
-    const found: Buffer[] = []
+    const found: string[] = []
     for (const [key, entry] of this.#entries.entries()) {
-      if (key.startsWith(prefix) && entry.expiresAt > now) found.push(Buffer.from(key))
+      if (key.startsWith(prefix) && entry.expiresAt > now) found.push(key)
     }
-    // Strings compare by UTF-16 units, which differs from byte order.
-    return found.sort(Buffer.compare).map(key => key.toString())
+    return inByteOrder(found)
   }
 
   async zone(name: string): Promise<ZoneSize> {
@@ -131,6 +141,16 @@ class MemoryStore implements Store {
 
   async hold(request: HoldRequest): Promise<Held> {
     return this.#step(request.key, this.#steady(), (stored, at) => hold(stored, request, at))
+  }
+
+  async setHeld({ key, value, ttlMs, claim, holder }: HeldWrite): Promise<boolean> {
+    this.#assertOpen()
+    assertKey(claim)
+    assertKey(key)
+    if (!isHeld(this.#amounts.get(claim)?.text, holder, this.#steady())) return false
+    if (value === undefined) await this.delete(key)
+    else await this.set(key, value, ttlMs === undefined ? {} : { ttlMs })
+    return true
   }
 
   async close(): Promise<void> {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { BEGIN, HOLD, TAKE } from './redis-scripts.ts'
+import { BEGIN, HOLD, SET_HELD, TAKE } from './redis-scripts.ts'
 import { DELETE, ENTER, SIZE } from './redis-zones.ts'
 
 /** A script and the name under which Redis caches it once evaluated. */
@@ -14,6 +14,7 @@ export const SCRIPTS = {
   begin: script(BEGIN),
   take: script(TAKE),
   hold: script(HOLD),
+  setHeld: script(SET_HELD),
   enter: script(ENTER),
   delete: script(DELETE),
   size: script(SIZE),

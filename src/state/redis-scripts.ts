@@ -108,12 +108,14 @@ if left <= 0 then retryAt = first end
 return { text(granted), text(left), text(retryAt), text(now), epoch }
 `
 
-/** KEYS: key, epoch. ARGV: now, holder, want, limit, ttlMs, new epoch. Returns permits, left, epoch. */
+/** KEYS: key, epoch. ARGV: now, holder, want, limit, ttlMs, '1' or '', new epoch. Returns permits, left, epoch. */
 export const HOLD = `${COMMON}
 local holder, want, limit, ttlMs = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local claims, theirs, last = {}, 0, now
+local renews, isLive = ARGV[6] == '1', false
 if stored then
   for other, claim in pairs(cjson.decode(stored)) do
+    if other == holder then isLive = claim['until'] > now end
     if other ~= holder and claim['until'] > now then
       claim['until'] = math.min(claim['until'], now + ttlMs)
       claims[other] = claim
@@ -121,6 +123,7 @@ if stored then
     end
   end
 end
+if renews and not isLive then want = 0 end
 local permits = math.max(0, math.min(want, limit - theirs))
 if permits > 0 then claims[holder] = { permits = permits, ['until'] = now + ttlMs } end
 local list = {}
@@ -130,4 +133,17 @@ for other, claim in pairs(claims) do
 end
 keep('{' .. table.concat(list, ',') .. '}', last)
 return { text(permits), text(math.max(0, limit - theirs - permits)), epoch }
+`
+
+/**
+ * KEYS: key of the claim, epoch, key of the value. ARGV: now, holder, 'set' or 'delete', value, ttlMs or '', new epoch.
+ * Returns '1' or '0', epoch.
+ */
+export const SET_HELD = `${COMMON}
+local claim = stored and cjson.decode(stored)[ARGV[2]]
+if not claim or claim['until'] <= now then return { '0', epoch } end
+if ARGV[3] == 'delete' then redis.call('DEL', KEYS[3])
+elseif ARGV[5] == '' then redis.call('SET', KEYS[3], ARGV[4])
+else redis.call('SET', KEYS[3], ARGV[4], 'PX', ARGV[5]) end
+return { '1', epoch }
 `

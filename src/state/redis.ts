@@ -5,16 +5,23 @@ import { describeError } from '../core/errors.ts'
 import { AlreadySaid } from '../core/already-said.ts'
 import type { Logger } from '../core/logger.ts'
 import { withTimeout } from '../core/timeout.ts'
-import { GRACE_MS } from './amounts.ts'
-import { assertKey, assertRoom, assertValue, closedError, expiryOf, type StoreOptions } from './entry.ts'
+import {
+  assertKey,
+  assertRoom,
+  assertValue,
+  closedError,
+  expiryOf,
+  inByteOrder,
+  type StoreOptions,
+} from './entry.ts'
+import { heldWriteArguments, takeArguments } from './redis-arguments.ts'
 import { toAddress, type Address } from './redis-address.ts'
 import { connected } from './redis-connecting.ts'
 import { RedisEpoch, EPOCH } from './redis-epoch.ts'
 import { SCRIPTS, type Script } from './redis-evaluated.ts'
 import {
-  lifeOf,
-  BUCKETS,
   type Held,
+  type HeldWrite,
   type HoldRequest,
   type SetOptions,
   type Store,
@@ -168,11 +175,7 @@ class RedisStore implements Store {
       const values = await this.getMany(keys)
       keys = keys.filter((_, at) => values[at] !== undefined)
     }
-    // Strings compare by UTF-16 units, which differs from byte order.
-    return keys
-      .map(key => Buffer.from(key))
-      .sort(Buffer.compare)
-      .map(key => key.toString())
+    return inByteOrder(keys)
   }
 
   async zone(name: string): Promise<ZoneSize> {
@@ -181,26 +184,21 @@ class RedisStore implements Store {
   }
 
   async take(request: TakeRequest): Promise<Taken> {
-    const { limit, window, want, atLeast, spend, takenAt = '' } = request
-    const fixed = 'until' in window
-    const [granted, left, retryAt, at] = await this.#count(SCRIPTS.take, request.key, [
-      limit,
-      fixed ? window.until : '',
-      fixed ? '' : window.slidingMs,
-      BUCKETS,
-      want,
-      atLeast,
-      spend,
-      takenAt,
-      GRACE_MS,
-      fixed ? 0 : lifeOf(window.slidingMs),
-    ])
+    const [granted, left, retryAt, at] = await this.#count(SCRIPTS.take, request.key, takeArguments(request))
     return { granted: Number(granted), left: Number(left), retryAt: Number(retryAt), at: Number(at) }
   }
 
-  async hold({ key, holder, want, limit, ttlMs }: HoldRequest): Promise<Held> {
-    const [permits, left] = await this.#count(SCRIPTS.hold, key, [holder, want, limit, ttlMs])
+  async hold({ key, holder, want, limit, ttlMs, renews = false }: HoldRequest): Promise<Held> {
+    const request = [holder, want, limit, ttlMs, renews ? '1' : '']
+    const [permits, left] = await this.#count(SCRIPTS.hold, key, request)
     return { permits: Number(permits), left: Number(left) }
+  }
+
+  async setHeld(request: HeldWrite): Promise<boolean> {
+    const { claim, key } = request
+    const given = heldWriteArguments(request, this.#clock?.())
+    const [isSet] = await this.#count(SCRIPTS.setHeld, claim, given, [key])
+    return isSet === '1'
   }
 
   close(): Promise<void> {
@@ -216,8 +214,13 @@ class RedisStore implements Store {
   }
 
   /** Results of a counting script, without the epoch. */
-  async #count(counting: Script, key: string, rest: readonly (string | number)[]): Promise<string[]> {
-    const answers = await this.#evaluate(counting, key, [...rest, this.#epoch.next()])
+  async #count(
+    counting: Script,
+    key: string,
+    rest: readonly (string | number)[],
+    others: readonly string[] = [],
+  ): Promise<string[]> {
+    const answers = await this.#evaluate(counting, key, [...rest, this.#epoch.next()], QUICK_MS, others)
     this.#epoch.look(answers.pop())
     return answers
   }
@@ -239,11 +242,12 @@ class RedisStore implements Store {
     key: string,
     rest: readonly (string | number)[],
     timeoutMs = QUICK_MS,
+    others: readonly string[] = [],
   ): Promise<string[]> {
     this.#assertOpen()
     assertKey(key)
     const request = {
-      keys: [this.#prefix + key, this.#prefix + EPOCH],
+      keys: [key, EPOCH, ...others].map(each => this.#prefix + each),
       arguments: [this.#clock ? String(this.#clock()) : '', ...rest.map(String)],
     }
     try {

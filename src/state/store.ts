@@ -48,6 +48,12 @@ export interface Store {
    * the holder's earlier one and lapses after `ttlMs` unless it is renewed, so that a crashed holder frees its permits.
    */
   hold(request: HoldRequest): Promise<Held>
+  /**
+   * Sets or deletes a value while the holder's claim is live, in one atomic step: a process that stood still until its
+   * claim lapsed changes nothing. Resolves to whether the value was set. The value belongs to no zone.
+   * @throws as `set`
+   */
+  setHeld(request: HeldWrite): Promise<boolean>
   /** Idempotent. Later calls reject. */
   close(): Promise<void>
 }
@@ -119,6 +125,18 @@ export interface HoldRequest {
   readonly want: number
   readonly limit: number
   readonly ttlMs: number
+  /** Whether only a claim that is still live is renewed. A holder without one gets no permits. */
+  readonly renews?: boolean
+}
+
+export interface HeldWrite {
+  readonly key: string
+  /** `undefined` deletes. */
+  readonly value: string | undefined
+  readonly ttlMs?: number | undefined
+  /** Key of the claim, as in `hold`. */
+  readonly claim: string
+  readonly holder: string
 }
 
 export interface Held {

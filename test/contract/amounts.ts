@@ -233,11 +233,72 @@ export function describeAmounts(name: string, open: (now: () => number) => Promi
       expect(answers.reduce((sum, { permits }) => sum + permits, 0)).toBe(25)
     })
 
+    it('renews a claim on request only while it is live', async () => {
+      const [a, b] = await start()
+      expect(await a.hold(claim({ renews: true }))).toEqual({ permits: 0, left: 4 })
+      await a.hold(claim({ want: 2 }))
+      time += 9_999
+      expect(await b.hold(claim({ want: 2, renews: true }))).toEqual({ permits: 2, left: 2 })
+      time += 9_999
+      expect(await b.hold(claim({ want: 2, renews: true }))).toEqual({ permits: 2, left: 2 })
+      time += 10_000
+      expect(await a.hold(claim({ want: 2, renews: true }))).toEqual({ permits: 0, left: 4 })
+      expect(await a.hold(claim({ want: 2 }))).toEqual({ permits: 2, left: 2 })
+    })
+
+    it('sets a value for the holder of a live claim alone', async () => {
+      const [a, b] = await start()
+      const write = { key: 'v', claim: 'permits/x', holder: 'p' }
+      expect(await a.setHeld({ ...write, value: '0' })).toBe(false)
+      await a.hold(claim({}))
+      expect(await b.setHeld({ ...write, value: '1' })).toBe(true)
+      expect(await b.setHeld({ ...write, value: '2', holder: 'q' })).toBe(false)
+      expect(await b.setHeld({ ...write, value: '2', claim: 'permits/y' })).toBe(false)
+      expect(await a.get('v')).toBe('1')
+      time += 9_999
+      expect(await a.setHeld({ ...write, value: 'é\n"' })).toBe(true)
+      expect(await b.get('v')).toBe('é\n"')
+      time += 1
+      expect(await a.setHeld({ ...write, value: '3' })).toBe(false)
+      expect(await a.setHeld({ ...write, value: undefined })).toBe(false)
+      expect(await b.get('v')).toBe('é\n"')
+      await b.hold(claim({ holder: 'q', limit: 1 }))
+      await a.hold(claim({ limit: 1 }))
+      expect(await a.setHeld({ ...write, value: '4' })).toBe(false)
+      expect(await b.setHeld({ ...write, holder: 'q', value: '5' })).toBe(true)
+      expect(await a.get('v')).toBe('5')
+      await expect(b.setHeld({ ...write, key: 'x'.repeat(1025), value: '' })).rejects.toThrow(RangeError)
+    })
+
+    it('deletes, and lets expire, what the holder of a claim has set', async () => {
+      const [a, b] = await start()
+      const write = { key: 'v', claim: 'permits/x', holder: 'p' }
+      await a.hold(claim({ ttlMs: 1_000_000 }))
+      await a.setHeld({ ...write, value: '1', ttlMs: 100 })
+      time += 99
+      expect(await b.get('v')).toBe('1')
+      time += 1
+      expect(await b.get('v')).toBeUndefined()
+      expect(await b.keys('v')).toEqual([])
+      await a.setHeld({ ...write, value: '2', ttlMs: 100 })
+      await a.setHeld({ ...write, value: '3' })
+      time += 1000
+      expect(await b.get('v')).toBe('3')
+      await a.setHeld({ ...write, value: '4', ttlMs: 0 })
+      expect(await b.get('v')).toBeUndefined()
+      await a.setHeld({ ...write, value: '5' })
+      expect(await b.setHeld({ ...write, value: undefined })).toBe(true)
+      expect(await a.get('v')).toBeUndefined()
+      expect(await b.setHeld({ ...write, value: undefined })).toBe(true)
+    })
+
     it('rejects after it was closed', async () => {
       const [a] = await start()
       await a.close()
       await expect(a.take(of({}))).rejects.toThrow('closed')
       await expect(a.hold(claim({}))).rejects.toThrow('closed')
+      const write = { key: 'v', value: '', claim: 'permits/x', holder: 'p' }
+      await expect(a.setHeld(write)).rejects.toThrow('closed')
     })
   })
 }

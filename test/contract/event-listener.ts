@@ -114,6 +114,15 @@ export function samples(): readonly GatewayEvent[] {
     'replica.drained': [{ ...link, type: 'replica.drained' }],
     'replica.resumed': [{ ...link, type: 'replica.resumed' }],
     'list.changed': [{ type: 'list.changed', time: 5, endpoint: '', view: '', kinds: ['tools'] }],
+    'credential.login_began': [{ type: 'credential.login_began', time: 5, server: 'a', owner: 'gateway' }],
+    'credential.login_ended': (['done', 'failed', 'expired', 'abandoned'] as const).map(outcome => ({
+      type: 'credential.login_ended',
+      time: 5,
+      server: 'a',
+      owner: 'client:ann',
+      outcome,
+      durationMs: 1,
+    })),
     'cache.hit': [
       {
         ...link,

@@ -145,6 +145,8 @@ export function serverConfig(changes: Partial<ServerConfig> = {}): ServerConfig 
     maxExclusiveLinks: 8,
     linkTimeoutMs: 30_000,
     maxQuestions: 64,
+    perClient: false,
+    clientValues: [],
     roots: undefined,
     uriSchemes: [],
     disabledTools: [],
@@ -185,6 +187,7 @@ export function serverConfig(changes: Partial<ServerConfig> = {}): ServerConfig 
     warmInstances: 0,
     quota: { rate: undefined, concurrency: undefined, budgets: [] },
     fingerprint: 'f',
+    oauth: false,
     ...changes,
   }
 }

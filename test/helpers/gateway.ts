@@ -50,7 +50,10 @@ export async function startGateway(
       ? read
       : { ...read, servers: read.servers.map(server => ({ ...server, timeoutMs })) }
   const store = options.store ?? createMemoryStore()
-  const gateway = await buildGateway(config, { logger: options.logger ?? SILENT, store })
+  const gateway = await buildGateway(config, {
+    logger: options.logger ?? SILENT,
+    store,
+  })
   const close = async (): Promise<void> => {
     await gateway.close()
     await store.close()

@@ -21,7 +21,7 @@ export function convertOpenCode(client: JsonObject): Converted {
     ...(list ? { command: list[0], args: list.slice(1) } : command === undefined ? {} : { command }),
     ...(environment === undefined ? {} : { env: environment }),
     ...(enabled === false ? { disabled: true } : {}),
-    ...(isJsonObject(oauth) ? { oauth } : {}),
+    ...(oauth === undefined ? {} : { oauth }),
     ...rest,
   }
   return {

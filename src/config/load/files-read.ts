@@ -103,6 +103,11 @@ export class FilesRead {
     return this.#digests.get(path) ?? ''
   }
 
+  /** Counts a text that is in no file for the digest. */
+  note(name: string, text: string): void {
+    this.#digests.set(name, createHash('sha256').update(text).digest('hex'))
+  }
+
   #keep(path: string, content: Buffer): Buffer {
     this.#contents.set(path, content)
     this.#digests.set(path, createHash('sha256').update(content).digest('hex'))

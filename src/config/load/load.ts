@@ -3,6 +3,7 @@ import { access } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, resolve } from 'node:path'
 import { GatewayError } from '../../core/errors.ts'
+import { SECRETS } from '../options/gateway.ts'
 import { withAbsolutePaths } from './absolute-paths.ts'
 import { commandProblems, commandWarnings } from './command-hints.ts'
 import { duplicateKeys } from './duplicates.ts'
@@ -12,6 +13,7 @@ import { includedParts, includeProblems } from './include.ts'
 import { partOf, Parts, type Part } from './parts.ts'
 import { parse, readMainText } from './read-text.ts'
 import { renderer } from './render.ts'
+import { secretsOf } from './secrets.ts'
 import { expand, type Expanded } from './variables.ts'
 import { patternWarnings } from '../validate/pattern-warnings.ts'
 import { absolutePath, candidateFiles, projectFolder, stateFolder } from '../paths.ts'
@@ -45,6 +47,8 @@ export interface LoadFileOptions {
   readonly rememberValid?: (hash: string) => Promise<void>
   /** Whether the warnings include commands that are not found. A start detects these by itself. Default: false. */
   readonly looksForCommands?: boolean
+  /** Whether `${exec:…}` and `${keyring:…}` get their values. Default: true. */
+  readonly looksForSecrets?: boolean
   /** Collects every file that is read or searched, even when loading fails. */
   readonly files?: FilesRead
   /** Whether the process has read the file before: standard input and other pipes are gone then. Default: false. */
@@ -140,21 +144,31 @@ async function build(written: unknown, { file, text, options }: Source): Promise
   const { cwd = process.cwd(), env = process.env, home = homedir(), files = new FilesRead() } = options
   const main = partOf(written, { file, text, folder: file === undefined ? cwd : dirname(file), cwd })
   const isUserWide = file !== undefined && file === candidateFiles(cwd, home, env).at(-1)
-  const expandPart = (part: Part): Expanded =>
-    expand(part.adopted.value, {
+  const hidden = new Set<string>()
+  const expandPart = async (part: Part): Promise<Expanded> => {
+    const variables = {
       env,
       userHome: home,
       workspaceFolder: part.file === undefined || isUserWide ? cwd : projectFolder(part.file),
-      readFile: path => utf8Of(files.readNow(absolutePath(path, part.folder, home))),
-    })
-  const expanded = new Map([[main, expandPart(main)]])
+      readFile: (path: string): string => utf8Of(files.readNow(absolutePath(path, part.folder, home))),
+    }
+    const needed = new Set<string>()
+    const first = expand(part.adopted.value, { ...variables, secret: name => void needed.add(name) })
+    for (const name of needed) hidden.add(name)
+    if (needed.size === 0 || options.looksForSecrets === false) return first
+    const keepMs = execCacheOf(valueAt(main.adopted.value, ['gateway', 'secrets', 'execCache']))
+    const secrets = await secretsOf(needed, { cwd: part.folder, env, keepMs })
+    for (const [name, secret] of secrets) files.note(name, JSON.stringify(secret))
+    return expand(part.adopted.value, { ...variables, secret: name => secrets.get(name) })
+  }
+  const expanded = new Map([[main, await expandPart(main)]])
   const included = await includedParts(main, valueAt(expanded.get(main)?.value, ['include']), {
     cwd,
     home,
     files,
   })
   for (const part of included) {
-    const { value, problems } = expandPart(part)
+    const { value, problems } = await expandPart(part)
     expanded.set(part, { value: withAbsolutePaths(value, part.folder, home), problems })
   }
   const parts = new Parts(main, included)
@@ -169,6 +183,7 @@ async function build(written: unknown, { file, text, options }: Source): Promise
   const hints = (isUsed: (server: string) => boolean): string[] => [
     ...main.adopted.hints,
     ...included.flatMap(hintsOf),
+    ...(options.looksForSecrets === false && hidden.size > 0 ? [NOT_RUN] : []),
     ...(options.looksForCommands ? commandWarnings(raw, value, commandContext, isUsed) : []),
   ]
   if (found.some(problem => serverOfProblem(problem) === undefined)) {
@@ -199,6 +214,19 @@ async function build(written: unknown, { file, text, options }: Source): Promise
     includedFrom: parts.includedFrom,
     config: { ...config, gateway: await withContents(config.gateway, files), warnings },
     problems: render?.all(found),
+  }
+}
+
+const NOT_RUN =
+  'The values of ${exec:…} and ${keyring:…} were not looked for: their programs run when the gateway starts.'
+
+/** The time as written, which is not checked yet. */
+function execCacheOf(written: unknown): number {
+  const { execCache } = SECRETS.options
+  try {
+    return execCache.resolve(written as string | number | undefined)
+  } catch {
+    return execCache.resolve(undefined)
   }
 }
 

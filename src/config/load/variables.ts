@@ -1,8 +1,10 @@
 import { basename, sep } from 'node:path'
+import { CLIENT_VALUE_NAME } from '../../core/client-placeholders.ts'
 import { fixOf } from './utf8.ts'
 import { whyUnreadable } from '../../regular-file.ts'
 import { IGNORED_ROOT_KEYS, IGNORED_SERVER_KEYS } from '../options/foreign-keys.ts'
 import type { Path, Problem } from '../problem.ts'
+import type { Secret } from './secrets.ts'
 
 /** The sources of variables. */
 export interface Variables {
@@ -13,6 +15,8 @@ export interface Variables {
   readonly userHome: string
   /** `${file:path}`: text of a file, without its final line break. May throw. */
   readFile(path: string): string
+  /** `${exec:…}`, `${keyring:…}`: the secret, or why there is none. `undefined`: it is not looked for. */
+  secret(variable: string): Secret | undefined
 }
 
 export interface Expanded {
@@ -22,8 +26,9 @@ export interface Expanded {
 
 /**
  * Expands the variables in all strings of a parsed file: `${VAR}`, `${VAR:-default}`, `${env:VAR}`, `${input:id}`,
- * `${file:path}`, `${workspaceFolder}`, `${workspaceFolderBasename}`, `${userHome}`, `${pathSeparator}`; `$${` stands
- * for `${`. Disabled servers are left out, so that their variables and files need not exist.
+ * `${file:path}`, `${exec:program}`, `${keyring:service/account}`, `${workspaceFolder}`, `${workspaceFolderBasename}`,
+ * `${userHome}`, `${pathSeparator}`; `$${` stands for `${`. `${client.NAME}` stays where it may stand: each link gets
+ * the value of its client. Disabled servers are left out, so that their variables and files need not exist.
  */
 export function expand(file: unknown, variables: Variables): Expanded {
   const problems: Problem[] = []
@@ -49,16 +54,16 @@ export function expand(file: unknown, variables: Variables): Expanded {
     return text.replace(
       /(\$?)\$\{([^}]*)(\}?)/g,
       (whole: string, escaped: string, body: string, end: string) => {
-        if (escaped !== '') return whole.slice(1)
+        const ofClient = end !== '' && body.startsWith('client.') && isFilled(path)
+        if (ofClient && escaped === '' && CLIENT_VALUE_NAME.test(body.slice('client.'.length))) return whole
+        if (escaped !== '' && !ofClient) return whole.slice(1)
         const found = end === '' ? undefined : lookUp(body, path)
         if (found === undefined) {
           const cause = `has ${end === '' ? 'a "${" without "}"' : `\${${body}}, which is no variable`}`
-          problems.push({
-            path,
-            about: 'hidden value',
-            cause,
-            fix: 'Use ${NAME} or ${NAME:-default}, or write "$${" for the characters themselves.',
-          })
+          const fix = body.startsWith('client.')
+            ? 'A value of the client is possible in "headers", "env", "args" and "url" of a server, as in ${client.token}.'
+            : 'Use ${NAME} or ${NAME:-default}, or write "$${" for the characters themselves.'
+          problems.push({ path, about: 'hidden value', cause, fix })
         }
         return found ?? ''
       },
@@ -74,8 +79,8 @@ export function expand(file: unknown, variables: Variables): Expanded {
     if (body === 'workspaceFolderBasename') return basename(variables.workspaceFolder)
     if (body === 'userHome') return variables.userHome
     if (body === 'pathSeparator' || body === '/') return sep
-    const missing = (cause: string, fix: string): string => {
-      problems.push({ path, about: 'hidden value', cause: `uses \${${body}}, but ${cause}`, fix })
+    const missing = (cause: string, fix: string, shown = body): string => {
+      problems.push({ path, about: 'hidden value', cause: `uses \${${shown}}, but ${cause}`, fix })
       return ''
     }
     const variable = /^(?:env:)?([A-Za-z_]\w*)(?::-([^$]*))?$/s.exec(body)
@@ -109,11 +114,21 @@ export function expand(file: unknown, variables: Variables): Expanded {
         return missing(whyUnreadable(error), fixOf(error, 'Check the path and its permissions.'))
       }
     }
+    if (body.startsWith('exec:') || body.startsWith('keyring:')) {
+      const secret = variables.secret(body)
+      if (secret === undefined) return NOT_LOOKED_FOR
+      // Arguments of a program may be secrets.
+      const shown = body.startsWith('exec:') ? 'exec:…' : body
+      return 'value' in secret ? secret.value : missing(secret.cause, secret.fix, shown)
+    }
     return undefined
   }
 
   return { value: visit(file, []), problems }
 }
+
+/** In place of a secret while it is not known. */
+const NOT_LOOKED_FOR = 'not-looked-for'
 
 /** Environment variable for an input of VS Code: `api-key` → `MCP_INPUT_API_KEY`. */
 export function inputVariable(id: string): string {
@@ -131,6 +146,14 @@ function isDisabledServer(path: Path, value: unknown): boolean {
     value !== null &&
     (value as { disabled?: unknown }).disabled === true
   )
+}
+
+/** Whether `${client.NAME}` may stand here: in `headers`, `env`, `args` or the URL of a server or a replica. */
+function isFilled(path: Path): boolean {
+  if (!isServer(path.slice(0, 2))) return false
+  const [key, ...rest] = path[2] === 'replicas' ? path.slice(4) : path.slice(2)
+  if (key === 'url' || key === 'serverUrl') return rest.length === 0
+  return (key === 'headers' || key === 'env' || key === 'args') && rest.length === 1
 }
 
 /** Texts that do not belong to the gateway are never expanded. */

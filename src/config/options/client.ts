@@ -1,4 +1,5 @@
-import { choice, flag, integer, list, listOf, table, text, texts } from './kinds.ts'
+import { CLIENT_VALUE_NAME } from '../../core/client-placeholders.ts'
+import { choice, flag, integer, list, listOf, table, tableOf, text, texts } from './kinds.ts'
 import { section, type Check } from './option.ts'
 import { QUOTA } from './quota.ts'
 
@@ -56,6 +57,16 @@ export const CLIENT = section('clients.*', {
   limits: table(
     'Rates, concurrency and budgets for a part of what the client may use, by pattern; every one that matches counts.',
     LIMIT,
+  ),
+  values: tableOf(
+    'object of strings',
+    'What `${client.NAME}` in `headers`, `env`, `args` and `url` of servers stands for in links of this client, see credentials.md.',
+    {
+      kind: 'text',
+      pattern: /^[^\0\r\n]*$/,
+      expected: 'expected a text without line breaks',
+    } as Check<string>,
+    { pattern: CLIENT_VALUE_NAME, expected: 'expected a name of letters, digits, "-" and "_"' },
   ),
   weight: integer('Share of a queue, compared with the other clients.', { default: 1, min: 1, max: 100 }),
 })

@@ -2,6 +2,7 @@ import { AUTH, TLS } from './auth.ts'
 import { ROLE } from './client.ts'
 import { choice, duration, flag, group, integer, listOf, size, text, texts } from './kinds.ts'
 import { section, type Check } from './option.ts'
+import { VAULT } from './vault.ts'
 
 /** Options of the gateway itself. */
 
@@ -194,6 +195,16 @@ export const DNS = section('gateway.dns', {
   }),
 })
 
+export const SECRETS = section('gateway.secrets', {
+  // Shorter than the tokens that such programs give live: mostly an hour.
+  execCache: duration('How long a reload uses what a program of `${exec:…}` has printed.', {
+    default: '5m',
+    min: '1s',
+    max: '1d',
+    off: true,
+  }),
+})
+
 const AT_START = 'the admin API listens from the start to the end'
 
 const ADMIN = section('gateway.admin', {
@@ -254,6 +265,7 @@ export const GATEWAY = section('gateway', {
   ),
   zone: text('Zone of this gateway; replicas of the same `zone` are preferred.'),
   dns: group('How names of replicas are resolved.', DNS),
+  secrets: group('How secrets are got.', SECRETS),
   // Equal to the default call timeout.
   drainTimeout: duration('How long calls of a replica that is taken away may go on.', {
     default: '5m',
@@ -291,4 +303,5 @@ export const GATEWAY = section('gateway', {
   audit: group('The log of allowed and denied requests.', AUDIT, { as: false }),
   admin: group('The API that changes a running gateway.', ADMIN),
   cache: group('Limits of the cache of results.', CACHE),
+  vault: group('How credentials of servers are kept.', VAULT),
 })

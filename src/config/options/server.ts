@@ -1,10 +1,12 @@
 import { SERVER_CACHE, TOOL_CACHE } from './cache.ts'
 import { ENDPOINT } from './endpoint.ts'
 import { IGNORED_SERVER_KEYS } from './foreign-keys.ts'
+import { CURSOR_AUTH, SERVER_OAUTH } from './oauth.ts'
 import {
   choice,
   duration,
   flag,
+  group,
   ignoredKeys,
   integer,
   list,
@@ -68,12 +70,6 @@ const root: Check<string | { readonly uri: string; readonly name?: string | unde
 export function isFileRoot(text: string): boolean {
   if (/^file:\/\//i.test(text)) return URL.canParse(text)
   return text !== '' && !/^[a-z][a-z0-9+.-]+:/i.test(text)
-}
-
-const oauth: Check<Readonly<Record<string, unknown>>> = {
-  kind: 'table',
-  of: { kind: 'any' },
-  expected: 'expected an object',
 }
 
 export const SERVER = section('mcpServers.*', {
@@ -206,10 +202,10 @@ export const SERVER = section('mcpServers.*', {
     max: 1_000_000,
   }),
   ...QUOTA_OF_ALL_CLIENTS,
-  // An option that is required for security is rejected until it is implemented; the others only add convenience.
-  oauth: deciding(
+  oauth: deciding('address', SERVER_OAUTH),
+  auth: deciding(
     'address',
-    option('object', 'Settings of a login at the server.', oauth, { as: false, pending: {} }),
+    group('Login at the server, as in the files of Cursor.', CURSOR_AUTH, { as: false }),
   ),
   headersHelper: deciding(
     'program',

@@ -1,10 +1,12 @@
 import { canonical } from '../../core/canonical.ts'
+import { clientValueNames } from '../../core/client-placeholders.ts'
 import { createHash } from 'node:crypto'
 import { CACHE_RULE } from '../options/cache.ts'
 import { resolveSection } from '../options/option.ts'
 import { SERVER, TOOL } from '../options/server.ts'
 import { cacheWarnings } from './caches.ts'
 import { findPending } from './pending.ts'
+import { oauthWarnings, resolveOAuth } from './oauth.ts'
 import { absolutePath, fileUri } from '../paths.ts'
 import { resolveClients, resolveProfiles, resolveRoles } from './policies.ts'
 import { formatPath } from '../problem.ts'
@@ -41,7 +43,7 @@ export function resolveConfig(file: ServersFile, surroundings: Environment): Con
       'There are no servers to offer. Add some to "mcpServers", as in the configuration of any MCP client.',
     )
   }
-  warnings.push(...patternWarnings(file))
+  warnings.push(...patternWarnings(file), ...clientValueWarnings(file, servers))
   for (const path of findPending(file)) {
     warnings.push(`${formatPath(path)} is accepted, but not in effect in this version yet.`)
   }
@@ -57,6 +59,24 @@ export function resolveConfig(file: ServersFile, surroundings: Environment): Con
     gateway,
     warnings,
   }
+}
+
+/** Values that servers use and no client has, and servers that cannot have warm processes for that reason. */
+function clientValueWarnings({ clients }: ServersFile, servers: readonly ServerConfig[]): string[] {
+  const known = new Set(Object.values(clients ?? {}).flatMap(({ values }) => Object.keys(values ?? {})))
+  return servers.flatMap(({ name, clientValues, warmInstances }) => [
+    ...clientValues
+      .filter(value => !known.has(value))
+      .map(
+        value =>
+          `The server "${name}" uses \${client.${value}}, which no client has. Add it to "clients.<name>.values".`,
+      ),
+    ...(clientValues.length > 0 && warmInstances > 0
+      ? [
+          `The server "${name}": warmInstances of it has no effect, since each process has the values of one client.`,
+        ]
+      : []),
+  ])
 }
 
 function resolveServer(
@@ -95,14 +115,19 @@ function resolveServer(
     warnings.push(
       `The server "${name}": ${ofCalls.join(', ')} of it has no effect, since only "isolation": "call" gives calls conversations of their own.`,
     )
+  warnings.push(...oauthWarnings(name, entry))
+  const oauth = resolveOAuth(entry)
   const replicas =
     problem === undefined ? resolveReplicas(entry, source => resolveEndpoint(source, surroundings)) : []
+  const clientValues = clientValueNames(JSON.stringify(replicas.map(({ endpoint }) => endpoint)))
   return {
     ...resolveSection(SERVER, entry),
     name,
     prefix: toolPrefixOf(name, entry),
     problem,
     replicas,
+    perClient: clientValues.length > 0 || (oauth !== false && oauth.per === 'client'),
+    clientValues,
     roots: entry.roots && resolveRoots(entry.roots, surroundings),
     uriSchemes: (entry.uriSchemes ?? []).map(scheme => scheme.toLowerCase()),
     tools: resolveTools(entry),
@@ -111,6 +136,7 @@ function resolveServer(
     // A server has no `concurrency` of its own: `maxConcurrentCalls` bounds the calls that leave its queue.
     quota: resolveQuota({ rate: entry.rate, budget: entry.budget }),
     fingerprint: fingerprint(replicas),
+    oauth,
   }
 }
 

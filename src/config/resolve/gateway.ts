@@ -8,20 +8,25 @@ import type { Overrides, Environment } from './environment.ts'
 import type { AuditConfig, AuthConfig, GatewayConfig, HttpFrontConfig } from '../types.ts'
 import { withoutEnd } from '../../core/without-end.ts'
 
+const LMDB = 'lmdb:'
+
 /** Resolves the settings of the gateway itself. */
 export function resolveGateway(file: ServersFile, surroundings: Environment): GatewayConfig {
   const { folder, home, stateFolder, overrides } = surroundings
   const { gateway = {} } = file
   const resolved = resolveSection(GATEWAY, gateway)
+  const state = resolveState(gateway.state ?? LMDB, folder, home, stateFolder)
   return {
     ...resolved,
     http: resolveHttp(gateway.http ?? {}, surroundings),
-    state: resolveState(gateway.state ?? 'lmdb:', folder, home, stateFolder),
+    state,
     log: overrides.log ?? resolved.log,
     timeZone: gateway.timeZone ?? Intl.DateTimeFormat().resolvedOptions().timeZone,
     auth: resolveAuth(gateway.auth ?? {}, overrides),
     rules: resolveRules(gateway.policy ?? {}, ['gateway', 'policy']),
     audit: resolveAudit(file, surroundings),
+    // A key file is beside the state, or in the folder of the user where the state is elsewhere.
+    vault: { ...resolved.vault, folder: state.startsWith(LMDB) ? state.slice(LMDB.length) : stateFolder },
   }
 }
 
@@ -79,7 +84,7 @@ function resolveAudit(
 }
 
 function resolveState(state: string, folder: string, home: string, stateFolder: string): string {
-  if (!state.startsWith('lmdb:')) return state
-  const path = state.slice('lmdb:'.length)
-  return `lmdb:${path === '' ? stateFolder : absolutePath(path, folder, home)}`
+  if (!state.startsWith(LMDB)) return state
+  const path = state.slice(LMDB.length)
+  return `${LMDB}${path === '' ? stateFolder : absolutePath(path, folder, home)}`
 }

@@ -56,6 +56,7 @@ function resolveClient(name: string, entry: ClientEntry): ClientConfig {
     ...resolveSection(CLIENT, entry),
     keys: (entry.keys ?? []).map(key => key.slice('sha256:'.length).toLowerCase()),
     rules,
+    values: entry.values ?? {},
     // An empty `allow` list allows nothing.
     default:
       entry.default ??

@@ -3,6 +3,9 @@ import { CACHE_RULE } from '../options/cache.ts'
 import { CLIENT, PROFILE } from '../options/client.ts'
 import { AUDIT, GATEWAY, HTTP } from '../options/gateway.ts'
 import { AUTH, TLS } from '../options/auth.ts'
+import { isJsonObject } from '../../core/json-object.ts'
+import { IDP, OAUTH, REDIRECT } from '../options/oauth.ts'
+import type { Section } from '../options/option.ts'
 import { SERVER, TOOL } from '../options/server.ts'
 import { MEASURES } from '../types.ts'
 import { isSame } from './differences.ts'
@@ -41,12 +44,15 @@ export function serverSettings(before: ServerConfig, after: ServerConfig): strin
     ...toolDetails(before, after),
     ...cacheDetails(['cache'], before.cache, after.cache),
     ...quotaDetails([], before.quota, after.quota),
+    ...(isRemote(before) === isRemote(after) ? oauthDetails(before.oauth, after.oauth) : []),
   ]
 }
 
 export function clientDetails(before: ClientConfig, after: ClientConfig): string[] {
   return [
     ...keyDetails(['keys'], before.keys, after.keys),
+    // Only that they differ: they are secrets.
+    ...(isSame(before.values, after.values) ? [] : [keyDetail(['values'])]),
     ...sectionDetails(CLIENT, before, after, []),
     ...ruleDetails([], before.rules, after.rules),
     ...(before.default === after.default
@@ -100,6 +106,26 @@ function toolDetails(before: ServerConfig, after: ServerConfig): string[] {
   // The first tool that matches counts.
   const isReordered = !isSame([...was.keys()], [...is.keys()])
   return details.length === 0 && isReordered ? ['tools: their order'] : details
+}
+
+function isRemote({ replicas }: ServerConfig): boolean {
+  return replicas.some(({ endpoint }) => endpoint.url !== undefined)
+}
+
+function oauthDetails(before: ServerConfig['oauth'], after: ServerConfig['oauth']): string[] {
+  const path = ['oauth']
+  if (before === false || after === false) return keyDetails(path, before, after)
+  const texts = ['clientId', 'clientSecret', 'privateKey', 'scopes', 'extraParams'] as const
+  const inside = (key: string, section: Section, was: unknown, is: unknown): string[] =>
+    isJsonObject(was) && isJsonObject(is)
+      ? sectionDetails(section, was, is, [...path, key])
+      : keyDetails([...path, key], was, is)
+  return [
+    ...texts.flatMap(key => keyDetails([...path, key], before[key], after[key])),
+    ...inside('redirect', REDIRECT, before.redirect, after.redirect),
+    ...inside('idp', IDP, before.idp, after.idp),
+    ...sectionDetails(OAUTH, before, after, path),
+  ]
 }
 
 type CacheSetting = CacheRule | 'hints' | false | undefined

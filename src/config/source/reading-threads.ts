@@ -1,5 +1,6 @@
 import { MessageChannel, receiveMessageOnPort, Worker, type MessagePort } from 'node:worker_threads'
 import { describeError, GatewayError } from '../../core/errors.ts'
+import { keepOutputs, keptOutputs } from '../load/secrets.ts'
 import type { ClientConfig, Config, ServerConfig } from '../types.ts'
 import type { FileReading, ReadRequest } from './reading.ts'
 
@@ -94,7 +95,7 @@ export class ReadingThreads {
     })
     const answer = nextMessage(worker)
     try {
-      worker.postMessage({ ...request, port: port2 }, [port2])
+      worker.postMessage({ ...request, outputs: keptOutputs(), port: port2 }, [port2])
       await Promise.race([answer.came, stopped, late])
       const reading = await joined(port1)
       this.#keep(worker)
@@ -183,7 +184,8 @@ function nextMessage(worker: Worker): { came: Promise<void>; forget: () => void 
 async function joined(port: MessagePort): Promise<FileReading> {
   const first = receiveMessageOnPort(port)?.message as FileReading | undefined
   if (first === undefined) throw new Error('The thread that loaded it answered nothing.')
-  const { reading, marks } = first
+  const { reading, marks, outputs = [] } = first
+  keepOutputs(outputs)
   if (reading.config === undefined) return { reading, marks }
   const servers: ServerConfig[] = []
   const clients: ClientConfig[] = []

@@ -17,11 +17,11 @@ parentPort?.on('message', ({ port, ...request }: WorkerRequest) => void read(req
 
 async function read(request: ReadRequest, port: MessagePort): Promise<void> {
   const put = (message: object): void => port.postMessage(message, [])
-  const { reading, marks } = await readConfig(request)
-  if (reading.config === undefined) put({ reading, marks })
+  const { reading, ...about } = await readConfig(request)
+  if (reading.config === undefined) put({ reading, ...about })
   else {
     const { servers, clients, ...rest } = reading.config
-    put({ reading: { ...reading, config: { ...rest, servers: [], clients: [] } }, marks })
+    put({ reading: { ...reading, config: { ...rest, servers: [], clients: [] } }, ...about })
     for (let at = 0; at < servers.length; at += PART) put({ servers: servers.slice(at, at + PART) })
     for (let at = 0; at < clients.length; at += PART) put({ clients: clients.slice(at, at + PART) })
   }

@@ -1,6 +1,7 @@
 import { describeError } from '../../core/errors.ts'
 import { FilesRead, type FileMark } from '../load/files-read.ts'
 import { loadText, loadWithSource } from '../load/load.ts'
+import { keepOutputs, keptOutputs, type KeptOutput } from '../load/secrets.ts'
 import { knownValid } from './known-valid.ts'
 import type { Overrides } from '../resolve/environment.ts'
 import type { ConfigReading } from './config-source.ts'
@@ -11,24 +12,31 @@ export interface ReadRequest {
   readonly overrides: Overrides
   /** Replaces the content of the file; without a byte order mark. */
   readonly text?: string
+  /** What programs of secrets printed earlier, in other threads. */
+  readonly outputs?: readonly KeptOutput[]
 }
 
 /** A reading, and the files it was made from. */
 export interface FileReading {
   readonly reading: ConfigReading
   readonly marks: readonly FileMark[]
+  readonly outputs?: readonly KeptOutput[]
 }
 
 /** Loads a configuration in this thread. Never rejects. */
-export async function readConfig({ file, overrides, text }: ReadRequest): Promise<FileReading> {
+export async function readConfig({ file, overrides, text, outputs }: ReadRequest): Promise<FileReading> {
   const files = new FilesRead()
-  try {
-    const options = { file, overrides, files, isReadAgain: true, ...knownValid() }
-    const { config, problems } = await (text === undefined
-      ? loadWithSource(options)
-      : loadText(text, options))
-    return { reading: { digest: files.digest, config, problems }, marks: files.marks }
-  } catch (error) {
-    return { reading: { digest: files.digest, problem: describeError(error) }, marks: files.marks }
-  }
+  keepOutputs(outputs ?? [])
+  const reading = await (async () => {
+    try {
+      const options = { file, overrides, files, isReadAgain: true, ...knownValid() }
+      const { config, problems } = await (text === undefined
+        ? loadWithSource(options)
+        : loadText(text, options))
+      return { digest: files.digest, config, problems }
+    } catch (error) {
+      return { digest: files.digest, problem: describeError(error) }
+    }
+  })()
+  return { reading, marks: files.marks, outputs: keptOutputs() }
 }

@@ -1,3 +1,4 @@
+import { clientValueNames } from '../../core/client-placeholders.ts'
 import { isLoopback } from '../../core/loopback.ts'
 import { isIP } from 'node:net'
 import {
@@ -12,6 +13,7 @@ import { formatPath } from '../problem.ts'
 import { checkCaches } from './cache.ts'
 import { checkClients } from './clients.ts'
 import { checkResilience } from './replicas.ts'
+import { checkOAuth } from './oauth.ts'
 import { checkNames } from './policy.ts'
 import { toolPrefixOf } from './self-reference.ts'
 import type { Path, Problem } from '../problem.ts'
@@ -33,8 +35,10 @@ export function checkRules(file: ServersFile, context: RulesContext): Problem[] 
       }
       problems.push(
         ...checkServer(server, path),
+        ...checkSharing(server, path),
         ...checkPrefix(name, server, path, prefixes),
         ...checkCaches(server, path),
+        ...checkOAuth(server, path),
       )
     }
   }
@@ -44,6 +48,18 @@ export function checkRules(file: ServersFile, context: RulesContext): Problem[] 
   ]
   problems.push(...checkNames(context.serverNames, sectionOf))
   return [...problems, ...checkResilience(file, context), ...checkClients(file, context)]
+}
+
+/** Clients cannot share a link that presents the credentials of one of them. */
+function checkSharing({ isolation, ...entry }: ServerEntry, path: Path): Problem[] {
+  if (isolation !== 'shared') return []
+  const [name] = clientValueNames(JSON.stringify(entry))
+  const logsIn = typeof entry.oauth === 'object' && entry.oauth.per === 'client'
+  if (name === undefined && !logsIn) return []
+  const why = logsIn ? 'each client logs in there ("oauth.per")' : `the entry uses \${client.${name}}`
+  const cause = `lets all clients share one link, but ${why}`
+  const fix = 'Remove "isolation": each client gets a link of its own.'
+  return [{ path: [...path, 'isolation'], about: 'key', cause, fix }]
 }
 
 function checkServer(server: ServerEntry, path: Path): Problem[] {
@@ -113,6 +129,10 @@ function checkUrl(address: string, path: Path): Problem[] {
   const scheme = missingScheme(address)
   if (scheme !== undefined)
     return [{ path, cause: 'has no scheme', fix: `Write "${scheme}//" in front of it.` }]
+  if (/^[^:]*:\/\/[^/?#]*\$\{client\./.test(address)) {
+    const fix = 'Use it after the host: what is sent to a server must not depend on a value of a client.'
+    return [{ path, cause: 'has a value of the client in its host', fix }]
+  }
   if (!url)
     return [{ path, cause: 'is not an absolute URL', fix: 'Write it as in "https://host.example/mcp".' }]
   if (url.protocol !== 'http:' && url.protocol !== 'https:') {

@@ -5,11 +5,13 @@ import { monotonicNow } from '../../core/clock.ts'
 import type { GatewayError } from '../../core/errors.ts'
 import { HttpError } from '../../core/http-error.ts'
 import type { Logger } from '../../core/logger.ts'
+import type { PageSource } from '../../core/page.ts'
 import { RESOURCE_METADATA } from '../../protocol/well-known.ts'
 import { allowOrigin, json, preflight, publicDocument } from '../responses.ts'
 import type { Authenticator, Credential } from '../authenticator.ts'
 import { Backlogs } from '../backlogs.ts'
 import { Bodies } from './bodies.ts'
+import { BrowserPages, PAGES_PATH } from './browser-pages.ts'
 import { ClientConnections } from './connections.ts'
 import type { EndpointAccess } from './endpoint-access.ts'
 import type { Front, ServedClient } from '../fronts.ts'
@@ -38,6 +40,8 @@ export interface HttpFrontOptions {
   readonly maxConnections: number
   /** Set where the front is mounted in a server of another program. */
   readonly mount?: MountPlace
+  /** PageSource for browsers; `undefined`: there are none. */
+  readonly pages?: PageSource | undefined
   readonly readiness: () => ReadinessAnswer
 }
 
@@ -55,7 +59,7 @@ const SWEEP_MS = 1000
 /**
  * Streamable HTTP, both eras at one URL, and the deprecated HTTP+SSE. Plain `node:http`: the path of a request is
  * matched here, before anything else. Endpoints: `/mcp`, `/mcp/<server>`, `/sse`, `/messages`, `/healthz`, `/readyz`,
- * and the metadata of RFC 9728.
+ * the metadata of RFC 9728, and pages below `/oauth/`.
  */
 export class HttpFront implements Front {
   readonly #options: HttpFrontOptions
@@ -74,6 +78,7 @@ export class HttpFront implements Front {
   readonly #streamable: StreamableHttpFront
   readonly #bodies: Bodies
   readonly #backlogs: Backlogs
+  readonly #pages: BrowserPages | undefined
   #sse: SseFront | undefined
   readonly #sweeper: NodeJS.Timeout
   /** Headers of every answer to a message. */
@@ -91,6 +96,7 @@ export class HttpFront implements Front {
     this.#refusals = new Refusals(options)
     this.#bodies = new Bodies(config.maxBodyBytes)
     this.#backlogs = new Backlogs(options.logger)
+    this.#pages = options.pages && new BrowserPages(options.pages)
     const parts = {
       bodies: this.#bodies,
       backlogs: this.#backlogs,
@@ -221,10 +227,14 @@ export class HttpFront implements Front {
     const path = query < 0 ? url : url.slice(0, query)
     if (path === '/healthz') return json(response, 200, { status: 'ok' })
     if (path.startsWith(RESOURCE_METADATA)) return this.#metadata(request, response, path)
+    if (this.#pages && path.startsWith(PAGES_PATH)) {
+      this.#guard.checkPage(request)
+      return await this.#pages.answer(request, response, path)
+    }
     this.#guard.check(request)
     if (query >= 0) checkQuery(url)
     if (path === '/mcp' || path.startsWith('/mcp/')) {
-      // Pages have to be able to read refusals, too.
+      // PageSource have to be able to read refusals, too.
       if (request.headers.origin !== undefined) allowOrigin(request, response)
       // A preflight carries no credentials.
       if (request.method === 'OPTIONS') return preflight(response)

@@ -39,16 +39,25 @@ export class HostGuard {
    * @throws HttpError 403
    */
   check(request: IncomingMessage): void {
-    const { host, origin } = request.headers
-    if (this.#hosts && !this.#isHere(hostname((host ?? '').toLowerCase())))
-      throw new HttpError(
-        403,
-        `The host ${JSON.stringify(host ?? '')} is not allowed here. Add it to "gateway.http.allowedHosts".`,
-      )
+    this.checkPage(request)
+    const { origin } = request.headers
     if (origin !== undefined && !this.#allows(origin.toLowerCase()))
       throw new HttpError(
         403,
         `The origin ${JSON.stringify(origin)} is not allowed here. Add it to "gateway.http.allowedOrigins".`,
+      )
+  }
+
+  /**
+   * The same without the origin, for pages that browsers navigate to: a form of a page without referrer has the origin
+   * `null`, and the pages themselves tell their forms from others.
+   * @throws HttpError 403
+   */
+  checkPage({ headers: { host } }: IncomingMessage): void {
+    if (this.#hosts && !this.#isHere(hostname((host ?? '').toLowerCase())))
+      throw new HttpError(
+        403,
+        `The host ${JSON.stringify(host ?? '')} is not allowed here. Add it to "gateway.http.allowedHosts".`,
       )
   }
 

@@ -75,7 +75,8 @@ function isEndpoint(url: string): boolean {
   const query = url.indexOf('?')
   const path = query < 0 ? url : url.slice(0, query)
   return (
-    /^\/(?:mcp|sse)(?:\/|$)|^\/(?:messages|healthz|readyz)$/.test(path) || path.startsWith(RESOURCE_METADATA)
+    /^\/(?:mcp|sse)(?:\/|$)|^\/(?:messages|healthz|readyz)$|^\/oauth\/(?:callback$|login\/)/.test(path) ||
+    path.startsWith(RESOURCE_METADATA)
   )
 }
 
@@ -90,6 +91,17 @@ export class MountGuard extends HostGuard {
 
   override check(request: IncomingMessage): void {
     super.check(request)
+    if (countAuthorizations(request.rawHeaders) > 1)
+      throw new HttpError(
+        400,
+        'There is more than one Authorization header; send one.',
+        {},
+        'unauthenticated',
+      )
+  }
+
+  override checkPage(request: IncomingMessage): void {
+    super.checkPage(request)
     const { remoteAddress } = request.socket
     // A Unix socket has no address.
     if (this.#thisMachineOnly && remoteAddress !== undefined && !isLoopback(remoteAddress))
@@ -98,13 +110,6 @@ export class MountGuard extends HostGuard {
         'Without clients, the gateway serves only the machine it runs on. Add "clients" to its configuration, or create it with allowAnonymous.',
         {},
         'forbidden',
-      )
-    if (countAuthorizations(request.rawHeaders) > 1)
-      throw new HttpError(
-        400,
-        'There is more than one Authorization header; send one.',
-        {},
-        'unauthenticated',
       )
   }
 }

@@ -12,7 +12,7 @@ export interface Failure {
   readonly countsAgainstHealth: boolean
 }
 
-export type HealthState = 'ready' | 'degraded' | 'ejected' | 'needs-login'
+export type HealthState = 'ready' | 'degraded' | 'ejected' | 'needs_login'
 
 /** Current problem of the replica. */
 interface Finding {
@@ -24,7 +24,7 @@ interface Finding {
 
 /** Outage: the replica cannot take calls. `since` is the start of the whole outage, not of the last try. */
 interface Outage {
-  readonly kind: 'unreachable' | 'needs-login' | 'busy'
+  readonly kind: 'unreachable' | 'needs_login' | 'busy'
   readonly cause: string
   readonly since: number
   readonly until: number
@@ -61,6 +61,8 @@ export class Health {
   #outage: Outage | undefined
   #ejection: Ejection | undefined
   #differs: { readonly cause: string; readonly since: number } | undefined
+  /** Set while the gateway has to log in. Calls are still sent, because only they show that it has. */
+  #loggedOut: { readonly cause: string; readonly since: number } | undefined
   #failure: { readonly cause: string; readonly at: number } | undefined
   /** Calls that failed, since the last one that did not. */
   #inARow = 0
@@ -175,7 +177,7 @@ export class Health {
    * since.
    */
   failed(failure: Failure, now: number, began = now): boolean {
-    if (failure.code === 'upstream_unauthorized') return this.#goOut('needs-login', failure.message, now)
+    if (failure.code === 'upstream_unauthorized') return this.#goOut('needs_login', failure.message, now)
     if (failure.retryAfterMs !== undefined) return this.busyUntil(now + failure.retryAfterMs, failure.message)
     if (!failure.countsAgainstHealth || began < this.#returnedAt) return false
     if (this.#ejection !== undefined) {
@@ -202,6 +204,12 @@ export class Health {
     return this.#goOut('unreachable', cause, now, nextTry)
   }
 
+  /** Records that the gateway has to log in. It stays in use: the next call tries at once. */
+  loggedOut(cause: string, now: number): void {
+    this.#loggedOut = { cause, since: this.#loggedOut?.since ?? now }
+    this.#looksAt = -Infinity
+  }
+
   /** Lets the next call try at once to reach it. Returns whether it was unreachable for longer. */
   tryNow(now: number): boolean {
     if (this.#outage?.kind !== 'unreachable' || !this.out(now)) return false
@@ -217,6 +225,7 @@ export class Health {
 
   /** Records that a link to it was opened. */
   reachable(now: number): boolean {
+    this.#loggedOut = undefined
     if (this.#outage === undefined) return false
     const { kind } = this.#outage
     if (kind === 'busy') return false
@@ -286,6 +295,7 @@ export class Health {
 
   /** Handles an answer: every problem whose time is over has ended. */
   #passed(now: number): boolean {
+    this.#loggedOut = undefined
     if (this.#outage?.kind === 'busy' && now >= this.#outage.until) this.#outage = undefined
     const reached = this.#outage !== undefined && !this.out(now) && this.reachable(now)
     if (this.#ejection === undefined || now < this.#ejection.until) {
@@ -326,7 +336,7 @@ export class Health {
     return true
   }
 
-  #goOut(kind: 'unreachable' | 'needs-login', cause: string, now: number, nextTry = -Infinity): boolean {
+  #goOut(kind: 'unreachable' | 'needs_login', cause: string, now: number, nextTry = -Infinity): boolean {
     const known = this.#outage?.kind === 'busy' ? undefined : this.#outage
     // Calls that fail together count as one failure.
     const backedOff = known !== undefined && now < known.until ? known.until : now + this.#tries.next(now)
@@ -347,13 +357,14 @@ export class Health {
     const now = this.#clock()
     const outage = this.#outage?.kind === 'busy' && !this.out(now) ? undefined : this.#outage
     if (outage !== undefined) {
-      const state = outage.kind === 'needs-login' ? 'needs-login' : 'ejected'
+      const state = outage.kind === 'needs_login' ? 'needs_login' : 'ejected'
       return { state, cause: outage.cause, since: outage.since, nextTry: outage.until }
     }
     if (this.#ejection !== undefined) {
       const { cause, since, until } = this.#ejection
       return { state: 'ejected', cause, since, nextTry: until }
     }
+    if (this.#loggedOut !== undefined) return { state: 'needs_login', ...this.#loggedOut, nextTry: undefined }
     const degraded = (cause: string, since: number): Finding => ({
       state: 'degraded',
       cause,

@@ -1,5 +1,6 @@
 import type { Endpoint } from '../../config/replica-types.ts'
 import { describeError, GatewayError } from '../../core/errors.ts'
+import type { UpstreamCredentials } from '../../core/upstream-credentials.ts'
 import { withTimeout } from '../../core/timeout.ts'
 import { shuttingDown } from '../../core/shutting-down.ts'
 import type { Era } from '../../protocol/revisions.ts'
@@ -21,6 +22,10 @@ export interface Connected {
 export interface ConnectOptions extends Omit<LinkOptions, 'transport'> {
   /** Aborts the attempt, which then fails with `shutting_down`. */
   readonly signal: AbortSignal
+  /** What the requests present. `undefined`: nothing but what the endpoint says. */
+  readonly credentials?: UpstreamCredentials | undefined
+  /** Default: that of the replica. */
+  readonly endpoint?: Endpoint
 }
 
 /**
@@ -30,7 +35,7 @@ export interface ConnectOptions extends Omit<LinkOptions, 'transport'> {
  * @throws GatewayError naming the server, the cause and the fix
  */
 export async function connect(options: ConnectOptions, wish: Era, known: Spoken): Promise<Connected> {
-  const { endpoint } = options.replica
+  const { endpoint = options.replica.endpoint } = options
   try {
     return await connectAt(endpoint, options, wish, known)
   } catch (error) {
@@ -157,10 +162,17 @@ async function openInTime(transport: Transport, link: Link): Promise<void> {
 
 function transportTo(
   endpoint: Endpoint,
-  { server, logger }: ConnectOptions,
+  { server, logger, credentials }: ConnectOptions,
   printed?: PrintedByOne,
 ): Transport {
   const { name, maxMessageBytes } = server
   const memoryBytes = (): number => server.memoryLimitBytes
-  return createTransport(endpoint, { server: name, maxMessageBytes, memoryBytes, logger, printed })
+  return createTransport(endpoint, {
+    server: name,
+    maxMessageBytes,
+    memoryBytes,
+    logger,
+    printed,
+    credentials,
+  })
 }

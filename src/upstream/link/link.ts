@@ -10,6 +10,7 @@ import type {
   McpLogLevel,
   ServerOutcome,
 } from '../../core/exchange.ts'
+import type { Principal } from '../../core/principal.ts'
 import { isJsonObject } from '../../core/json-object.ts'
 import { IdTable } from '../../core/id-table.ts'
 import type { Logger } from '../../core/logger.ts'
@@ -85,6 +86,8 @@ export interface LinkOptions {
   readonly capabilities: string
   /** The session that the link is dedicated to, if it is dedicated to one. */
   readonly owner: Conversation | undefined
+  /** Whose credentials it presents, where a server gets those of each principal. */
+  readonly principal?: Principal | undefined
 }
 
 /** One MCP connection with one replica. It has its own ids and tokens, and matches answers to calls. */
@@ -96,6 +99,8 @@ export class Link implements Receiver {
   /** Its name in records: the server, the replica if there are several, the transport. */
   readonly label: string
   readonly logger: Logger
+  /** The only principal that may use it and hear of it. `undefined`: any. */
+  readonly principal: Principal | undefined
   /** The client capabilities that a legacy server has received. */
   capabilities: string
   #owner: Conversation | undefined
@@ -144,6 +149,7 @@ export class Link implements Receiver {
     const { label } = options.replica
     this.label = `${options.server.name}${label && ` ${label}`} ${options.transport.kind}`
     this.logger = options.logger
+    this.principal = options.principal
     this.#listener = options.listener
     this.#deadlines = options.deadlines
     this.#cancelledCalls = new CancelledCalls(options.deadlines, options.server)

@@ -10,6 +10,7 @@ import { backingOff, RestartBackoff, restartMs, inCrashLoop, LASTED_MS } from '.
 import { RestartTimer } from './restart-timer.ts'
 import { RetiringLinks } from './retiring-links.ts'
 import type { Link, LinkListener } from '../link/link.ts'
+import type { LinkCredentials } from '../link/link-credentials.ts'
 import { closed } from '../link/link-errors.ts'
 import type { Replica } from '../replica/replica.ts'
 import type { SlotKey } from '../replica/slot-key.ts'
@@ -30,7 +31,7 @@ export interface SlotListener extends LinkListener {
   onClose?(link: Link): void
 }
 
-export interface SlotOptions {
+export interface SlotOptions extends LinkCredentials {
   readonly server: ServerConfig
   readonly replica: Replica
   readonly key: SlotKey
@@ -44,6 +45,9 @@ export interface SlotOptions {
   readonly warmPool?: WarmPool | undefined
   readonly now?: () => number
 }
+
+/** How often a slot with subscriptions looks whether what it lacked for its link is there by now. */
+const LOOK_MS = 30_000
 
 /**
  * A slot for one link to a server: opened on first use, closed when idle, re-opened with back-off. During a back-off,
@@ -327,7 +331,7 @@ export class LinkSlot implements Deadline {
       // evidence of that.
       if (error.code === 'upstream_protocol' || error.code === 'upstream_closed') this.#spoken = UNKNOWN
       if (this.#state.kind === 'closed') throw this.#onlyToList ? closed(this.server.name, 'not_sent') : error
-      const failure = this.#fail(error, this.#starts.startFailed())
+      const failure = isOwners(error) ? this.#lack(error) : this.#fail(error, this.#starts.startFailed())
       this.#options.listener.onUnreachable(this, failure)
       throw failure
     }
@@ -340,14 +344,20 @@ export class LinkSlot implements Deadline {
 
   /** A spare process, or else a new one. */
   #open(): Promise<Connected> {
-    const { server, replica, deadlines, logger, clientInfo, warmPool } = this.#options
+    const { server, replica, deadlines, logger, clientInfo, warmPool, endpointFor } = this.#options
     const listener = this.#listener
     const warm = warmPool?.take(replica, this.#key, listener)
     if (warm) return Promise.resolve(warm)
-    const { capabilities, owner, era } = this.#key
+    const { capabilities, owner, principal, era } = this.#key
     const { signal } = this.#closing
     const options = { server, replica, listener, deadlines, logger, clientInfo, capabilities, owner, signal }
-    return connect(options, era, this.#spoken)
+    try {
+      const credentials = this.#options.credentials?.(server, principal, replica.endpoint)
+      const endpoint = endpointFor?.(replica.endpoint, server, principal) ?? replica.endpoint
+      return connect({ ...options, principal, credentials, endpoint }, era, this.#spoken)
+    } catch (error) {
+      return Promise.reject(error as GatewayError)
+    }
   }
 
   #use({ link, shown }: Connected, before: Link | undefined): Link {
@@ -376,6 +386,13 @@ export class LinkSlot implements Deadline {
       this.#options.logger.error('The server is in a crash loop.', { cause: describeError(failure), delayMs })
     if (this.#pins > 0) this.#restart.in(delayMs)
     return failure
+  }
+
+  /** What the link would present is not there. The next call tries again, because a person may have provided it. */
+  #lack(error: GatewayError): GatewayError {
+    this.#set({ kind: 'failed', error, attempts: 0, nextTry: this.#now() })
+    if (this.#pins > 0) this.#restart.in(LOOK_MS)
+    return error
   }
 
   #outgrown(link: Link, bytes: number): void {
@@ -414,4 +431,9 @@ export class LinkSlot implements Deadline {
   #set(state: SlotState): void {
     this.#state = state
   }
+}
+
+/** Whether a link fails for lack of what its owner has to provide, and not because of the server. */
+function isOwners({ code }: GatewayError): boolean {
+  return code === 'needs_login' || code === 'missing_value'
 }

@@ -1,13 +1,12 @@
 import type { GatewayConfig, ServerConfig } from '../../config/types.ts'
 import type { EventSink } from '../../core/event-bus.ts'
+import type { LinkCredentials } from '../link/link-credentials.ts'
 import type { SlotListener } from './link-slot.ts'
 import type { LinksPerClient } from './links-per-client.ts'
 import type { ReplicaMembershipOptions } from './membership.ts'
 
-export interface PoolOptions extends Pick<
-  ReplicaMembershipOptions,
-  'dns' | 'drainTimeoutMs' | 'deadlines' | 'logger'
-> {
+export interface PoolOptions
+  extends Pick<ReplicaMembershipOptions, 'dns' | 'drainTimeoutMs' | 'deadlines' | 'logger'>, LinkCredentials {
   readonly server: ServerConfig
   readonly listener: SlotListener
   readonly clientInfo: string

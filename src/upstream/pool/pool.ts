@@ -229,8 +229,7 @@ export class Pool {
 
   /** Closes a link that was opened but turned out to be the wrong one, unless it is in use. */
   #dismiss(slot: LinkSlot): void {
-    const { common, modern } = slot.replica
-    if (slot.key === common || slot.key === modern || !slot.replica.traits.process) return
+    if (slot.key.shared !== undefined || !slot.replica.traits.process) return
     setImmediate(() => {
       if (this.#slots.get(slot.key.id) === slot && slot.evictable) this.#remove(slot)
     })
@@ -248,10 +247,10 @@ export class Pool {
 
   /** The slot for several concurrent requests of a caller, even if its calls have one each. */
   #several(caller: Caller, replica: Replica, lasting = false): LinkSlot {
-    const { roots, isolation } = this.server
+    const { roots, isolation, perClient } = this.server
     const key =
       isolation === 'call'
-        ? keyFor({ roots, isolation: 'client' }, caller, '', replica, lasting)
+        ? keyFor({ roots, perClient, isolation: 'client' }, caller, '', replica, lasting)
         : keyFor(this.server, caller, askable(caller.features, roots), replica, lasting)
     return this.#at(key, replica, caller.principal, lasting)
   }
@@ -290,9 +289,9 @@ export class Pool {
 
   /** The server is of another era than wanted: the link becomes the shared one of that era, unless there is one. */
   #fit(slot: LinkSlot, era: Era): void {
-    const { common, modern } = slot.replica
-    const key = era === 'modern' ? modern : slot.key === modern ? common : slot.key
-    if (key === slot.key) return
+    const { common, modern } = slot.replica.sharedKeys(slot.key.principal)
+    const key = era === 'modern' ? modern : slot.key.shared === 'modern' ? common : slot.key
+    if (key.id === slot.key.id) return
     const there = this.#slots.get(key.id)
     if (there && (there.current || !there.evictable)) return
     if (there) this.#remove(there)
@@ -308,6 +307,14 @@ export class Pool {
     return replica.health.state === 'ejected' ? this.#at(replica.own, replica, undefined).pick() : undefined
   }
 
+  /** Whether a failure says nothing of the replica: only of what its caller, or the gateway, presents to it. */
+  #concernsOwner({ health }: Replica, { code, message }: GatewayError): boolean {
+    const { perClient } = this.server
+    if (code === 'missing_value') return true
+    if (code === 'needs_login' && !perClient) health.loggedOut(message, monotonicNow())
+    return code === 'needs_login' || (perClient && code === 'upstream_unauthorized')
+  }
+
   #failedAt(replica: Replica, { code, message, kind }: GatewayError): void {
     const { countsAgainstHealth } = kind
     if (replica.health.failed({ code, message, countsAgainstHealth }, monotonicNow()))
@@ -317,7 +324,7 @@ export class Pool {
   /** Handles a link that could not be opened, or did not last. Called by the listener of slots. */
   unreachable(slot: LinkSlot, error: GatewayError): void {
     const { replica, nextTry } = slot
-    if (error.code === 'shutting_down') return
+    if (error.code === 'shutting_down' || this.#concernsOwner(replica, error)) return
     // If another process of the same command runs well, the failure concerns this process only.
     if (replica.traits.process && this.#hasLink(replica)) return
     if (error.code === 'upstream_unauthorized') this.#failedAt(replica, error)
@@ -426,9 +433,9 @@ export class Pool {
   #at(key: SlotKey, replica: Replica, principal: Principal | undefined, force = false): LinkSlot {
     const known = this.#slots.get(key.id) ?? this.#greeting(key, replica)
     if (known) return known
-    const { server, listener, deadlines, logger, clientInfo } = this.#options
+    const { server, listener, deadlines, logger, clientInfo, credentials, endpointFor } = this.#options
     if (this.#closed) throw shuttingDown(server.name)
-    const isShared = key === replica.common || key === replica.modern
+    const isShared = key.shared !== undefined && key.principal === undefined
     const counts = principal !== undefined && !isShared
     if (counts && !this.#counted.admits(principal, force))
       throw new NoRoom(
@@ -455,6 +462,8 @@ export class Pool {
       clientInfo,
       spoken,
       warmPool,
+      credentials,
+      endpointFor,
     })
     this.#slots.set(key.id, slot)
     if (counts) this.#counted.add(slot, principal)
@@ -462,9 +471,10 @@ export class Pool {
   }
 
   /** Until a server has been greeted, its shared link is unknown, and it is greeted only once. */
-  #greeting(key: SlotKey, { common, modern, spoken }: Replica): LinkSlot | undefined {
-    if ((key !== common && key !== modern) || !isUnknown(spoken)) return undefined
-    return this.#slots.get(key === common ? modern.id : common.id)
+  #greeting({ shared, principal }: SlotKey, replica: Replica): LinkSlot | undefined {
+    if (shared === undefined || !isUnknown(replica.spoken)) return undefined
+    const { common, modern } = replica.sharedKeys(principal)
+    return this.#slots.get(shared === 'legacy' ? modern.id : common.id)
   }
 
   /** Links that are open, being opened, or spare. Those of removed replicas end soon and do not count. */

@@ -55,7 +55,9 @@ export class WarmPool {
 
   /** Starts spares as needed, because a link to the replica has been opened. */
   fill(replica: Replica, era: Era): void {
-    if (!replica.traits.process || this.#options.server.warmInstances === 0) return
+    const { warmInstances, perClient } = this.#options.server
+    // Of such a server each process is of one principal from its start on.
+    if (!replica.traits.process || warmInstances === 0 || perClient) return
     let reserve = this.#reserves.get(replica)
     if (!reserve) {
       reserve = new Reserve(replica, this.#options)

@@ -4,6 +4,7 @@ import { isUnidentified, type Principal } from '../../core/principal.ts'
 import { canBeAsked, declaredTo } from '../../protocol/capabilities.ts'
 import { isModernVersion, type Era } from '../../protocol/revisions.ts'
 import { otherEra } from '../../protocol/spoken.ts'
+import { principalTag } from './principal-tag.ts'
 import type { Replica } from './replica.ts'
 import type { SlotKey } from './slot-key.ts'
 
@@ -23,17 +24,22 @@ export type Caller = Pick<Exchange, 'conversation' | 'principal' | 'features' | 
  *   of capabilities: through whichever of them a request is sent, it reaches the same principal.
  * - `isolation: "call"`: a link serves one call at a time.
  * - Configured roots do not count: the gateway answers for them itself, without the client. `features` is the rest.
+ * - A server that gets credentials of each principal (`perClient`) has all of these links once for each principal, also
+ *   those without a session: what a link presents is fixed.
  * - Subscriptions beyond a call (`lasting`) need a link on which the server can send messages between calls.
  */
 export function keyFor(
-  { isolation, roots }: Pick<ServerConfig, 'isolation' | 'roots'>,
+  { isolation, roots, perClient }: Pick<ServerConfig, 'isolation' | 'roots' | 'perClient'>,
   caller: Caller,
   features: string,
   replica: Replica,
   lasting = false,
 ): SlotKey {
-  const { common, modern, prefix, spoken } = replica
-  if (isolation === 'shared') return replica.own
+  const { spoken } = replica
+  if (isolation === 'shared' && !perClient) return replica.own
+  const presents = perClient ? caller.principal : undefined
+  const { common, modern } = replica.sharedKeys(presents)
+  const prefix = presents ? `${replica.prefix}${principalTag(presents)} ` : replica.prefix
   const era = eraFor(caller, features, replica, lasting)
   if (era === 'modern' && spoken.modern === true) return modern
   // Before the greeting, the server has to be assumed to keep sessions.
@@ -43,19 +49,37 @@ export function keyFor(
   const capabilities = features === '' ? common.capabilities : declaredTo(features, roots)
   const client = clientOf(principal)
   if (isolation === 'call')
-    return { id: `${prefix}call ${features} ${client}`, era, capabilities, owner: undefined, exclusive: true }
+    return {
+      id: `${prefix}call ${features} ${client}`,
+      era,
+      capabilities,
+      owner: undefined,
+      principal: presents,
+      shared: undefined,
+      exclusive: true,
+    }
   if (conversation && (features !== '' || isolation === 'session'))
     return {
       id: `${prefix}session ${conversation.id}`,
       era,
       capabilities,
       owner: conversation,
+      principal: presents,
+      shared: undefined,
       exclusive: false,
     }
   if (features === '' && client === '') return shared
   // The client comes last: its name may contain any text, and no other part follows that could be taken for it.
   const id = features === '' ? `${prefix}${client}` : `${prefix}${features} ${client}`
-  return { id, era, capabilities, owner: undefined, exclusive: false }
+  return {
+    id,
+    era,
+    capabilities,
+    owner: undefined,
+    principal: presents,
+    shared: undefined,
+    exclusive: false,
+  }
 }
 
 /** The era in which a replica serves a caller, or the wanted era while its eras are unknown. */

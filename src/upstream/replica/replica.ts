@@ -4,11 +4,13 @@ import type { Candidate } from '../balance/choose.ts'
 import type { ServerConfig } from '../../config/types.ts'
 import type { Endpoint, ReplicaConfig } from '../../config/replica-types.ts'
 import { monotonicNow } from '../../core/clock.ts'
+import type { Principal } from '../../core/principal.ts'
 import { declaredTo } from '../../protocol/capabilities.ts'
 import { isModernVersion, type Era } from '../../protocol/revisions.ts'
 import { UNKNOWN, type Spoken } from '../../protocol/spoken.ts'
 import { Printed } from '../transport/stdio/printed.ts'
 import type { SlotKey } from './slot-key.ts'
+import { principalTag } from './principal-tag.ts'
 import type { TransportTraits } from '../transport/shared/traits.ts'
 import { traitsOf } from '../transport/transports.ts'
 
@@ -66,10 +68,24 @@ export class Replica implements Candidate {
     this.#share = config
     this.health = new Health(server.health, monotonicNow, Math.random, cause => onTurn?.(this, cause))
     this.prefix = number === 0 ? '' : `@${number} `
-    const capabilities = declaredTo('', server.roots)
-    const shared = { capabilities, owner: undefined, exclusive: false }
-    this.common = { id: `${this.prefix}common`, era: 'legacy', ...shared }
-    this.modern = { id: `${this.prefix}modern`, era: 'modern', ...shared }
+    const { common, modern } = this.#sharedKeys(undefined)
+    this.common = common
+    this.modern = modern
+  }
+
+  /** `common` and `modern`, or their counterparts that present the credentials of a principal. */
+  sharedKeys(principal: Principal | undefined): Pick<Replica, 'common' | 'modern'> {
+    return principal ? this.#sharedKeys(principal) : this
+  }
+
+  #sharedKeys(principal: Principal | undefined): Pick<Replica, 'common' | 'modern'> {
+    const prefix = principal ? `${this.prefix}${principalTag(principal)} ` : this.prefix
+    const capabilities = declaredTo('', this.server.roots)
+    const both = { capabilities, owner: undefined, principal, exclusive: false }
+    return {
+      common: { id: `${prefix}common`, era: 'legacy', shared: 'legacy', ...both },
+      modern: { id: `${prefix}modern`, era: 'modern', shared: 'modern', ...both },
+    }
   }
 
   get weight(): number {

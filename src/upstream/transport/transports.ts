@@ -1,5 +1,6 @@
 import type { Endpoint } from '../../config/replica-types.ts'
 import type { Logger } from '../../core/logger.ts'
+import type { UpstreamCredentials } from '../../core/upstream-credentials.ts'
 import { sseFallback } from './http/sse-fallback.ts'
 import { StreamableHttpTransport } from './http/streamable-http.ts'
 import { HTTP_TRAITS } from './http/traits.ts'
@@ -22,6 +23,8 @@ export interface TransportOptions {
   readonly memoryBytes: () => number
   /** Logs the output of a process other than messages. */
   readonly printed: PrintedByOne | undefined
+  /** What the requests of a transport with headers present. */
+  readonly credentials?: UpstreamCredentials | undefined
 }
 
 /** One transport. */

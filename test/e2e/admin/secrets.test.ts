@@ -1,7 +1,9 @@
+import { join } from 'node:path'
+import { tmpdir } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { expect, onTestFinished, test } from 'vitest'
 import { askAdmin, folderForTest, servingWithSocket, type AdminAnswer } from '../../helpers/admin-client.ts'
 
@@ -188,10 +190,29 @@ test('a ${file:…} and an ${input:…} go to no other address and to no other p
   ])
     expect(await change(how)).toMatchObject({
       status: 403,
-      body: { detail: expect.stringContaining('${file:…} and ${input:…}') as string },
+      body: {
+        detail: expect.stringContaining('${file:…}, ${input:…}, ${keyring:…} and ${exec:…}') as string,
+      },
     })
   expect(text()).toBe(before)
   expect(seen).toEqual([])
+})
+
+test('an ${exec:…} or a ${keyring:…} that is written over the admin API is refused, and its program does not run', async () => {
+  const { patch, change, text } = await scene(REFERENCES)
+  const before = text()
+  const made = join(tmpdir(), `admin-exec-${process.pid}`)
+  const program = `\${exec:${JSON.stringify([process.execPath, '-e', `fs.writeFileSync(${JSON.stringify(made)},'')`])}}`
+  for (const [name, body] of [
+    ['input', { headers: { 'X-K': program } }],
+    ['evil', { url: UP, headers: { 'X-K': program } }],
+    ['evil', { url: UP, headers: { 'X-K': '${keyring:a/b}' } }],
+    ['evil', { url: UP, prefix: program }],
+  ] as const)
+    expect([name, body, (await patch(name, body)).status]).toEqual([name, body, 403])
+  expect(await change((v: Config) => (v.gateway.log = program))).toMatchObject({ status: 403 })
+  expect(existsSync(made)).toBe(false)
+  expect(text()).toBe(before)
 })
 
 test('a server with a ${file:…} is changed in other ways, and its replicas change their order', async () => {

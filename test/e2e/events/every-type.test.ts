@@ -9,9 +9,11 @@ import { EVENT_TYPES } from '../../../src/core/event-bus.ts'
 import type { EventOf, EventType, GatewayEvent } from '../../../src/core/events.ts'
 import { SILENT } from '../../../src/core/logger.ts'
 import { EventQueue } from '../../../src/observe/event-queue.ts'
+import { startAuthorizationServer } from '../../helpers/authorization-server.ts'
 import { askAdmin } from '../../helpers/admin-client.ts'
 import { callAs, keyOf, withKeys, type Caller } from '../../helpers/callers.ts'
 import { startGateway, type TestGateway } from '../../helpers/gateway.ts'
+import { startProtectedServer } from '../../helpers/protected-server.ts'
 import { RecordedEvents } from '../../helpers/recorded-events.ts'
 import { reload } from '../../helpers/reload.ts'
 import { makeScratch } from '../../helpers/scratch.ts'
@@ -93,6 +95,15 @@ const aDrain: Scene = heard =>
     await gateway.operations.drain('a', undefined, false)
   })
 
+/** A login that begins, and ends with the gateway. */
+const aLogin: Scene = async heard => {
+  await using authorization = await startAuthorizationServer()
+  const { issuer, resourceServer: introspection } = authorization
+  await using server = await startProtectedServer({ issuer, introspection })
+  await using gateway = await start(heard, { mcpServers: { mail: { url: server.url } } })
+  await gateway.gateway.operations.beginLogin('mail', 'gateway')
+}
+
 const SCENES: { readonly [T in EventType]: readonly [Scene, Partial<Record<keyof EventOf<T>, unknown>>] } = {
   'request.began': [aCall, { era: 'modern', endpoint: '', routed: true }],
   'request.ended': [aCall, { result: 'ok', error: undefined }],
@@ -119,6 +130,8 @@ const SCENES: { readonly [T in EventType]: readonly [Scene, Partial<Record<keyof
     },
     { status: 401 },
   ],
+  'credential.login_began': [aLogin, { server: 'mail', owner: 'gateway' }],
+  'credential.login_ended': [aLogin, { server: 'mail', owner: 'gateway', outcome: 'abandoned' }],
   'session.opened': [aSession, { era: 'legacy', front: 'http', endpoint: '' }],
   'session.closed': [aSession, { era: 'legacy', front: 'http', endpoint: '' }],
   'stream.opened': [aSession, { era: 'legacy', front: 'http', endpoint: '' }],

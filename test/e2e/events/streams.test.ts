@@ -83,12 +83,17 @@ test('every link that was opened is lost or closed, once', { timeout: 30_000 }, 
     await expect.poll(() => heard.of('link.closed')).toHaveLength(2)
     await call()
   }
-  const ends = types(heard, 'link.opened', 'link.lost', 'link.closed')
-  expect(ends).toEqual([
-    'link.opened',
-    'link.lost',
-    ...Array.from({ length: 3 }, () => ['link.opened', 'link.closed']).flat(),
-  ])
+  const told = types(heard, 'link.opened', 'link.lost', 'link.closed')
+  expect(told.slice(0, 3)).toEqual(['link.opened', 'link.lost', 'link.opened'])
+  // The lists of a restarted server are fetched over a new link, perhaps before the old process has ended.
+  expect(told.filter(type => type === 'link.lost')).toHaveLength(1)
+  let open = 0
+  for (const type of told) {
+    open += type === 'link.opened' ? 1 : -1
+    expect(open).toBeGreaterThanOrEqual(0)
+  }
+  expect(open).toBe(0)
+  expect(told.filter(type => type === 'link.closed')).toHaveLength(3)
 })
 
 test('a reload tells once of the lists that it changes, whatever the number of clients', async () => {

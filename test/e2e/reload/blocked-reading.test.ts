@@ -100,7 +100,8 @@ test(
     const session = await LegacySession.open(served.origin)
     const call = session.request('1', 'tools/call', '{"name":"up__t","arguments":{}}').catch(() => 'gone')
     await up.called('t')
-    process.kill(served.pid, 'SIGTERM')
+    // Two of the same signal are one to a process that has not run in between.
+    process.kill(served.pid, 'SIGINT')
     await new Promise(resolve => setTimeout(resolve, 2))
     process.kill(served.pid, 'SIGTERM')
     expect(await served.exited).toBe(143)

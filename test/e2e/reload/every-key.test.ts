@@ -53,6 +53,8 @@ const OTHER: Readonly<Record<string, readonly [Record<string, unknown>, Record<s
     { http: { port: 0, tls: { ...TLS, ca: AUTHORITY.certFile, clientCertificates: 'require' } } },
   ],
   'gateway.state': [{}, { state: 'redis://127.0.0.1:9' }],
+  'gateway.vault.keys': [{}, { vault: { keys: [`${'A'.repeat(43)}=`] } }],
+  'gateway.vault.keySource': [{}, { vault: { keySource: 'file' } }],
   'gateway.admin.socket': [{}, { admin: { socket: false } }],
   'gateway.admin.listen': [
     { admin: { token: TOKEN } },

@@ -19,3 +19,10 @@ test('what the format does not have below a name stays masked, since it may be a
     servers: { a: { environment: { env: { PROXY: '***' } } } },
   })
 })
+
+test('the keys of the vault are masked, unless they are variables', () => {
+  const vault = { keys: ['sekrit', '${VAULT_KEY}'], keySource: 'file' }
+  expect(masked({ gateway: { vault } })).toEqual({
+    gateway: { vault: { keys: ['***', '${VAULT_KEY}'], keySource: 'file' } },
+  })
+})

@@ -189,10 +189,59 @@ test('every option of the format, also those of later versions', async () => {
       cache: 'hints',
       hintsRule: { ttlMs: 300_000, scope: 'client' },
     },
+    {
+      name: 'account',
+      oauth: {
+        clientId: 'gateway',
+        clientSecret: 'a-secret',
+        authMethod: 'client_secret_post',
+        scopes: ['read', 'write'],
+        redirect: { port: 8976, path: '/done' },
+        clientName: 'Example Editor',
+        clientMetadataUrl: 'https://gateway.example/client.json',
+        resource: 'none',
+        issuer: 'https://login.example/tenant',
+        extraParams: { audience: 'https://account.example' },
+        dpop: true,
+        grant: 'token_exchange',
+        per: 'client',
+        idp: {
+          issuer: 'https://idp.example',
+          tokenEndpoint: 'https://idp.example/token',
+          clientId: 'gateway-at-idp',
+          clientSecret: 'b-secret',
+          subjectToken: 'c-secret',
+        },
+      },
+      perClient: true,
+    },
+    {
+      name: 'keyed',
+      oauth: {
+        clientId: 'gateway',
+        privateKey: 'a-key',
+        scopes: ['read', 'write'],
+        redirect: { port: 8977, path: '/callback' },
+      },
+    },
+    {
+      name: 'cursor',
+      oauth: {
+        clientId: 'gateway',
+        clientSecret: 'd-secret',
+        scopes: ['read'],
+        redirect: 'http://localhost:8978/done',
+      },
+    },
     { name: 'bare', prefix: false, replicas: [{ endpoint: { cwd: join(VALID, 'sub') } }], timeoutMs: 0 },
   ])
   expect(config.gateway).toEqual({
     admin: { socket: false, listen: '127.0.0.1:7333', token: 'a-token-of-the-admin', allowPlaintext: true },
+    vault: {
+      keys: ['a2V5IG9mIHRoZSB2YXVsdCBvZiB0aGUgZml4dHVyZSE='],
+      keySource: 'file',
+      folder: join(VALID, 'state'),
+    },
     http: {
       host: '0.0.0.0',
       port: 0,
@@ -258,6 +307,7 @@ test('every option of the format, also those of later versions', async () => {
     maxLinksPerClient: 9,
     zone: 'eu',
     dns: { refreshMs: 5000, servers: ['10.0.0.53', '10.0.0.54:5353', '[fd00::53]:5353', 'fd00::54'] },
+    secrets: { execCacheMs: 60_000 },
     drainTimeoutMs: 60_000,
     shutdownTimeoutMs: 20_000,
     watch: false,

@@ -112,6 +112,17 @@ async function makeParts(): Promise<CallParts & { readonly close: () => Promise<
     taskIds,
     legacyTasks: new LegacyTasks(taskIds, deadlines, () => true),
     runsTasks: () => false,
+    logins: {
+      mayLogIn: server => server !== 'other',
+      beginLogin: () =>
+        Promise.resolve({
+          url: 'https://as.example',
+          expiresAt: Date.now() + 60_000,
+          done: Promise.resolve(),
+        }),
+      listNow: () => Promise.resolve(),
+    },
+    serverInfo: '{"name":"gateway"}',
     limiter: new ConcurrencyLimiter({
       servers: config.servers.filter(({ name }) => name !== 'other'),
       gateway: config.gateway,
@@ -199,6 +210,18 @@ const CALL_SUBJECTS: Readonly<Record<string, CallSubject>> = {
       modern({ resultType: 'task', taskId: '1', status: 'working', pollIntervalMs: 1 }),
       modern({ taskId: '1', status: 'completed', result: { content: [] } }),
     ],
+    framed: true,
+  },
+  login: {
+    of: () => ({
+      ...calls({
+        features: '{"elicitation":{"url":{}}}',
+        canBeAsked: 'now',
+        ask: () => Promise.resolve('{"action":"accept"}'),
+      }),
+      ...others(),
+    }),
+    repeats: [new GatewayError('needs_login', 'Server "s" needs a login.'), ANSWER],
     framed: true,
   },
   queue: {

@@ -12,7 +12,13 @@ import { makeScratch } from '../../helpers/scratch.ts'
 import { EVENT_TYPES } from '../../../src/core/event-bus.ts'
 
 describeListener('the audit log', {
-  writes: ['request.ended', 'access.refused', 'admin.acted'],
+  writes: [
+    'request.ended',
+    'access.refused',
+    'credential.login_began',
+    'credential.login_ended',
+    'admin.acted',
+  ],
   attach(bus, broken) {
     const scratch = makeScratch()
     onTestFinished(() => scratch[Symbol.asyncDispose]())

@@ -80,6 +80,7 @@ describe.runIf(hasRedis())('redis', () => {
         want: pick([0, 1, 3, 9]),
         limit: 5,
         ttlMs: 1500,
+        renews: pick([true, false]),
       }
       for (const asked of [request, fixed]) {
         const answer = await memory.take(asked)
@@ -101,7 +102,8 @@ describe.runIf(hasRedis())('redis', () => {
     expect(await store.take({ ...request, window: { slidingMs: 2000 } })).toMatchObject({ granted: 1 })
     await store.hold({ key: 'h', holder: 'p', want: 2, limit: 2, ttlMs: 2000 })
     await store.set('v', '1', { ttlMs: 2000 })
-    expect(await store.keys('')).toEqual(['h', 'k', 'v'])
+    await store.setHeld({ key: 'w', value: '1', ttlMs: 2000, claim: 'h', holder: 'p' })
+    expect(await store.keys('')).toEqual(['h', 'k', 'v', 'w'])
     await expect.poll(() => store.keys('')).toEqual([])
     expect(await store.take({ ...request, window: { until: Date.now() + 60_000 } })).toMatchObject({
       left: 1,

@@ -2,7 +2,8 @@ import type { UrlEndpoint } from '../../../config/replica-types.ts'
 import type { Logger } from '../../../core/logger.ts'
 
 /** Headers that determine how a message is read. A second value would make it unreadable. */
-const RESERVED = /^(?:accept|content-type|content-length|transfer-encoding|connection|mcp-.*|last-event-id)$/i
+export const RESERVED =
+  /^(?:accept|content-type|content-length|transfer-encoding|connection|mcp-.*|last-event-id)$/i
 
 /**
  * The headers of every request to an endpoint, as a flat list: its credentials and the configured ones. Names in lower

@@ -3,25 +3,32 @@ import type { Dispatcher, Pool } from 'undici'
 import { backoffMs } from '../../../core/backoff.ts'
 import { describeError, GatewayError } from '../../../core/errors.ts'
 import { IdTable } from '../../../core/id-table.ts'
-import { MessageBody } from '../../../core/message-body.ts'
 import type { DropReason } from '../../../core/drop-reason.ts'
 import { receptionFrom } from '../../../core/buffer-limit.ts'
-import { UNCOUNTED_BYTES, type Flow, type Reception } from '../../../core/reception.ts'
+import type { Flow, Reception } from '../../../core/reception.ts'
 import { isModernVersion } from '../../../protocol/revisions.ts'
-import { EventParser, MAX_ID_CHARS, type ServerSentEvent } from '../../../protocol/sse.ts'
+import { MAX_ID_CHARS } from '../../../protocol/sse.ts'
+import { AuthorizedRequests, type CredentialChallenge } from './authorized-requests.ts'
 import { configuredHeaders } from './configured-headers.ts'
+import {
+  FIRST_RECONNECT_MS,
+  GetHandler,
+  LAST_RECONNECT_MS,
+  UNASKED_STREAM,
+  PostHandler,
+  type Sending,
+  type Get,
+  type MessageStreams,
+  type StreamHandler,
+} from './message-streams.ts'
 import { LinkConnections } from './connections.ts'
 import { endSession } from './end-session.ts'
-import { flowOf } from './flow-control.ts'
 import { httpRefusal, HttpStatusError } from './http-error.ts'
 import { Pieces } from './pieces.ts'
-import { retryAfterMs } from './retry-after.ts'
-import { carriesAnswer } from '../shared/response-id.ts'
 import type { Headers } from './sse-requests.ts'
 import { stopped } from '../shared/stopped.ts'
 import { tooLarge } from '../shared/too-large.ts'
 import { reachHint } from './out-of-reach.ts'
-import { isWebPage, NO_ENDPOINT } from './web-page.ts'
 import type { Outgoing, Receiver, Transport } from '../shared/transport.ts'
 import { HTTP_TRAITS } from './traits.ts'
 import type { UrlTransportOptions } from './url-transport-options.ts'
@@ -34,8 +41,6 @@ interface OpenRequest {
   reception?: Reception
 }
 
-const FIRST_RECONNECT_MS = 1000
-const LAST_RECONNECT_MS = 30_000
 /** Minimum delay, whatever `retry` of the server says. Doubled for each stream in a row that ends without a message. */
 const LEAST_RECONNECT_MS = 100
 /** A longer body is written piece by piece. */
@@ -47,13 +52,15 @@ const MAX_RESUMES = 5
  * Streamable HTTP towards a server, both eras (specification 2025-11-25 and 2026-07-28, basic/transports). Each
  * request has a stream of its own, which attributes its messages. Built on undici's dispatch handlers, without streams.
  */
-export class StreamableHttpTransport implements Transport {
+export class StreamableHttpTransport implements Transport, MessageStreams {
   readonly kind = 'http'
   readonly traits = HTTP_TRAITS
   readonly #options: UrlTransportOptions
   readonly #origin: string
   readonly #path: string
+  readonly #url: string
   readonly #fixedHeaders: readonly string[]
+  readonly #authorized: AuthorizedRequests | undefined
   readonly #open = new IdTable<number, OpenRequest>()
   readonly #timers = new Set<NodeJS.Timeout>()
   #receiver!: Receiver
@@ -74,7 +81,10 @@ export class StreamableHttpTransport implements Transport {
     const url = new URL(options.endpoint.url)
     this.#origin = url.origin
     this.#path = url.pathname + url.search
+    this.#url = this.#origin + this.#path
     this.#fixedHeaders = configuredHeaders(options.endpoint, options.logger)
+    const { credentials } = options
+    this.#authorized = credentials && new AuthorizedRequests(options.server, credentials)
     this.#headers = this.#baseHeaders()
   }
 
@@ -99,7 +109,7 @@ export class StreamableHttpTransport implements Transport {
 
   /** Opens the stream for messages of a legacy server that belong to no request. Servers without one answer 405. */
   listen(): void {
-    if (this.#version !== undefined && !isModernVersion(this.#version)) this.#get(undefined, undefined, 0)
+    if (this.#version !== undefined && !isModernVersion(this.#version)) this.#get(UNASKED_STREAM)
   }
 
   send(message: Outgoing): void {
@@ -107,7 +117,27 @@ export class StreamableHttpTransport implements Transport {
       if (message.id !== undefined) this.#receiver.onFailure(message.id, this.#closedError())
       return
     }
-    let headers: readonly string[] = this.#headers
+    if (message.id === undefined) this.#connections.congestion.sending()
+    this.#post(message, false)
+  }
+
+  /** `repeated`: the server has refused its credentials, and there are others now. */
+  #post(message: Outgoing, repeated: boolean): void {
+    if (!this.#authorized) return this.#write(message, this.#headers)
+    const presented = this.#authorized.present('POST', this.#url, this.#headers)
+    if (!(presented instanceof Promise))
+      return this.#write(message, presented.headers, { sent: presented.sent, repeated })
+    presented.then(
+      ({ headers, sent }) => {
+        if (this.#closed || (message.id !== undefined && !this.waits(message.id))) return
+        this.#write(message, headers, { sent, repeated })
+      },
+      (error: GatewayError) => this.#notPosted(message, error),
+    )
+  }
+
+  #write(message: Outgoing, base: readonly string[], attempt?: Sending): void {
+    let headers = base
     if (message.method !== undefined && (this.#version === undefined || isModernVersion(this.#version)))
       headers = [...headers, 'mcp-method', message.method]
     if (message.headers) {
@@ -115,10 +145,14 @@ export class StreamableHttpTransport implements Transport {
       for (const name in message.headers) extended.push(name, message.headers[name] as string)
       headers = extended
     }
-    const { calls, messages, congestion } = this.#connections
-    if (message.id === undefined) congestion.sending()
-    const handler = new PostHandler(this, message.id, message.method)
+    const { calls, messages } = this.#connections
+    const handler = new PostHandler(this, message, attempt)
     this.#dispatch(message.id === undefined ? messages : calls, 'POST', headers, message.text, handler)
+  }
+
+  #notPosted({ id }: Outgoing, error: GatewayError): void {
+    if (id === undefined) this.messageEnded()
+    this.fail(id, error)
   }
 
   abandon(id: number): boolean {
@@ -142,7 +176,7 @@ export class StreamableHttpTransport implements Transport {
     this.#listening?.abort(new Error('closed'))
     for (const { id } of this.#open.values()) this.abandon(id)
     if (this.#connections && this.#session !== undefined)
-      await endSession(this.#connections.messages, this.#path, this.#headers)
+      await endSession(this.#connections.messages, this.#url, this.#headers, this.#authorized)
     await this.#connections?.destroy()
   }
 
@@ -226,6 +260,38 @@ export class StreamableHttpTransport implements Transport {
     this.fail(id, httpRefusal(server, status, body, retryAfterMs, location))
   }
 
+  /** Passes on the headers of a response. */
+  responded(headers: Headers): void {
+    this.#authorized?.answered(headers)
+  }
+
+  /** The server does not accept the credentials of a message. It is sent once more, if there are others. */
+  async unauthorized(message: Outgoing, challenge: CredentialChallenge, attempt: Sending): Promise<void> {
+    const outcome = await this.#refused(challenge, attempt)
+    const { id } = message
+    if (outcome !== true) this.#notPosted(message, outcome)
+    else if (!this.#closed && (id === undefined || this.waits(id))) this.#post(message, true)
+    else if (id === undefined) this.messageEnded()
+  }
+
+  /** As `unauthorized`, of a stream. */
+  async getUnauthorized(get: Get, challenge: CredentialChallenge, attempt: Sending): Promise<void> {
+    const outcome = await this.#refused(challenge, attempt)
+    if (outcome !== true) this.#notOpened(get, outcome)
+    else if (!this.#closed && (get.id === undefined || this.waits(get.id))) this.#get(get, true)
+  }
+
+  #refused(challenge: CredentialChallenge, { sent, repeated }: Sending): Promise<true | GatewayError> {
+    return (this.#authorized as AuthorizedRequests).refused(challenge, sent, repeated)
+  }
+
+  /** A stream cannot be opened for lack of credentials. That of no request is tried again later. */
+  #notOpened(get: Get, error: GatewayError): void {
+    if (get.id !== undefined) return this.fail(get.id, error)
+    this.#listening = undefined
+    this.#later(LAST_RECONNECT_MS, () => this.#get(get))
+  }
+
   broken(id: number | undefined, sent: boolean, cause: unknown): void {
     const server = this.#options.server
     // No socket was available.
@@ -283,7 +349,7 @@ export class StreamableHttpTransport implements Transport {
       return
     }
     this.#later(Math.max(LEAST_RECONNECT_MS, retryMs), () => {
-      if (this.waits(id)) this.#get(id, lastEventId, attempt)
+      if (this.waits(id)) this.#get({ id, lastEventId, attempt })
     })
   }
 
@@ -302,7 +368,7 @@ export class StreamableHttpTransport implements Transport {
     const firstMs = retryMs === undefined ? FIRST_RECONNECT_MS : LEAST_RECONNECT_MS
     const least = backoffMs(this.#listenAttempts++, { firstMs, mostMs: LAST_RECONNECT_MS })
     this.#later(Math.min(LAST_RECONNECT_MS, Math.max(retryMs ?? 0, least)), () =>
-      this.#get(undefined, lastEventId, 0),
+      this.#get({ id: undefined, lastEventId, attempt: 0 }),
     )
   }
 
@@ -322,11 +388,25 @@ export class StreamableHttpTransport implements Transport {
     this.#timers.add(timer)
   }
 
-  #get(id: number | undefined, lastEventId: string | undefined, attempt: number): void {
-    const headers =
-      lastEventId === undefined ? this.#headers : [...this.#headers, 'last-event-id', utf8(lastEventId)]
-    const handler = new GetHandler(this, id, attempt, lastEventId)
-    this.#dispatch(this.#connections.calls, 'GET', headers, null, handler)
+  #get(get: Get, repeated = false): void {
+    if (!this.#authorized) return this.#openStream(get, this.#headers)
+    const presented = this.#authorized.present('GET', this.#url, this.#headers)
+    if (!(presented instanceof Promise))
+      return this.#openStream(get, presented.headers, { sent: presented.sent, repeated })
+    presented.then(
+      ({ headers, sent }) => {
+        if (!this.#closed) this.#openStream(get, headers, { sent, repeated })
+      },
+      (error: GatewayError) => {
+        if (!this.#closed) this.#notOpened(get, error)
+      },
+    )
+  }
+
+  #openStream(get: Get, base: readonly string[], attempt?: Sending): void {
+    const { lastEventId } = get
+    const headers = lastEventId === undefined ? base : [...base, 'last-event-id', utf8(lastEventId)]
+    this.#dispatch(this.#connections.calls, 'GET', headers, null, new GetHandler(this, get, attempt))
   }
 
   #dispatch(
@@ -360,221 +440,6 @@ export class StreamableHttpTransport implements Transport {
     return new GatewayError('upstream_closed', `The link to "${this.#options.server}" is closed.`, {
       server: this.#options.server,
     })
-  }
-}
-
-/** Shared by POST and GET streams: reading JSON or events, and tracking how far the request got. */
-abstract class StreamHandler implements Dispatcher.DispatchHandler {
-  protected readonly transport: StreamableHttpTransport
-  protected readonly id: number | undefined
-  protected sent = false
-  protected status: number | undefined
-  protected lastEventId: string | undefined
-  protected retryMs: number | undefined
-  protected retryAfterMs: number | undefined
-  protected location: string | undefined
-  protected overflown = false
-  #events: EventParser | undefined
-  readonly #body: MessageBody
-  #reception: Reception | undefined
-  #controller: Dispatcher.DispatchController | undefined
-
-  constructor(transport: StreamableHttpTransport, id: number | undefined) {
-    this.transport = transport
-    this.id = id
-    this.#body = new MessageBody(transport.maxMessageBytes)
-  }
-
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.sent = true
-    this.#controller = controller
-    this.transport.started(this.id, controller)
-  }
-
-  onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: Headers): void {
-    this.status = status
-    const type = headers['content-type']
-    if (status === 200 && typeof type === 'string' && type.startsWith('text/event-stream')) {
-      this.#events = new EventParser(this, this.transport.maxMessageBytes)
-      this.onStream(controller)
-    }
-    if (status >= 300 && status < 400 && typeof headers['location'] === 'string')
-      this.location = headers['location']
-    if (status >= 400) this.retryAfterMs = retryAfterMs(headers['retry-after'], Date.now())
-    const session = headers['mcp-session-id']
-    if (status === 200 && typeof session === 'string') this.onSession(session)
-  }
-
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (this.#events) {
-      this.#events.push(chunk)
-      this.#holds(this.#events.held, controller)
-      this.transport.heard(controller)
-    } else if (this.#body.append(chunk)) this.#holds(this.#body.size, controller)
-    else this.onOverflow()
-  }
-
-  onResponseEnd(): void {
-    this.onOver()
-    // undici keeps finished requests, and with them this handler, in a queue that it rarely cleans.
-    this.#controller = undefined
-    if (this.overflown) this.#body.clear()
-    else this.onEnd(this.#events !== undefined, this.#body.take())
-    // From here on the message is counted where it waits for its client.
-    this.#reception?.end()
-  }
-
-  onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error): void {
-    this.onOver()
-    this.#body.clear()
-    this.#reception?.end()
-    if (!this.overflown) this.onBroken(error)
-  }
-
-  onEvent(event: ServerSentEvent): void {
-    this.lastEventId = event.id ?? this.lastEventId
-    if (event.data !== '' && event.event === 'message') this.transport.deliver(event.data, this.id)
-  }
-
-  onRetry(ms: number): void {
-    this.retryMs = Math.min(ms, LAST_RECONNECT_MS)
-  }
-
-  onLongId(chars: number): void {
-    this.transport.longId(chars)
-  }
-
-  onOverflow(): void {
-    if (this.overflown) return
-    this.transport.tooLarge(this.id)
-    // The stream for unrelated messages continues without that event.
-    if (this.id !== undefined || !this.#events) this.#breakOff('message too large')
-  }
-
-  #onStopped(why: DropReason): void {
-    this.transport.stopped(this.id, why)
-    if (this.id === undefined && this.#events) this.#events.skip()
-    else this.#breakOff('message stopped')
-  }
-
-  #breakOff(reason: string): void {
-    this.overflown = true
-    this.#body.clear()
-    this.#controller?.abort(new Error(reason))
-  }
-
-  #holds(bytes: number, controller: Dispatcher.DispatchController): void {
-    // A message that is too large has been dropped.
-    if (this.overflown || (!this.#reception && bytes <= UNCOUNTED_BYTES)) return
-    this.#reception ??= this.transport.reception(this.id, flowOf(controller), why => this.#onStopped(why))
-    this.#reception.at(bytes)
-  }
-
-  protected onOver(): void {
-    this.transport.ended(this.id)
-  }
-
-  protected onStream(_controller: Dispatcher.DispatchController): void {}
-  protected onSession(_session: string): void {}
-  protected abstract onEnd(stream: boolean, body: string): void
-  protected abstract onBroken(error: Error): void
-}
-
-class PostHandler extends StreamHandler {
-  readonly #method: string | undefined
-
-  constructor(transport: StreamableHttpTransport, id: number | undefined, method: string | undefined) {
-    super(transport, id)
-    this.#method = method
-  }
-
-  protected override onOver(): void {
-    super.onOver()
-    if (this.id === undefined) this.transport.messageEnded()
-  }
-
-  protected override onSession(session: string): void {
-    if (this.#method === 'initialize') this.transport.sessionAssigned(session)
-  }
-
-  protected onEnd(stream: boolean, body: string): void {
-    const { id, transport } = this
-    const status = this.status as number
-    if (stream) {
-      if (!transport.waits(id)) return
-      if (this.lastEventId !== undefined)
-        transport.resume(id as number, this.lastEventId, this.retryMs ?? FIRST_RECONNECT_MS, 1)
-      else transport.broken(id, true, new Error('the stream ended without an answer'))
-      return
-    }
-    if (id === undefined) {
-      if (status >= 400) transport.refused(undefined, status, body)
-      return
-    }
-    if (status >= 200 && status < 300 && isWebPage(body)) {
-      transport.unreadable(id, 'a web page', ` ${NO_ENDPOINT}`)
-      return
-    }
-    if (status >= 200 && status < 300 && body !== '') {
-      transport.deliver(body, id)
-      if (transport.waits(id))
-        transport.unreadable(id, 'JSON that holds no answer to the request', ` ${NO_ENDPOINT}`)
-      return
-    }
-    // Modern servers, and some legacy ones, send a JSON-RPC error in the body of a 4xx.
-    if (status >= 400 && carriesAnswer(body, id)) {
-      transport.deliver(body, id)
-      return
-    }
-    if (status >= 300) transport.refused(id, status, body, this.retryAfterMs, this.location)
-    else transport.unreadable(id, `HTTP ${status} and no message`)
-  }
-
-  protected onBroken(error: Error): void {
-    const { id, transport } = this
-    if (transport.waits(id) && this.lastEventId !== undefined)
-      transport.resume(id as number, this.lastEventId, this.retryMs ?? FIRST_RECONNECT_MS, 1)
-    // The gateway itself has closed an abandoned stream, so the error is no evidence about the server.
-    else if (id === undefined || transport.waits(id)) transport.broken(id, this.sent, error)
-  }
-}
-
-class GetHandler extends StreamHandler {
-  readonly #attempt: number
-
-  constructor(
-    transport: StreamableHttpTransport,
-    id: number | undefined,
-    attempt: number,
-    lastEventId: string | undefined,
-  ) {
-    super(transport, id)
-    this.#attempt = attempt
-    this.lastEventId = lastEventId
-  }
-
-  protected override onStream(controller: Dispatcher.DispatchController): void {
-    if (this.id === undefined) this.transport.listenEstablished(controller, this.lastEventId !== undefined)
-  }
-
-  protected onEnd(stream: boolean): void {
-    if (this.id === undefined)
-      this.transport.relisten(stream ? undefined : this.status, this.lastEventId, this.retryMs)
-    else if (!this.transport.waits(this.id)) return
-    else if (stream && this.lastEventId !== undefined)
-      this.transport.resume(this.id, this.lastEventId, this.retryMs ?? FIRST_RECONNECT_MS, this.#attempt + 1)
-    else this.transport.broken(this.id, true, new HttpStatusError(this.status as number, ''))
-  }
-
-  protected onBroken(): void {
-    if (this.id === undefined) this.transport.relisten(undefined, this.lastEventId, this.retryMs)
-    else if (this.transport.waits(this.id))
-      this.transport.resume(
-        this.id,
-        this.lastEventId as string,
-        this.retryMs ?? FIRST_RECONNECT_MS,
-        this.#attempt + 1,
-      )
   }
 }
 

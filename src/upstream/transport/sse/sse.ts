@@ -3,6 +3,7 @@ import { receptionFrom } from '../../../core/buffer-limit.ts'
 import { describeError, GatewayError } from '../../../core/errors.ts'
 import type { Reception } from '../../../core/reception.ts'
 import { EventParser, type ServerSentEvent } from '../../../protocol/sse.ts'
+import { AuthorizedRequests, challengeOf } from '../http/authorized-requests.ts'
 import { configuredHeaders } from '../http/configured-headers.ts'
 import { LinkConnections } from '../http/connections.ts'
 import { flowOf } from '../http/flow-control.ts'
@@ -10,7 +11,7 @@ import { httpRefusal, HttpStatusError } from '../http/http-error.ts'
 import { NotTaken } from '../shared/not-taken.ts'
 import { reachHint } from '../http/out-of-reach.ts'
 import { retryAfterMs } from '../http/retry-after.ts'
-import { sendSseRequest, type Headers } from '../http/sse-requests.ts'
+import { sendSseRequest, type Headers, type SseRequest, type SseResponse } from '../http/sse-requests.ts'
 import type { Outgoing, Receiver, Transport } from '../shared/transport.ts'
 import { isWebPage, NO_ENDPOINT } from '../http/web-page.ts'
 import { SSE_TRAITS } from './traits.ts'
@@ -28,6 +29,7 @@ export class SseTransport implements Transport {
   readonly #options: UrlTransportOptions
   readonly #url: URL
   readonly #configured: readonly string[]
+  readonly #authorized: AuthorizedRequests | undefined
   #connections: LinkConnections<Agent> | undefined
   #receiver!: Receiver
   #reception: Reception | undefined
@@ -43,6 +45,8 @@ export class SseTransport implements Transport {
     this.#options = options
     this.#url = new URL(options.endpoint.url)
     this.#configured = configuredHeaders(options.endpoint, options.logger)
+    const { credentials } = options
+    this.#authorized = credentials && new AuthorizedRequests(options.server, credentials)
   }
 
   async open(receiver: Receiver): Promise<void> {
@@ -79,7 +83,7 @@ export class SseTransport implements Transport {
     }
     if (id === undefined) congestion.sending()
     let sent = false
-    sendSseRequest(
+    this.#send(
       id === undefined ? messages : calls,
       { url: address, method: 'POST', headers, body: message.text },
       {
@@ -146,7 +150,7 @@ export class SseTransport implements Transport {
       },
       this.#options.maxMessageBytes,
     )
-    sendSseRequest(
+    this.#send(
       calls,
       { url: this.#url, method: 'GET', headers: ['accept', EVENT_STREAM, ...this.#headers()], body: null },
       {
@@ -177,6 +181,39 @@ export class SseTransport implements Transport {
         },
       },
     )
+  }
+
+  /** Sends a request under the credentials of the link. */
+  #send(dispatcher: Agent, request: SseRequest, response: SseResponse, repeated = false): void {
+    const authorized = this.#authorized
+    if (!authorized) return sendSseRequest(dispatcher, request, response)
+    void (async () => {
+      try {
+        const { headers, sent } = await authorized.present(request.method, request.url.href, request.headers)
+        if (this.#closed) return response.onBroken(this.#closedError())
+        const onHead = (status: number, given: Headers): ReturnType<SseResponse['onHead']> => {
+          authorized.answered(given)
+          return response.onHead(status, given)
+        }
+        const onRefused = async (status: number, given: Headers, body: string): Promise<void> => {
+          const challenge = challengeOf(status, given)
+          if (!challenge) return response.onRefused(status, given, body)
+          const outcome = await authorized.refused(challenge, sent, repeated)
+          if (outcome !== true) response.onBroken(outcome)
+          else this.#send(dispatcher, request, response, true)
+        }
+        const refusable: SseResponse = {
+          onSent: () => response.onSent(),
+          onHead,
+          onRefused: (status, given, body) => void onRefused(status, given, body),
+          onBroken: error => response.onBroken(error),
+          onEnd: () => response.onEnd(),
+        }
+        sendSseRequest(dispatcher, { ...request, headers }, refusable)
+      } catch (error) {
+        response.onBroken(error as GatewayError)
+      }
+    })()
   }
 
   #onEvent({ event, data }: ServerSentEvent): void {

@@ -1,6 +1,7 @@
 import { bearer, keyOf, withKeys } from '../../../helpers/callers.ts'
 import { LegacySession } from '../../../helpers/wire-clients.ts'
-import { ofFile, type KeyTests, type Look } from './change.ts'
+import { startRawServer, type RawServer } from '../../../fixtures/servers/raw.js'
+import { changeAt, ofFile, type KeyTest, type KeyTests, type Look } from './change.ts'
 import { twoCalls } from './two-calls.ts'
 
 /** What a change of each key of clients, roles, profiles and identity does. */
@@ -51,9 +52,30 @@ const proxy = (entry: object, users: object = { users: ['ada'] }): Record<string
 const ADA = { 'x-user': 'ada' }
 const role = (entry: object): Record<string, unknown> => client({ roles: ['r'] }, { roles: { r: entry } })
 
+/** The header that a call of the client brings to the server. */
+function valuesTest(): KeyTest {
+  const file =
+    (token: string) =>
+    ({ url }: RawServer) => ({
+      mcpServers: { a: { url, headers: { 'x-of-client': '${client.token}' } } },
+      clients: withKeys({ ci: { values: { token } } }),
+    })
+  const start = async (): Promise<RawServer & AsyncDisposable> => {
+    const server = await startRawServer()
+    return Object.assign(server, { [Symbol.asyncDispose]: () => server.close() })
+  }
+  const look: Look<RawServer> = async ({ origin, server }) => {
+    await using session = await LegacySession.open(origin, { headers: key('ci') })
+    await session.request('1', 'tools/call', '{"name":"a__echo_raw"}')
+    return server.requests.findLast(({ text }) => text.includes('"tools/call"'))?.headers['x-of-client']
+  }
+  return changeAt(start, [file('one'), file('two')], look, ['one', 'two'])
+}
+
 export const CLIENT_KEYS: KeyTests = {
   clients: ofFile({}, client({}), lists({}), [true, 'refused']),
   'clients.*.keys': ofFile(client({}), { clients: withKeys({ other: {} }) }, lists(), [true, 'refused']),
+  'clients.*.values': valuesTest(),
   'clients.*.users': ofFile(proxy({}, {}), proxy({}), lists(ADA), ['refused', true]),
   'clients.*.roles': ofFile(
     client({}, { roles: { r: DENY } }),

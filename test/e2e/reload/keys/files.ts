@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
 import { loadConfigFile } from '../../../../src/config/load/load.ts'
@@ -34,7 +34,10 @@ function withFile(first: (entry: object) => File, run: (scene: Rewriting) => Pro
       mkdirSync(join(scratch.path, name))
       scratch.write(`${name}/a.json`, { mcpServers: { [name]: server.entry } })
     }
-    const complete = (file: File): File => ({ ...file, gateway: { http: { port: 0 }, state: 'memory' } })
+    const complete = (file: File): File => ({
+      ...file,
+      gateway: { ...(file['gateway'] as object | undefined), http: { port: 0 }, state: 'memory' },
+    })
     const path = scratch.write('servers.json', complete(first(server.entry)))
     const config = await loadConfigFile({ file: path })
     const store = createMemoryStore()
@@ -84,6 +87,22 @@ export const FILE_KEYS: KeyTests = {
       expect(outcome).toBe('applied')
       expect(lines).toEqual(['Server "two" is added.', 'Server "one" is removed.'])
       await expect.poll(names).toEqual(['two__t'])
+    },
+  ),
+  'gateway.secrets.execCache': withFile(
+    entry => ({ mcpServers: { a: entry } }),
+    async ({ rewrite, entry, folder }) => {
+      const file = join(folder, 'runs')
+      const program = `require('fs').appendFileSync(${JSON.stringify(file)},'x');console.log(1)`
+      const secret = { headers: { 'x-key': `\${exec:${JSON.stringify([process.execPath, '-e', program])}}` } }
+      const runsAfter = async (execCache: string): Promise<number> => {
+        await rewrite({ mcpServers: { a: { ...entry, ...secret } }, gateway: { secrets: { execCache } } })
+        return readFileSync(file, 'utf8').length
+      }
+      expect(await runsAfter('1h')).toBe(1)
+      expect(await runsAfter('2h')).toBe(1)
+      expect(await runsAfter('never')).toBe(2)
+      expect(await runsAfter('never')).toBe(3)
     },
   ),
 }

@@ -4,6 +4,7 @@ import { expand, inputVariable } from '../../../../src/config/load/variables.ts'
 import type { Variables } from '../../../../src/config/load/variables.ts'
 
 const VARIABLES: Variables = {
+  secret: () => undefined,
   env: { NAME: 'ada', EMPTY: '', MCP_INPUT_API_KEY: 'asked', MONEY: '$&$1' },
   workspaceFolder: '/home/ada/project',
   userHome: '/home/ada',

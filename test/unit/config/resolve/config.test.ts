@@ -20,6 +20,57 @@ async function resolveServer(
   return server
 }
 
+test('a server with an address alone has a login with these defaults', async () => {
+  const server = await resolveServer({ url: 'https://a.example/mcp' })
+  expect(server.oauth).toEqual({
+    clientId: undefined,
+    clientSecret: undefined,
+    privateKey: undefined,
+    authMethod: undefined,
+    scopes: undefined,
+    redirect: undefined,
+    clientName: 'mcp-manifold',
+    clientMetadataUrl: undefined,
+    resource: 'auto',
+    issuer: undefined,
+    extraParams: {},
+    dpop: undefined,
+    grant: 'code',
+    per: 'gateway',
+    idp: undefined,
+  })
+  expect(server.perClient).toBe(false)
+})
+
+test('a header of its own takes the place of a login, unless the file asks for one', async () => {
+  const entry = { url: 'https://a.example/mcp', headers: { AUTHORIZATION: 'Bearer x' } }
+  expect((await resolveServer(entry)).oauth).toBe(false)
+  expect((await resolveServer({ ...entry, oauth: {} })).oauth).toMatchObject({ grant: 'code' })
+  expect((await resolveServer({ url: entry.url, oauth: false })).oauth).toBe(false)
+})
+
+test('the keys of other clients for a login are understood', async () => {
+  const oauthOf = async (more: object): Promise<unknown> =>
+    (await resolveServer({ url: 'https://a.example/mcp', ...more })).oauth
+  const redirect = { port: 8080, path: '/callback' }
+  expect(await oauthOf({ oauth: { clientId: 'x', callbackPort: 8080 } })).toMatchObject({
+    clientId: 'x',
+    redirect,
+  })
+  const cursor = { CLIENT_ID: 'x', CLIENT_SECRET: 'y', scopes: ['a', 'b'] }
+  expect(await oauthOf({ auth: cursor })).toMatchObject({
+    clientId: 'x',
+    clientSecret: 'y',
+    scopes: ['a', 'b'],
+  })
+  expect(await oauthOf({ oauth: { client_id: 'x' } })).toMatchObject({ clientId: 'x' })
+  const opencode = { clientId: 'x', scope: 'a  b', redirectUri: 'http://127.0.0.1:19876/done' }
+  expect(await oauthOf({ oauth: opencode })).toMatchObject({
+    scopes: ['a', 'b'],
+    redirect: 'http://127.0.0.1:19876/done',
+  })
+})
+
 test('what is left out has its default', async () => {
   const config = await configFrom({ mcpServers: { a: { command: 'x' } } }, OPTIONS)
   expect(config).toEqual({
@@ -64,6 +115,8 @@ test('what is left out has its default', async () => {
           maxBytes: 1024 * 1024,
           tags: [],
         },
+        perClient: false,
+        clientValues: [],
         maxConcurrentCalls: 256,
         queue: 1000,
         queueTimeoutMs: 30_000,
@@ -91,6 +144,7 @@ test('what is left out has its default', async () => {
         memoryLimitBytes: 4 * 1024 ** 3,
         warmInstances: 0,
         fingerprint: expect.stringMatching(/^[0-9a-f]{64}$/),
+        oauth: false,
       },
     ],
     clients: [],
@@ -98,6 +152,7 @@ test('what is left out has its default', async () => {
     profiles: [],
     gateway: {
       admin: { socket: true, listen: undefined, token: undefined, allowPlaintext: false },
+      vault: { keys: [], keySource: 'auto', folder: stateFolder('/home/ada', {}, process.platform) },
       http: {
         host: '127.0.0.1',
         port: 3333,
@@ -126,6 +181,7 @@ test('what is left out has its default', async () => {
       maxLinksPerClient: 32,
       zone: undefined,
       dns: { refreshMs: 30_000, servers: [] },
+      secrets: { execCacheMs: 300_000 },
       drainTimeoutMs: 300_000,
       shutdownTimeoutMs: 25_000,
       watch: true,

@@ -29,6 +29,7 @@ describe('a client', () => {
       shadow: false,
       quota: { rate: undefined, concurrency: undefined, budgets: [] },
       limits: [],
+      values: {},
       weight: 1,
     })
   })

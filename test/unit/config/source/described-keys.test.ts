@@ -36,6 +36,7 @@ const VALUES: Readonly<Record<string, Pair>> = {
   bytes: ['1MiB/day', '2MiB/day'],
   keys: [[`sha256:${'0'.repeat(64)}`], [`sha256:${'1'.repeat(64)}`]],
   'clients.*.roles': [['r'], ['q']],
+  'clients.*.values': [{ token: 'one' }, { token: 'two' }],
   'profiles.*.servers': [['a'], ['b']],
   when: ['args.a == 1', 'args.a == 2'],
   timeZone: ['UTC', 'Europe/Berlin'],
@@ -52,7 +53,19 @@ const VALUES: Readonly<Record<string, Pair>> = {
   state: ['memory', 'redis://127.0.0.1'],
   'admin.listen': ['127.0.0.1:7333', '127.0.0.1:7334'],
   'admin.token': ['a'.repeat(16), 'b'.repeat(16)],
+  'vault.keys': [[`${'A'.repeat(43)}=`], [`${'B'.repeat(42)}A=`]],
   'audit.file': ['off', '/var/log/audit.jsonl'],
+  'mcpServers.*.oauth': [false, {}],
+  'oauth.scopes': [['one'], ['two']],
+  'oauth.scope': ['one', 'two'],
+  'auth.scopes': ['one', 'two'],
+  redirect: ['https://a.example/callback', 'https://b.example/callback'],
+  'redirect.path': ['/one', '/two'],
+  redirectUri: ['https://a.example/callback', 'https://b.example/callback'],
+  clientMetadataUrl: ['https://a.example/client', 'https://b.example/client'],
+  resource: ['auto', 'none'],
+  grant: ['code', 'device'],
+  tokenEndpoint: ['https://a.example/token', 'https://b.example/token'],
 }
 
 /** What is said of a key in place of its own path. */
@@ -61,6 +74,13 @@ const SAID: Readonly<Record<string, string>> = {
   'mcpServers.*.serverUrl': 'url',
   'mcpServers.*.replicas.*.serverUrl': 'replicas.b.url',
   'mcpServers.*.replicas.*.name': 'replicas.c added',
+  'mcpServers.*.oauth.client_id': 'oauth.clientId',
+  'mcpServers.*.oauth.scope': 'oauth.scopes',
+  'mcpServers.*.oauth.redirectUri': 'oauth.redirect',
+  'mcpServers.*.oauth.callbackPort': 'oauth.redirect.port',
+  'mcpServers.*.auth.CLIENT_ID': 'oauth.clientId',
+  'mcpServers.*.auth.CLIENT_SECRET': 'oauth.clientSecret',
+  'mcpServers.*.auth.scopes': 'oauth.scopes',
 }
 
 /** What has no effect of its own: on other keys, or not at all. The variables of `envFile` are named as those of `env`. */
@@ -70,6 +90,12 @@ const UNSAID = /^(?:servers\.|inputs$|include$|\$schema$)|\.envFile$/
 const BESIDE: readonly (readonly [RegExp, (entry: Record<string, unknown>) => void])[] = [
   [/^mcpServers\.\*\.(?:args|env|cwd)$/, entry => (entry['command'] = 'x')],
   [/\.replicas\.\*\.(?:args|env|cwd)$/, entry => (entry['command'] = 'x')],
+  [/\.oauth\.(?:clientSecret|privateKey)$/, oauth => (oauth['clientId'] = 'x')],
+  [
+    /\.oauth\.idp$/,
+    oauth =>
+      Object.assign(oauth, { grant: 'id_jag', idp: { issuer: 'https://i.example', subjectToken: 'x' } }),
+  ],
 ]
 
 /** Holds other keys only. */

@@ -316,7 +316,7 @@ describe('an outage', () => {
       countsAgainstHealth: false,
     } as const
     expect(health.failed(refused, clock.now)).toBe(true)
-    expect(seen()).toEqual(['needs-login', true, false])
+    expect(seen()).toEqual(['needs_login', true, false])
     clock.now += 500
     expect(health.out(clock.now)).toBe(false)
     expect(health.failed(refused, clock.now)).toBe(false)

@@ -62,7 +62,16 @@ function slotOf(changes: Partial<ServerConfig> = {}, key: Partial<SlotKey> = {})
   const slot: LinkSlot = new LinkSlot({
     server: serverConfig(changes),
     replica: replicaOf(serverConfig(changes)),
-    key: { id: 'common', era: 'legacy', capabilities: '{}', owner: undefined, exclusive: false, ...key },
+    key: {
+      id: 'common',
+      era: 'legacy',
+      capabilities: '{}',
+      owner: undefined,
+      principal: undefined,
+      shared: 'legacy',
+      exclusive: false,
+      ...key,
+    },
     deadlines,
     logger: SILENT,
     clientInfo: '{"name":"gateway","version":"1"}',

@@ -28,7 +28,7 @@ it('gives two users different links whatever their names are, at all replicas', 
             features,
             protocolVersion: '2025-11-25',
           }
-          const { id } = keyFor({ isolation, roots: undefined }, caller, features, replica)
+          const { id } = keyFor({ isolation, roots: undefined, perClient: false }, caller, features, replica)
           const owner = JSON.stringify([isolation, number, features, subject])
           expect([id, owners.get(id) ?? owner]).toEqual([id, owner])
           owners.set(id, owner)

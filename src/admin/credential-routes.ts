@@ -1,0 +1,100 @@
+import { fields, TEXT, textIn, type AdminRequest, type AdminRoute, type Schema } from './route.ts'
+import type { LoginTarget } from './service.ts'
+
+const OF_CLIENT: Schema = {
+  type: 'object',
+  properties: { client: { ...TEXT, description: 'The client whose login it is, where each has its own.' } },
+  additionalProperties: false,
+}
+
+/** The routes about logins at servers. */
+export const CREDENTIAL_ROUTES: readonly AdminRoute[] = [
+  {
+    method: 'get',
+    path: '/admin/credentials',
+    operationId: 'listCredentials',
+    summary: 'The logins at servers, without their tokens.',
+    writes: false,
+    answer: {
+      type: 'object',
+      properties: {
+        credentials: {
+          type: 'array',
+          items: {
+            type: 'object',
+            properties: {
+              server: TEXT,
+              owner: { ...TEXT, description: '`gateway`, or the id of the principal that alone uses it.' },
+              issuer: { ...TEXT, description: 'The authorization server; empty for a token given by hand.' },
+              obtainedAt: { type: 'integer', description: 'Unix milliseconds.' },
+              expiresAt: { type: 'integer', description: 'Unix milliseconds.' },
+              renewable: { type: 'boolean', description: 'The gateway renews it by itself.' },
+              scope: TEXT,
+              usable: { type: 'boolean', description: 'This machine has the key to use it.' },
+            },
+            required: ['server', 'owner', 'issuer', 'renewable', 'usable'],
+          },
+        },
+      },
+      required: ['credentials'],
+    },
+    refusals: [],
+    handle: async ({ service }) => ({ body: { credentials: await service.credentials() } }),
+  },
+  {
+    method: 'post',
+    path: '/admin/servers/{name}/login',
+    operationId: 'login',
+    summary: 'Begins the login at a server, or joins the one under way; answers with the address to open.',
+    writes: true,
+    requestBody: { schema: OF_CLIENT, required: false },
+    answer: {
+      type: 'object',
+      properties: {
+        server: TEXT,
+        owner: TEXT,
+        url: { ...TEXT, description: 'Open it in a browser.' },
+        code: { ...TEXT, description: 'Enter it there.' },
+        expiresAt: { type: 'integer', description: 'Unix milliseconds.' },
+      },
+      required: ['server', 'owner', 'url', 'expiresAt'],
+    },
+    refusals: [422],
+    handle: async ({ service, params, body }) => {
+      const answer = await service.beginLogin(loginTargetOf(params, body))
+      return { body: answer, detail: `${answer.server}, of ${answer.owner}` }
+    },
+  },
+  {
+    method: 'post',
+    path: '/admin/servers/{name}/logout',
+    operationId: 'logout',
+    summary:
+      'Forgets a login in all gateways that share the state store, and revokes it where that can be done.',
+    writes: true,
+    requestBody: { schema: OF_CLIENT, required: false },
+    answer: {
+      type: 'object',
+      properties: {
+        server: TEXT,
+        owner: TEXT,
+        found: { type: 'boolean', description: 'There was a login.' },
+        revoked: { type: 'boolean', description: 'The authorization server has revoked it.' },
+      },
+      required: ['server', 'owner', 'found', 'revoked'],
+    },
+    refusals: [422],
+    handle: async ({ service, params, body }) => {
+      const answer = await service.logOut(loginTargetOf(params, body))
+      return { body: answer, detail: `${answer.server}, of ${answer.owner}` }
+    },
+  },
+]
+
+function loginTargetOf(params: AdminRequest['params'], body: unknown): LoginTarget {
+  const given = fields(body, ['client'])
+  return {
+    server: params['name'] ?? '',
+    client: given['client'] === undefined ? undefined : textIn(given, 'client'),
+  }
+}

@@ -1,0 +1,65 @@
+import { loadConfigFile } from '../config/load/load.ts'
+import { CLOCK } from '../core/clock.ts'
+import { GatewayError } from '../core/errors.ts'
+import { keptLogins } from '../credentials/login/kept-logins.ts'
+
+import { logOut } from '../credentials/login/logout.ts'
+import { alignColumns } from './columns.ts'
+import { NOTICED, revokedLine } from './logout.ts'
+import { say } from './say.ts'
+import { typed } from './this-program.ts'
+import { withVault } from './with-vault.ts'
+
+interface CommonOptions {
+  readonly config?: string
+}
+
+/** `credentials list`: shows each login without its tokens. */
+export async function listCredentials({
+  config: file,
+  json,
+}: CommonOptions & { readonly json?: boolean }): Promise<void> {
+  const config = await loadConfigFile({ file })
+  const logins = await withVault(config, ({ vault }) => keptLogins(vault))
+  if (json === true) return void process.stdout.write(`${JSON.stringify(logins, null, 2)}\n`)
+  if (logins.length === 0) return say(`There are no logins. Log in: ${typed('login <server>', config.file)}`)
+  const now = CLOCK.wall()
+  const rows = logins.map(({ server, owner, issuer, obtainedAt, expiresAt, renewable, usable }) => [
+    server,
+    owner,
+    issuer === '' ? '-' : issuer,
+    obtainedAt === undefined ? '-' : timeOf(obtainedAt),
+    !usable
+      ? 'cannot be opened: its key is not here'
+      : renewable
+        ? 'is renewed'
+        : expiresAt === undefined
+          ? 'unknown'
+          : `${timeOf(expiresAt)}${expiresAt <= now ? ' (over)' : ''}`,
+  ])
+  const lines = alignColumns([['server', 'owner', 'authorization server', 'since', 'ends'], ...rows])
+  process.stdout.write(`${lines.join('\n')}\n`)
+}
+
+/** `credentials revoke`: as `logout`, also for a server that is not in the configuration any more. */
+export async function revokeCredential(
+  server: string,
+  owner: string,
+  { config: file }: CommonOptions,
+): Promise<void> {
+  const config = await loadConfigFile({ file })
+  const known = config.servers.find(({ name }) => name === server) ?? { name: server, oauth: false as const }
+  await withVault(config, async ({ vault, logger }) => {
+    const { found, revoked } = await logOut(vault, known, owner, logger)
+    if (!found)
+      throw new GatewayError(
+        'config',
+        `There is no login to server ${JSON.stringify(server.slice(0, 100))} of owner ${JSON.stringify(owner.slice(0, 200))}. See: mcp-manifold credentials list`,
+      )
+    say(`The login is forgotten. ${NOTICED}`, revokedLine(revoked))
+  })
+}
+
+function timeOf(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 16).replace('T', ' ')
+}

@@ -1,0 +1,162 @@
+import type { ServerConfig } from '../../config/types.ts'
+import type { Logger } from '../../core/logger.ts'
+import type { Principal } from '../../core/principal.ts'
+import type { Vault, VaultRecord } from '../../vault/vault.ts'
+import { guardedFetch, type GuardedFetch } from '../fetch/guarded-fetch.ts'
+import { DpopKey } from '../oauth/dpop-key.ts'
+import { OAuthFailure } from '../oauth/failure.ts'
+import { grantsWithoutPerson, type GrantName } from '../oauth/grants/grants.ts'
+import { knownRegistration, registrationFor } from '../oauth/registration.ts'
+import { scopesOf } from '../oauth/scopes.ts'
+import type { TokenSet } from '../oauth/token-set.ts'
+import { Account } from './account.ts'
+import { ServerLogin, urlOf } from './server-login.ts'
+
+export interface AccountsOptions {
+  readonly servers: readonly ServerConfig[]
+  readonly vault: Vault
+  readonly logger: Logger
+  /** Fetches on behalf of a server. Default: the guarded fetch. */
+  readonly fetchFor?: (serverUrl: string) => GuardedFetch
+  /** The token with which a principal has logged in at the gateway. It is shown to identity providers only. */
+  readonly callerTokenOf?: ((principal: string) => string | undefined) | undefined
+}
+
+/** Accounts of clients in memory. The tokens of others are read from the vault again. */
+const MAX_ACCOUNTS = 10_000
+/** Machines have no browser; some authorization servers want an address nevertheless. */
+const NO_REDIRECT = 'http://127.0.0.1/callback'
+
+/** The accounts of the gateway and of its clients at all servers. */
+export class Accounts {
+  readonly vault: Vault
+  readonly #logger: Logger
+  readonly #fetchFor: (serverUrl: string) => GuardedFetch
+  readonly #callerTokenOf: AccountsOptions['callerTokenOf']
+  readonly #grants: ReturnType<typeof grantsWithoutPerson>
+  readonly #logins = new Map<string, { readonly key: string; readonly login: ServerLogin }>()
+  /** In the order of their last request for an account. */
+  readonly #accounts = new Map<string, Account>()
+
+  constructor({ servers, vault, logger, fetchFor, callerTokenOf }: AccountsOptions) {
+    this.#callerTokenOf = callerTokenOf
+    this.vault = vault
+    this.#logger = logger
+    this.#fetchFor = fetchFor ?? (serverUrl => guardedFetch({ serverUrl }))
+    this.#grants = grantsWithoutPerson(this.#fetchFor)
+    this.reconfigure(servers)
+  }
+
+  /** The account of an owner. @throws OAuthFailure for a server that is not logged in to */
+  account(server: ServerConfig, owner: string, principal?: Principal): Account {
+    const account = this.known(server.name, owner, principal)
+    if (account) return account
+    throw new OAuthFailure(`Server "${server.name}" needs no login. Fix: nothing, or remove "oauth": false.`)
+  }
+
+  /** `undefined`: no such server is configured, or it is not logged in to. */
+  known(server: string, owner: string, principal?: Principal): Account | undefined {
+    const login = this.#logins.get(server)?.login
+    if (!login) return undefined
+    const key = JSON.stringify([server, owner])
+    const account = this.#accounts.get(key) ?? this.#made(login, owner, principal)
+    this.#accounts.delete(key)
+    this.#accounts.set(key, account)
+    const [oldest] = this.#accounts.keys()
+    // It goes on for the links that have it.
+    if (this.#accounts.size > MAX_ACCOUNTS && oldest !== undefined) this.#accounts.delete(oldest)
+    return account
+  }
+
+  /** Goes on with the servers of another configuration. */
+  reconfigure(servers: readonly ServerConfig[]): void {
+    const next = new Map(servers.map(server => [server.name, server]))
+    for (const name of this.#logins.keys()) if (!hasLogin(next.get(name))) this.#remove(name)
+    for (const server of servers) if (hasLogin(server)) this.#set(server)
+  }
+
+  close(): void {
+    for (const name of this.#logins.keys()) this.#remove(name)
+  }
+
+  #set(server: ServerConfig): void {
+    if (server.oauth === false) return
+    const key = JSON.stringify([urlOf(server), server.oauth])
+    const known = this.#logins.get(server.name)
+    if (known?.key === key) return
+    known?.login.end()
+    const { oauth } = server
+    const login = new ServerLogin({ server, oauth, fetch: this.#fetchFor(urlOf(server)), vault: this.vault })
+    this.#logins.set(server.name, { key, login })
+    for (const [id, account] of this.#accountsOf(server.name)) {
+      const isPerson = isOfPerson(oauth.grant)
+      // Whether a person logs in is fixed when an account is made.
+      if (isPerson === account.isOfPerson) account.reconfigure(login)
+      else {
+        account.end()
+        this.#accounts.delete(id)
+      }
+    }
+  }
+
+  #remove(name: string): void {
+    this.#logins.get(name)?.login.end()
+    this.#logins.delete(name)
+    for (const [id, account] of this.#accountsOf(name)) {
+      account.end()
+      this.#accounts.delete(id)
+    }
+  }
+
+  #accountsOf(server: string): [string, Account][] {
+    return [...this.#accounts].filter(([, { login }]) => login.server.name === server)
+  }
+
+  #made(login: ServerLogin, owner: string, principal: Principal | undefined): Account {
+    const grant = isOfPerson(login.oauth.grant) ? undefined : (account: Account) => this.#granted(account)
+    return new Account(login, { owner, principal, logger: this.#logger, grant })
+  }
+
+  /** Tokens without a person. They are not kept: others are as easy to get. */
+  async #granted(account: Account): Promise<VaultRecord<TokenSet>> {
+    const { login, principal } = account
+    const { server, oauth, vault, fetch, signal } = login
+    const found = await login.discover(account.hint)
+    const { metadata } = found
+    const scopes = scopesOf({
+      configured: oauth.scopes,
+      challenged: account.challengedScope,
+      resource: found.resource?.scopes_supported,
+      issuer: undefined,
+      wanted: await account.wantedScope(),
+    })
+    const registration =
+      knownRegistration(oauth, metadata) ??
+      (await registrationFor({
+        server: server.name,
+        oauth,
+        metadata,
+        redirectUri: NO_REDIRECT,
+        scopes,
+        vault,
+        fetch,
+        signal,
+      }))
+    const dpop = login.bindsTokens(found) ? DpopKey.generate() : undefined
+    const resource = login.resource(found)
+    const context = login.context({ metadata, registration, resource, scopes, principal, dpop })
+    const callerToken = principal && this.#callerTokenOf?.(principal.id)
+    const value = await this.#grants[oauth.grant as GrantName]({ ...context, callerToken })
+    return { issuer: metadata.issuer, value }
+  }
+}
+
+function hasLogin(server: ServerConfig | undefined): boolean {
+  return (
+    server !== undefined && server.problem === undefined && server.oauth !== false && urlOf(server) !== ''
+  )
+}
+
+function isOfPerson(grant: string): boolean {
+  return grant === 'code' || grant === 'device'
+}

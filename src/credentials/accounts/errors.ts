@@ -1,0 +1,79 @@
+import { GatewayError } from '../../core/errors.ts'
+import { OAuthFailure } from '../oauth/failure.ts'
+
+/** How a failed login reaches the callers of a server. */
+
+const MAX_SHOWN_SCOPE = 200
+
+export function needsLogin(server: string, why?: string): GatewayError {
+  const cause = why === undefined ? `Server "${server}" needs a login.` : `Server "${server}" ${why}.`
+  return new GatewayError(
+    'needs_login',
+    `${cause} Fix: run "mcp-manifold login ${server}", or call a tool of it again and follow the link.`,
+    { server, delivery: 'answered' },
+  )
+}
+
+/** The server refuses even tokens that are new. */
+export function refusesNewTokens(server: string): GatewayError {
+  return unauthorized(
+    server,
+    'refuses tokens that its authorization server has just issued',
+    `check "oauth.resource" and "oauth.scopes", or log in again with "mcp-manifold login ${server}"`,
+  )
+}
+
+export function refusesAccount(server: string): GatewayError {
+  return unauthorized(
+    server,
+    'refuses this to the account that is logged in (403)',
+    'ask for the permission there',
+  )
+}
+
+/** The server asks for scopes that do not help. */
+export function asksInVain(server: string): GatewayError {
+  return unauthorized(
+    server,
+    'asks for permissions that its login has been granted',
+    'check what the account may do there, and "oauth.scopes"',
+  )
+}
+
+export function asksForMore(server: string): GatewayError {
+  return unauthorized(
+    server,
+    'asks for more and more permissions',
+    `set all of them in "oauth.scopes", and run "mcp-manifold login ${server}"`,
+  )
+}
+
+export function needsScopes(server: string, scopes: readonly string[]): GatewayError {
+  const shown = scopes
+    .join(' ')
+    .replace(/[^\x20-\x7e]/g, '')
+    .slice(0, MAX_SHOWN_SCOPE)
+  return needsLogin(server, `needs a login with more permissions (${shown})`)
+}
+
+export function unauthorized(server: string, why: string, fix: string): GatewayError {
+  return new GatewayError('upstream_unauthorized', `Server "${server}" ${why}. Fix: ${fix}.`, {
+    server,
+    delivery: 'answered',
+  })
+}
+
+/** What is no failure of a login keeps its own words, if they may be shown. */
+export function accountError(server: string, caught: unknown): GatewayError {
+  if (caught instanceof GatewayError) return caught
+  if (caught instanceof OAuthFailure)
+    return new GatewayError('upstream_unauthorized', caught.message, { server })
+  const isTimeout = caught instanceof Error && caught.name === 'TimeoutError'
+  return new GatewayError(
+    'upstream_unauthorized',
+    isTimeout
+      ? `The authorization server of server "${server}" did not answer in time. Fix: check that it is reachable from here.`
+      : `The gateway could not get credentials for server "${server}". Fix: its log has the cause.`,
+    { server, cause: caught },
+  )
+}

@@ -1,0 +1,146 @@
+import type { OAuthConfig, ServerConfig } from '../../config/types.ts'
+import { monotonicNow } from '../../core/clock.ts'
+import type { Principal } from '../../core/principal.ts'
+import type { Vault, VaultRecord } from '../../vault/vault.ts'
+import type { GuardedFetch } from '../fetch/guarded-fetch.ts'
+import { discover, metadataOf, resourceOf, type Discovered } from '../oauth/discovery.ts'
+import type { DpopKey } from '../oauth/dpop-key.ts'
+import type { GrantContext } from '../oauth/grant.ts'
+import type { AuthorizationServerMetadata } from '../oauth/metadata.ts'
+import type { Registration } from '../oauth/registration.ts'
+import type { TokenSet } from '../oauth/token-set.ts'
+
+/** How long what was discovered is believed. A refusal of the server ends it early. */
+const BELIEVED_MS = 10 * 60_000
+/** Longest time for one step of a login, with all requests that belong to it. */
+const STEP_MS = 45_000
+
+export interface ServerLoginOptions {
+  readonly server: ServerConfig
+  readonly oauth: OAuthConfig
+  readonly fetch: GuardedFetch
+  readonly vault: Vault
+}
+
+/** What all logins at one server have in common: where its authorization server is, and what it says of itself. */
+export class ServerLogin {
+  readonly server: ServerConfig
+  readonly oauth: OAuthConfig
+  readonly fetch: GuardedFetch
+  readonly vault: Vault
+  readonly url: string
+  readonly #ending = new AbortController()
+  #found:
+    | { readonly hint: string | undefined; readonly until: number; readonly what: Promise<Discovered> }
+    | undefined
+  readonly #issuers = new Map<
+    string,
+    { readonly until: number; readonly what: Promise<AuthorizationServerMetadata> }
+  >()
+
+  constructor({ server, oauth, fetch, vault }: ServerLoginOptions) {
+    this.server = server
+    this.oauth = oauth
+    this.fetch = fetch
+    this.vault = vault
+    this.url = urlOf(server)
+  }
+
+  /** For the requests of one step. */
+  get signal(): AbortSignal {
+    return AbortSignal.any([this.#ending.signal, AbortSignal.timeout(STEP_MS)])
+  }
+
+  /** For what a person takes time for. */
+  get ended(): AbortSignal {
+    return this.#ending.signal
+  }
+
+  end(): void {
+    this.#ending.abort(new Error(`The server "${this.server.name}" was changed or removed.`))
+  }
+
+  /** @param hint `resource_metadata` of the last refusal */
+  discover(hint: string | undefined): Promise<Discovered> {
+    const known = this.#found
+    if (known && known.hint === hint && known.until > monotonicNow()) return known.what
+    const { server, oauth, fetch, url } = this
+    const what = discover({
+      server: server.name,
+      serverUrl: url,
+      issuer: oauth.issuer,
+      resourceMetadataUrl: hint,
+      fetch,
+      signal: this.signal,
+    })
+    const found = { hint, until: monotonicNow() + BELIEVED_MS, what }
+    this.#found = found
+    what.catch(() => {
+      if (this.#found === found) this.#found = undefined
+    })
+    return what
+  }
+
+  /** A refusal may mean that the authorization server has moved. */
+  forgetDiscovered(): void {
+    this.#found = undefined
+  }
+
+  /** The metadata of an issuer that has granted tokens before. */
+  issuer(issuer: string): Promise<AuthorizationServerMetadata> {
+    const known = this.#issuers.get(issuer)
+    if (known && known.until > monotonicNow()) return known.what
+    const what = this.#metadataOf(issuer)
+    const found = { until: monotonicNow() + BELIEVED_MS, what }
+    this.#issuers.clear()
+    this.#issuers.set(issuer, found)
+    what.catch(() => {
+      if (this.#issuers.get(issuer) === found) this.#issuers.delete(issuer)
+    })
+    return what
+  }
+
+  async #metadataOf(issuer: string): Promise<AuthorizationServerMetadata> {
+    const { server, fetch } = this
+    const found = await this.#found?.what.catch(() => undefined)
+    if (found?.metadata.issuer === issuer) return found.metadata
+    return await metadataOf(issuer, { server: server.name, fetch, signal: this.signal })
+  }
+
+  resource(found: Discovered): string | undefined {
+    return resourceOf(this.oauth.resource, { server: this.server.name, serverUrl: this.url }, found.resource)
+  }
+
+  /** Whether tokens are bound to a key of the gateway. */
+  bindsTokens(found: Discovered): boolean {
+    return this.oauth.dpop ?? found.resource?.dpop_bound_access_tokens_required ?? false
+  }
+
+  /** Tokens for another origin, issuer or identifier than those of the configuration are never sent. */
+  trusts({ issuer, value }: VaultRecord<TokenSet>): boolean {
+    const { issuer: wanted, clientId } = this.oauth
+    return (
+      URL.canParse(value.serverUrl) &&
+      new URL(value.serverUrl).origin === new URL(this.url).origin &&
+      (wanted === undefined || wanted.replace(/\/$/, '') === issuer.replace(/\/$/, '')) &&
+      (clientId === undefined || clientId === value.clientId)
+    )
+  }
+
+  context(parts: {
+    readonly metadata: AuthorizationServerMetadata
+    readonly registration: Registration
+    readonly resource: string | undefined
+    readonly scopes?: readonly string[] | undefined
+    readonly principal?: Principal | undefined
+    readonly dpop?: DpopKey | undefined
+  }): GrantContext {
+    const { server, oauth, fetch, signal } = this
+    return { principal: undefined, scopes: undefined, ...parts, server, oauth, fetch, signal }
+  }
+}
+
+/** The address that a server is logged in to. */
+export function urlOf({ replicas }: ServerConfig): string {
+  return replicas.find(({ endpoint }) => endpoint.url !== undefined)?.endpoint.url ?? ''
+}

@@ -1,0 +1,63 @@
+import type { Endpoint } from '../config/replica-types.ts'
+import type { ServerConfig } from '../config/types.ts'
+import { clientValueNames } from '../core/client-placeholders.ts'
+import type { Principal } from '../core/principal.ts'
+import type { UpstreamCredentials } from '../core/upstream-credentials.ts'
+import type { ClientValues } from './client-values.ts'
+import { JointCredentials } from './joint-credentials.ts'
+import { StaticCredentials } from './static-credentials.ts'
+
+/**
+ * What a link to an endpoint of a server presents, for a principal or for the gateway. `undefined`: only what the
+ * endpoint says.
+ */
+export type CredentialSource = (
+  server: ServerConfig,
+  principal: Principal | undefined,
+  endpoint: Endpoint,
+) => UpstreamCredentials | undefined
+
+/** What the links of servers present: values of clients, together with the logins of `others`. */
+export function linkCredentials(
+  values: ClientValues,
+  others?: CredentialSource,
+): { readonly credentials: CredentialSource; readonly endpointFor: ClientValues['endpoint'] } {
+  return {
+    credentials: upstreamCredentials(values, others),
+    endpointFor: (endpoint, server, principal) => values.endpoint(endpoint, server, principal),
+  }
+}
+
+/** The values of clients in headers, together with the logins of `others`, which win. */
+function upstreamCredentials(values: ClientValues, others?: CredentialSource): CredentialSource {
+  return (server, principal, endpoint) => {
+    const other = others?.(server, principal, endpoint)
+    const texts = server.perClient ? headersWithValues(endpoint) : []
+    if (texts.length === 0) return other
+    const current = {
+      get version() {
+        return values.version
+      },
+      current: () => values.of(server, principal),
+    }
+    const own = new StaticCredentials(server.name, texts, current)
+    return other ? new JointCredentials(other, own) : own
+  }
+}
+
+function headersWithValues(endpoint: Endpoint): (readonly [string, string])[] {
+  if (endpoint.url === undefined) return []
+  return Object.entries(endpoint.headers).filter(([, text]) => clientValueNames(text).length > 0)
+}
+
+/** Whether a link has to be opened anew for other values: those that no header carries are fixed at its start. */
+export function fixesValues({ perClient, clientValues, replicas }: ServerConfig): boolean {
+  return (
+    perClient &&
+    clientValues.length > 0 &&
+    replicas.some(({ endpoint }) => {
+      const fixed = endpoint.url === undefined ? [endpoint.args, endpoint.env] : endpoint.url
+      return clientValueNames(JSON.stringify(fixed)).length > 0
+    })
+  )
+}

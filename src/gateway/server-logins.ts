@@ -1,0 +1,100 @@
+import type { ServerLists } from '../catalog/server-lists.ts'
+import type { Config, ServerConfig } from '../config/types.ts'
+import type { EventSink } from '../core/event-bus.ts'
+import type { Logger } from '../core/logger.ts'
+import type { Principal } from '../core/principal.ts'
+import { Credentials } from '../credentials/accounts/credentials.ts'
+import { HostedPages } from '../credentials/login/hosted-pages.ts'
+import { keptLogins, type KeptLogin } from '../credentials/login/kept-logins.ts'
+import { logOut, type LoggedOut } from '../credentials/login/logout.ts'
+import { Logins } from '../credentials/login/logins.ts'
+import type { PendingLogin } from '../credentials/login/pending-login.ts'
+import { ownerOf } from '../credentials/owner.ts'
+import type { CredentialSource } from '../credentials/upstream-credentials.ts'
+import type { Store } from '../state/store.ts'
+import { openVault } from '../vault/open.ts'
+import type { Vault } from '../vault/vault.ts'
+
+export interface ServerLoginsOptions {
+  readonly config: Config
+  readonly store: Store
+  readonly logger: Logger
+  readonly events: EventSink
+  /** Address under which browsers reach the gateway, if they do. */
+  readonly pagesAt: () => string | undefined
+  /** The configuration of a server. @throws GatewayError for a name that is not in the configuration */
+  readonly serverOf: (server: string) => ServerConfig
+  readonly lists: () => Pick<ServerLists, 'refresh' | 'failure'>
+}
+
+/** How the gateway logs in at servers: what its links present, the logins of people, and where they are kept. */
+export class ServerLogins {
+  readonly logins: Logins
+  readonly pages: HostedPages
+  readonly #vault: Vault
+  readonly #credentials: Credentials
+  readonly #options: ServerLoginsOptions
+
+  constructor(options: ServerLoginsOptions) {
+    const { config, store, logger, events, pagesAt } = options
+    this.#options = options
+    const vault = (this.#vault = openVault({ ...config.gateway.vault, store, logger }))
+    this.#credentials = new Credentials({ servers: config.servers, vault, logger })
+    this.logins = new Logins({
+      authorizer: this.#credentials.authorizer,
+      vault,
+      events,
+      logger,
+      hosted: pagesAt,
+      // What a server offers is known only now.
+      onLoggedIn: server => void options.lists().refresh(server),
+    })
+    this.pages = new HostedPages(this.logins, () => pagesAt()?.startsWith('https:') === true)
+  }
+
+  /** What links present. */
+  readonly source: CredentialSource = (server, principal) => this.#credentials.for(server, principal)
+
+  readonly mayLogIn = (server: string): boolean => this.#options.serverOf(server).oauth !== false
+
+  readonly beginLogin = async (server: string, principal: Principal): Promise<PendingLogin> => {
+    const config = this.#options.serverOf(server)
+    return await this.logins.begin(config, ownerOf(config, principal))
+  }
+
+  readonly listNow: (...args: Parameters<ServerLists['refresh']>) => Promise<void> = async (
+    server,
+    exchange,
+  ) => {
+    const lists = this.#options.lists()
+    // A listing that runs may have begun before the login.
+    for (let attempt = 0; attempt < 2; attempt++) {
+      await lists.refresh(server, exchange)
+      if (lists.failure(server)?.code !== 'needs_login') break
+    }
+    const failure = lists.failure(server)
+    if (failure) throw failure
+  }
+
+  /** Forgets a login, and ends one that is under way. Other gateways that share the vault notice within seconds. */
+  async logOut(server: string, owner: string): Promise<LoggedOut> {
+    const { serverOf, logger } = this.#options
+    this.logins.abandon(server, owner)
+    return await logOut(this.#vault, serverOf(server), owner, logger)
+  }
+
+  /** The logins there are, without anything secret. */
+  async list(): Promise<readonly KeptLogin[]> {
+    return await keptLogins(this.#vault)
+  }
+
+  reconfigure(servers: readonly ServerConfig[]): void {
+    this.#credentials.reconfigure(servers)
+  }
+
+  async close(): Promise<void> {
+    this.logins.close()
+    this.#credentials.close()
+    await this.#vault.close()
+  }
+}
