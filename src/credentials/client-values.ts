@@ -79,7 +79,7 @@ function missing(
   client: string | undefined,
   principal: Principal | undefined,
 ): GatewayError {
-  const fix = (who: string): string => `Fix: add "${name}" to "clients.${who}.values".`
+  const fix = (client: string): string => `Fix: add "${name}" to "clients.${client}.values".`
   const message =
     client !== undefined
       ? `Server "${server}" needs the value "${name}" of each client, and the client "${client}" has none. ${fix(client)}`

@@ -11,7 +11,7 @@ interface CurrentValues {
   current(): ValueOf
 }
 
-/** Headers with values of one client. They follow a change of the values; nobody has to log in for them. */
+/** Headers with values of one client. They follow a change of the values; they need no login. */
 export class StaticCredentials implements UpstreamCredentials {
   readonly #server: string
   /** Names in lower case → text with placeholders. */

@@ -51,7 +51,7 @@ export interface Gateway {
   /**
    * Opens a listener at `gateway.http.host` and `port`; port 0 selects a free port.
    * @throws GatewayError `config` when the address cannot be used, or requires configured clients; `shutting_down`
-   * after `close`
+   * after `close`, or when that begins before the listener is open
    */
   listen(): Promise<Listening>
   /**

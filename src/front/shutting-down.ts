@@ -28,6 +28,11 @@ export function cutOffError(): GatewayError {
   )
 }
 
+/** Error of a front that has not begun to listen when the shutdown begins. */
+export function notOpened(): GatewayError {
+  return new GatewayError('shutting_down', 'The gateway is shutting down, so it does not begin to listen.')
+}
+
 /** Answers 503. `id` is the raw JSON of the request's id. `headers` close the connection if it is the gateway's own. */
 export function refuseUnavailable(
   response: ServerResponse,

@@ -32,6 +32,7 @@ import type { Store } from '../state/store.ts'
 
 /** Everything that another configuration needs, before it takes effect. */
 interface Built {
+  readonly planned: PlannedReload
   readonly generation: Generation
   readonly fronts: PreparedFronts
 }
@@ -86,7 +87,7 @@ export class RunningGateway extends ClientService implements Reloadable {
       store,
       logger,
       fronts: this.#fronts,
-      pages: runtime.serverLogins.pages,
+      logins: runtime.serverLogins,
       readiness: () => readinessOf(this.status()),
       onRefused: (status, reason, address) => this.events.accessRefused(status, reason, address),
     })
@@ -183,9 +184,9 @@ export class RunningGateway extends ClientService implements Reloadable {
   async rehearse(config: Config): Promise<PlannedReload> {
     const plan = await planReload(this.config, config)
     if (plan.change.isEmpty) return { ...plan, endings: [] }
-    const built = await this.#build(plan.config)
-    built.fronts.discard()
-    return this.#planned(plan, built)
+    const { planned, fronts } = await this.#build(plan)
+    fronts.discard()
+    return planned
   }
 
   async #apply(asked: Config | (() => Promise<Config>)): Promise<Reloaded> {
@@ -205,22 +206,18 @@ export class RunningGateway extends ClientService implements Reloadable {
     for (const problem of plan.problems) if (!this.#saidProblems.has(problem)) this.#logger.error(problem)
     this.#saidProblems = new Set(plan.problems)
     if (plan.change.isEmpty) return { outcome: 'unchanged', plan: { ...plan, endings: [] } }
-    const built = await this.#build(plan.config)
+    const built = await this.#build(plan)
     // Closing takes everything away that a configuration could be about.
     if (this.#closing) {
       built.fronts.discard()
       return { outcome: 'closing' }
     }
-    const reloaded = { outcome: 'applied', plan: this.#planned(plan, built) } as const
+    const reloaded = { outcome: 'applied', plan: built.planned } as const
     const tellClients = this.#putIntoEffect(built)
     const durationMs = performance.now() - since
     this.events.reloadApplied(reportOf(reloaded), durationMs)
     await tellClients()
     return reloaded
-  }
-
-  #planned(plan: ReloadPlan, { generation, fronts }: Built): PlannedReload {
-    return { ...plan, endings: endingsOf(this.#clients(), generation, fronts) }
   }
 
   /** Those that are served at the moment: over sessions and streams, or with a call that waits for them. */
@@ -230,7 +227,8 @@ export class RunningGateway extends ClientService implements Reloadable {
   }
 
   /** Everything that another configuration needs, checked, beside what is in effect. @throws GatewayError `config` */
-  async #build(config: Config): Promise<Built> {
+  async #build(plan: ReloadPlan): Promise<Built> {
+    const { config } = plan
     await this.events.checkAudit(config.gateway.audit)
     const fronts = await this.#http.prepare(config)
     try {
@@ -241,7 +239,8 @@ export class RunningGateway extends ClientService implements Reloadable {
         former: this.current,
         clients: this.#clients(),
       })
-      return { generation, fronts }
+      const endings = endingsOf(this.#clients(), generation, fronts)
+      return { planned: { ...plan, endings }, generation, fronts }
     } catch (error) {
       fronts.discard()
       throw error

@@ -2,10 +2,10 @@ import { checkExposure, checkMount, servesThisMachineOnly } from '../auth/exposu
 import type { ClientConfig, Config } from '../config/types.ts'
 import type { Gatekeeper } from '../auth/gatekeeper.ts'
 import type { IssuerKeySets } from '../auth/issuer-key-sets.ts'
-import type { CallerTokens } from '../core/caller-tokens.ts'
 import { describeError } from '../core/errors.ts'
 import { SILENT, type Logger } from '../core/logger.ts'
 import { isLoopback } from '../core/loopback.ts'
+import { Turns } from '../core/turns.ts'
 import { descriptorShares } from '../descriptors.ts'
 import type { Credential } from '../front/authenticator.ts'
 import type { Fronts } from '../front/fronts.ts'
@@ -13,13 +13,11 @@ import type { TlsCredentials } from '../front/http/listener.ts'
 import type { HttpFront, HttpFrontOptions } from '../front/http/endpoint.ts'
 import { checkPrefix, mounted, type RequestHandler } from '../front/http/mount.ts'
 import type { Store } from '../state/store.ts'
+import type { ServerLogins } from './server-logins.ts'
 
-export interface HttpFrontsOptions extends Pick<
-  HttpFrontOptions,
-  'service' | 'readiness' | 'onRefused' | 'pages'
-> {
+export interface HttpFrontsOptions extends Pick<HttpFrontOptions, 'service' | 'readiness' | 'onRefused'> {
   readonly config: Config
-  readonly callerTokens?: CallerTokens | undefined
+  readonly logins: Pick<ServerLogins, 'pages' | 'callerTokens'>
   readonly store: Store
   readonly logger: Logger
   /** Where fronts are added, which end together. */
@@ -51,26 +49,41 @@ export class HttpFronts {
   readonly #options: HttpFrontsOptions
   #config: Config
   readonly #open: HttpFront[] = []
+  /** Whether there is a handler, also one that is still being loaded. */
+  #mounted = false
+  /** What is opened is opened by one configuration: neither while another is prepared, nor between that and its use. */
+  readonly #turns = new Turns()
   /** Known once the first front has been made. */
   #auth: LoadedAuth | undefined
 
   constructor(options: HttpFrontsOptions) {
     this.#options = options
     this.#config = options.config
-    options.callerTokens?.want(needsCallerTokens(options.config))
+    options.logins.callerTokens.want(needsCallerTokens(options.config))
   }
 
   /**
    * Checks what another configuration says of callers and certificates, and has it ready. Nothing changes before `use`.
+   * Nothing is opened until `use` or `discard`.
    * @throws GatewayError `config`
    */
   async prepare(config: Config): Promise<PreparedFronts> {
+    const end = await this.#turns.take()
+    try {
+      return await this.#prepare(config, end)
+    } catch (error) {
+      end()
+      throw error
+    }
+  }
+
+  async #prepare(config: Config, end: () => void): Promise<PreparedFronts> {
     // Tokens that were recognised already were not kept: they are looked at once more.
     const isSame =
       sameCallers(config, this.#config) && needsCallerTokens(config) === needsCallerTokens(this.#config)
     const listens = this.#open.some(({ mount }) => !mount)
     if (listens) checkExposure(config, SILENT)
-    if (this.#open.some(({ mount }) => mount)) checkMount(config)
+    if (this.#mounted) checkMount(config)
     // Servers of other programs have certificates of their own.
     const certificates = listens ? await certificatesOf(config) : undefined
     const made = new Map<HttpFront, Gatekeeper>()
@@ -86,7 +99,7 @@ export class HttpFronts {
       },
       use: () => {
         this.#config = config
-        this.#options.callerTokens?.want(needsCallerTokens(config))
+        this.#options.logins.callerTokens.want(needsCallerTokens(config))
         const thisMachineOnly = servesThisMachineOnly(config)
         for (const front of this.#open) {
           const next = isSame ? undefined : (made.get(front) ?? this.#authenticator(config, front))
@@ -95,10 +108,12 @@ export class HttpFronts {
           front.use({ authenticator, certificates, thisMachineOnly })
         }
         this.#auth?.issuerKeys.keep(config.gateway.auth.jwt)
+        end()
       },
       discard: () => {
         for (const authenticator of made.values()) authenticator.close()
         this.#auth?.issuerKeys.keep(this.#config.gateway.auth.jwt)
+        end()
       },
     }
   }
@@ -107,7 +122,8 @@ export class HttpFronts {
     { clients, gateway: { auth, http } }: Config,
     { mount, origin }: Pick<HttpFront, 'mount' | 'origin'>,
   ): Gatekeeper {
-    const { callerTokens, store, logger } = this.#options
+    const { logins, store, logger } = this.#options
+    const { callerTokens } = logins
     // Tokens are issued for the address of an endpoint, with what is in front of its path.
     const publicUrl = http.publicUrl && http.publicUrl + (mount?.prefix ?? '')
     const { Made, issuerKeys } = this.#auth as LoadedAuth
@@ -132,30 +148,33 @@ export class HttpFronts {
     return undefined
   }
 
-  /** @throws GatewayError `config` when the configured address cannot be used, or must not be */
+  /**
+   * @throws GatewayError `config` when the configured address cannot be used, or must not be; `shutting_down` when the
+   * gateway is closed meanwhile
+   */
   async listen(): Promise<{ url: string; port: number }> {
-    const { logger } = this.#options
-    const config = this.#config
-    checkExposure(config, logger)
-    const front = await this.#make(undefined)
-    try {
-      return await front.listen()
-    } catch (error) {
-      this.#open.splice(this.#open.indexOf(front), 1)
-      this.#options.fronts.delete(front)
-      await front.close(0)
-      throw error
-    }
+    return await this.#turns.during(async () => {
+      checkExposure(this.#config, this.#options.logger)
+      const front = await this.#make(undefined)
+      try {
+        return await front.listen()
+      } catch (error) {
+        this.#open.splice(this.#open.indexOf(front), 1)
+        this.#options.fronts.delete(front)
+        await front.close(0)
+        throw error
+      }
+    })
   }
 
   /** @throws GatewayError `config` for a prefix that is no path, and for tokens without a `publicUrl` */
   handler({ prefix = '' }: HandlerOptions = {}): RequestHandler {
     const { logger } = this.#options
-    const config = this.#config
     checkPrefix(prefix)
-    checkMount(config)
+    checkMount(this.#config)
+    this.#mounted = true
     let front: HttpFront | undefined
-    const made = this.#make({ prefix, thisMachineOnly: servesThisMachineOnly(config) })
+    const made = this.#turns.during(() => this.#make(prefix))
     made.then(
       ready => (front = ready),
       (error: unknown) => logger.error('The HTTP handler cannot be loaded.', { cause: describeError(error) }),
@@ -170,23 +189,28 @@ export class HttpFronts {
     })
   }
 
-  /** Loaded when first needed: a gateway on stdio starts without it. */
-  async #make(mount: HttpFrontOptions['mount']): Promise<HttpFront> {
-    const { service, readiness, onRefused, pages, logger, fronts } = this.#options
+  /**
+   * A front at `prefix`, or one that listens itself. It is loaded when first needed: a gateway on stdio starts without.
+   */
+  async #make(prefix: string | undefined): Promise<HttpFront> {
+    const { service, readiness, onRefused, logins, logger, fronts } = this.#options
     const [{ HttpFront }, gatekeeper, keySets] = await Promise.all([
       import('../front/http/endpoint.ts'),
       import('../auth/gatekeeper.ts'),
       import('../auth/issuer-key-sets.ts'),
     ])
     this.#auth ??= { Made: gatekeeper.Gatekeeper, issuerKeys: new keySets.IssuerKeySets(logger) }
+    const config = this.#config
+    const mount =
+      prefix === undefined ? undefined : { prefix, thisMachineOnly: servesThisMachineOnly(config) }
     const front = new HttpFront({
       service,
-      config: this.#config.gateway.http,
-      authenticator: this.#authenticator(this.#config, { mount, origin: undefined }),
+      config: config.gateway.http,
+      authenticator: this.#authenticator(config, { mount, origin: undefined }),
       logger,
       maxConnections: descriptorShares().clients,
       readiness,
-      pages,
+      pages: logins.pages,
       ...(onRefused && { onRefused }),
       ...(mount && { mount }),
     })

@@ -300,7 +300,8 @@ export class Runtime {
       ...poolSettings(this.#config.gateway),
       ...linkCredentials(this.#clientValues, this.serverLogins.source),
       onReplicasChanged: () => {
-        if (this.pools.get(server.name) === pool) this.subscriptions.regroup(server.name)
+        if (this.pools.get(server.name) !== pool) return
+        for (const standing of [this.subscriptions, this.taskListeners]) standing.regroup(server.name)
       },
       listener: poolListener({
         pool: () => pool,
@@ -344,8 +345,7 @@ export class Runtime {
     for (const { logLevel } of link.owner ? [link.owner] : this.relay.conversations)
       if (logLevel !== undefined) link.wantLogLevel(logLevel)
     if (!this.#isCurrent(name, link.replica)) return
-    const fetchedAt = this.lists.listedAt(link)
-    if (!slot.key.owner || slot.reopened || Math.abs(Date.now() - fetchedAt) > RECENT_MS)
+    if (!slot.key.owner || slot.reopened || Math.abs(Date.now() - this.lists.listedAt(link)) > RECENT_MS)
       this.lists.refreshSoon(name, link)
     const replicas = this.pools.get(name)?.replicas
     if (replicas?.several && !link.replica.tools) void this.#equivalence.look(replicas, link)

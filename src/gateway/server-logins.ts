@@ -1,5 +1,6 @@
 import type { ServerLists } from '../catalog/server-lists.ts'
 import type { Config, ServerConfig } from '../config/types.ts'
+import { CallerTokens } from '../core/caller-tokens.ts'
 import type { EventSink } from '../core/event-bus.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Principal } from '../core/principal.ts'
@@ -31,6 +32,8 @@ export interface ServerLoginsOptions {
 export class ServerLogins {
   readonly logins: Logins
   readonly pages: HostedPages
+  /** Filled by the fronts, for identity providers. */
+  readonly callerTokens = new CallerTokens()
   readonly #vault: Vault
   readonly #credentials: Credentials
   readonly #options: ServerLoginsOptions
@@ -39,7 +42,12 @@ export class ServerLogins {
     const { config, store, logger, events, pagesAt } = options
     this.#options = options
     const vault = (this.#vault = openVault({ ...config.gateway.vault, store, logger }))
-    this.#credentials = new Credentials({ servers: config.servers, vault, logger })
+    this.#credentials = new Credentials({
+      servers: config.servers,
+      vault,
+      logger,
+      callerTokenOf: principal => this.callerTokens.of(principal),
+    })
     this.logins = new Logins({
       authorizer: this.#credentials.authorizer,
       vault,

@@ -8,6 +8,7 @@ import { isFinal } from '../protocol/related-task.ts'
 import type { Link } from '../upstream/link/link.ts'
 import type { Pool } from '../upstream/pool/pool.ts'
 import type { LinkSlot } from '../upstream/pool/link-slot.ts'
+import type { Caller } from '../upstream/replica/isolation.ts'
 import { labelledRequests } from '../bridge/client-request.ts'
 import { withoutSubscriptionId } from './resource-updates.ts'
 import { TopicTable, type Topic } from './topics.ts'
@@ -35,6 +36,11 @@ export interface TaskListenersOptions {
   readonly permits: (view: string, server: string, tool: string) => boolean
 }
 
+/** A task with the client that subscribes to it. */
+interface Wish extends ListenedTask {
+  readonly caller: Caller
+}
+
 /**
  * Subscriptions to tasks of modern servers (extension `io.modelcontextprotocol/tasks`, `notifications/tasks`): the
  * single listen stream of a link names every subscribed task, and a notification goes to the subscribers of its task
@@ -43,7 +49,7 @@ export interface TaskListenersOptions {
 export class TaskListeners {
   readonly #options: TaskListenersOptions
   /** With the task as each subscriber named it. */
-  readonly #listened = new TopicTable<ListenedTask>()
+  readonly #listened = new TopicTable<Wish>()
   /** The slot of each link. */
   readonly #slots = new WeakMap<Link, LinkSlot>()
 
@@ -92,12 +98,37 @@ export class TaskListeners {
     for (const listened of this.#listened.by(subscriber)) {
       const task = listened.subscribers.get(subscriber)
       if (!task || permits(task.server, task.tool)) continue
-      const link = listened.slot.current
+      const { slot, own, subscribers } = listened
+      const { state } = slot
+      const link = state.kind === 'starting' ? state.opening : slot.current
       this.#remove(listened, subscriber)
-      if (!link || listened.subscribers.size > 0) continue
-      const params = JSON.stringify({ taskId: task.own })
-      const { listTimeoutMs } = link.server
-      link.request('tasks/cancel', params, listTimeoutMs, withTasks(''), task.own).catch(() => undefined)
+      if (link && subscribers.size === 0) void cancel(link, own)
+    }
+  }
+
+  /**
+   * Moves subscriptions to the present links of their replicas, after some were replaced. Those to tasks of a replica
+   * that is not there any more end.
+   */
+  regroup(server: string): void {
+    const pool = this.#options.pool(server)
+    const entered = new Set<LinkSlot>()
+    for (const listened of this.#listened.of(server)) {
+      if (pool.replicas.has(listened.slot.replica)) continue
+      for (const [subscriber, wish] of listened.subscribers) {
+        const replica = pool.replicas.at(wish.replica)
+        if (replica) {
+          const slot = pool.standing(wish.caller, replica)
+          if (this.#listened.add(slot, wish.own, subscriber, wish)) entered.add(slot)
+        }
+        this.#remove(listened, subscriber)
+      }
+    }
+    for (const slot of entered) {
+      const link = slot.current
+      if (link) void this.#options.listenOf(link)?.listenToTasks(() => this.#listened.namesOf(slot))
+      // A link that is opened gets all its subscriptions.
+      else void Promise.resolve(slot.pick()).catch(() => undefined)
     }
   }
 
@@ -133,7 +164,7 @@ export class TaskListeners {
     if (isFinal(status)) this.#listened.drop(listened)
   }
 
-  #remove(listened: Topic<ListenedTask>, subscriber: Subscriber): void {
+  #remove(listened: Topic<Wish>, subscriber: Subscriber): void {
     const { slot } = listened
     const link = this.#listened.remove(listened, subscriber) && slot.current
     if (link) void this.#options.listenOf(link)?.listenToTasks(() => this.#listened.namesOf(slot))
@@ -148,17 +179,23 @@ export class TaskListeners {
   ): Promise<string[]> {
     const replica = pool.replicas.at(home)
     if (!replica) return []
-    const slot = pool.standing(exchange, replica)
+    const { conversation, principal, features, protocolVersion } = exchange
+    // Not the exchange, which would be kept in memory as long as the subscription.
+    const caller = { conversation, principal, features, protocolVersion }
+    const slot = pool.standing(caller, replica)
     // Pinned until it is known whether there is something to listen to.
     slot.pin()
     try {
       const link = await slot.pick()
+      if (!pool.replicas.has(replica)) return await this.#subscribe(exchange, pool, home, asked, subscriber)
       const listen = this.#options.listenOf(link)
       // A reload may have taken the tool from the client since the request came.
       const tasks = asked.filter(({ server, tool }) => this.#options.permits(subscriber.view, server, tool))
       if (!listen || tasks.length === 0) return []
-      for (const task of tasks) this.#listened.add(slot, task.own, subscriber, task)
+      for (const task of tasks) this.#listened.add(slot, task.own, subscriber, { ...task, caller })
       await listen.listenToTasks(() => this.#listened.namesOf(slot))
+      // A reload may have replaced it meanwhile, as above: its successor decides what it reports.
+      if (!pool.replicas.has(replica)) return await this.#subscribe(exchange, pool, home, asked, subscriber)
       const heard: string[] = []
       for (const { own, exposed } of tasks) {
         if (listen.honours(own)) {
@@ -173,6 +210,17 @@ export class TaskListeners {
     } finally {
       slot.unpin()
     }
+  }
+}
+
+/** Cancels a task that no client has any more. */
+async function cancel(link: Link | Promise<Link>, own: string): Promise<void> {
+  try {
+    const open = await link
+    const params = JSON.stringify({ taskId: own })
+    await open.request('tasks/cancel', params, open.server.listTimeoutMs, withTasks(''), own)
+  } catch {
+    // The server has no such task any more, or cannot be reached.
   }
 }
 

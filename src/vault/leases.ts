@@ -7,7 +7,7 @@ import type { Store } from '../state/store.ts'
 import { fromStore, vaultFailure } from './failures.ts'
 import { RecordLease } from './record-lease.ts'
 import { digestOfName, recordKey } from './record.ts'
-import { Turns, type NoTurn } from './turns.ts'
+import { KeyTurns, type NoTurn } from './key-turns.ts'
 import type { RecordName } from './vault.ts'
 
 /** How long a claim lasts that is not renewed: after a crash, or while a process stands still. */
@@ -32,7 +32,7 @@ export class Leases {
   readonly #store: Store
   readonly #ttlMs: number
   readonly #waitMs: number
-  readonly #turns: Turns
+  readonly #turns: KeyTurns
   readonly #held = new Map<string, RecordLease>()
   readonly #runs = new Set<Promise<unknown>>()
   readonly #closed = new AbortController()
@@ -41,7 +41,7 @@ export class Leases {
     this.#store = store
     this.#ttlMs = ttlMs
     this.#waitMs = waitMs
-    this.#turns = new Turns(store)
+    this.#turns = new KeyTurns(store)
   }
 
   /** The lease of the run of this process that is under way for the name. */

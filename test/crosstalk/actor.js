@@ -22,7 +22,6 @@ const wait = (/** @type {number} */ ms) => new Promise(resolve => setTimeout(res
  * @property {'stdio' | 'http'} transport of the server
  * @property {boolean} restarts whether the server dies now and then
  * @property {Touch[]} touches
- * @property {[from: number, to: number][]} stalls when the process of the run stood still
  * @property {string[]} uris
  *
  * A touched resource.
@@ -44,9 +43,13 @@ const wait = (/** @type {number} */ ms) => new Promise(resolve => setTimeout(res
  * @typedef {object} Listening
  * @property {Set<string>} uris
  * @property {number} from
- * @property {number} until when its end began
+ * @property {number} until touches that were answered by then had to be heard
  * @property {number} gone when its end was confirmed
  * @property {Map<string, number>} heard touches by nonce
+ * @property {boolean} isOver whether its stream was ended by the gateway, and is not resumed
+ * @property {number} sure all touches answered by then were before one that was heard
+ * @property {string | undefined} last the nonce of the touch after which it ends
+ * @property {import('./stream-state.js').StreamState} stream on which it listens
  */
 
 export class Actor {
@@ -54,6 +57,8 @@ export class Actor {
   calls = new Map()
   /** @type {Listening[]} */
   listenings = []
+  /** Streams that stay open until the client leaves them. @type {import('./stream-state.js').StreamState[]} */
+  streams = []
   listChanges = 0
   stopped = false
   /** @type {string[]} */
@@ -93,6 +98,7 @@ export class Actor {
       this.client = await openLegacy(this.world.origin, capabilities, message =>
         this.#hear(message, undefined),
       )
+      this.streams.push(this.#legacy.standalone)
       if (this.level !== undefined) await this.#simple('logging/setLevel', { level: this.level })
     }
   }
@@ -328,7 +334,10 @@ export class Actor {
         ? possible.filter(({ uris, gone }) => uris.has(params.uri) && gone >= touch.begun)
         : []
     if (meant.length === 0) this.#foreign('update', params)
-    for (const each of meant) each.heard.set(nonce, (each.heard.get(nonce) ?? 0) + 1)
+    for (const each of meant) {
+      each.heard.set(nonce, (each.heard.get(nonce) ?? 0) + 1)
+      if (touch) each.sure = Math.max(each.sure, touch.begun)
+    }
   }
 
   /** @param {string} uri @returns {Promise<Touch>} */
@@ -427,7 +436,7 @@ export class Actor {
       if (this.stopped) break
       const old = this.listenings.filter(({ uris, until }) => uris.size > 0 && until === Infinity)
       if (this.modern) {
-        if (old.length >= 3) this.#endListening(this.random.pick(old))
+        if (old.length >= 3) await this.#endListening(this.random.pick(old))
         else await this.#listen(true)
       } else await this.#toggle(this.random.pick(this.world.uris))
     }
@@ -437,19 +446,37 @@ export class Actor {
   async #toggle(uri) {
     const old = this.listenings.find(({ uris, until }) => until === Infinity && uris.has(uri))
     if (old) {
-      old.until = performance.now()
+      await this.#hearLast(old)
       await this.#simple('resources/unsubscribe', { uri })
       old.gone = performance.now()
       return
     }
     // Updates may come before the answer.
-    const listening = this.#listening([uri])
+    const listening = this.#listening([uri], this.#legacy.standalone)
     if (await this.#simple('resources/subscribe', { uri })) listening.from = performance.now()
     else listening.until = listening.from
   }
 
-  /** @param {string[]} uris @returns {Listening} */
-  #listening(uris) {
+  /**
+   * Waits for the update of a last touch. Updates keep their order on their way, so every touch that was answered before
+   * it has been heard by then, however slow the machine is.
+   *
+   * @param {Listening} listening
+   */
+  async #hearLast(listening) {
+    // A server that is killed forgets updates.
+    if (this.world.restarts) {
+      listening.until = performance.now()
+      return
+    }
+    listening.until = performance.now()
+    const { nonce } = await this.touch(this.random.pick([...listening.uris]))
+    listening.last = nonce
+    await heardBy([listening], nonce)
+  }
+
+  /** @param {string[]} uris @param {import('./stream-state.js').StreamState} stream @returns {Listening} */
+  #listening(uris, stream) {
     this.world.ledger.count('subscriptions', uris.length)
     const listening = {
       uris: new Set(uris),
@@ -457,6 +484,10 @@ export class Actor {
       until: Infinity,
       gone: Infinity,
       heard: new Map(),
+      isOver: false,
+      sure: -Infinity,
+      last: undefined,
+      stream,
     }
     this.listenings.push(listening)
     return listening
@@ -466,7 +497,6 @@ export class Actor {
   async #listen(some) {
     const { world, random } = this
     const uris = some ? world.uris.filter((_, k) => k === this.index % 6 || random.chance(0.4)) : []
-    const listening = this.#listening(uris)
     const notifications = some ? { resourceSubscriptions: uris } : { toolsListChanged: true }
     await new Promise(resolve => {
       /** @type {import('./client.js').Sent & { id: number }} */
@@ -486,10 +516,16 @@ export class Actor {
         } else if (method === 'notifications/resources/updated') this.#updated(params, listening)
         else this.#hear(message, undefined)
       })
+      const listening = this.#listening(uris, sent.state)
+      this.streams.push(sent.state)
       this.#ends.set(listening, sent.abort)
       this.#standing.add(sent.abort)
       void sent.answer.then(() => {
-        if (listening.until === Infinity) listening.until = performance.now()
+        if (sent.state.leftAt === undefined) {
+          // What was on its way is unknown.
+          listening.isOver = true
+          listening.until = Math.min(listening.until, listening.sure)
+        }
         resolve(undefined)
       })
     })
@@ -499,8 +535,8 @@ export class Actor {
   #ends = new Map()
 
   /** @param {Listening} listening */
-  #endListening(listening) {
-    listening.until = performance.now()
+  async #endListening(listening) {
+    await this.#hearLast(listening)
     // Nothing confirms it, but nothing can come over a connection that is closed.
     listening.gone = Infinity
     this.#ends.get(listening)?.()
@@ -514,6 +550,18 @@ export class Actor {
   get #legacy() {
     return /** @type {import('./client.js').LegacyClient} */ (this.client)
   }
+}
+
+/**
+ * Resolves when each of these has heard of a touch, cannot any more, or has had time enough.
+ *
+ * @param {Listening[]} listenings
+ * @param {string} nonce
+ */
+export async function heardBy(listenings, nonce) {
+  const deadline = performance.now() + PATIENCE_MS
+  const waits = (/** @type {Listening} */ { heard, isOver }) => !heard.has(nonce) && !isOver
+  while (listenings.some(waits) && performance.now() < deadline) await wait(10)
 }
 
 /** A code or message of whatever is not a proper result. @param {import('./client.js').Message} message */

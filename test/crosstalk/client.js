@@ -1,5 +1,6 @@
 // @ts-check
 import { Agent, request } from 'node:http'
+import { StreamState } from './stream-state.js'
 
 /**
  * Clients of both eras on raw HTTP, for runs with many of them. Each hands every message it receives to `hear`, with the call on whose
@@ -14,16 +15,19 @@ import { Agent, request } from 'node:http'
  * @typedef {object} Sent
  * @property {Promise<Message | undefined>} answer `undefined` when the stream ended without one
  * @property {() => void} abort breaks the connection
+ * @property {StreamState} state of its stream
  */
 
 const HEADERS = { accept: 'application/json, text/event-stream', 'content-type': 'application/json' }
 
 /**
+ * @typedef {{ status: number, session: string | undefined }} Done
+ *
  * @param {string} url
- * @param {{ agent: Agent, method?: string, headers?: Record<string, string>, body?: object, each?: (message: Message) => void }} options
- * @returns {{ done: Promise<{ status: number, session: string | undefined }>, opened: Promise<void>, abort: () => void }}
+ * @param {{ agent: Agent, method?: string, headers?: Record<string, string>, body?: object, each?: (message: Message) => void, state?: StreamState }} options
+ * @returns {{ done: Promise<Done>, opened: Promise<void>, abort: () => void }}
  */
-function exchange(url, { agent, method = 'POST', headers = {}, body, each = () => {} }) {
+function exchange(url, { agent, method = 'POST', headers = {}, body, each = () => {}, state }) {
   /** @type {(value: void) => void} */
   let open = () => {}
   const opened = new Promise(resolve => {
@@ -31,7 +35,7 @@ function exchange(url, { agent, method = 'POST', headers = {}, body, each = () =
   })
   /** @type {import('node:http').ClientRequest} */
   let sent
-  /** @type {Promise<{ status: number, session: string | undefined }>} */
+  /** @type {Promise<Done>} */
   const done = new Promise(resolve => {
     sent = request(url, { method, agent, headers: { ...HEADERS, ...headers } }, response => {
       open()
@@ -43,12 +47,20 @@ function exchange(url, { agent, method = 'POST', headers = {}, body, each = () =
         if (!stream) return
         const events = text.split('\n\n')
         text = events.pop() ?? ''
-        for (const event of events)
+        for (const event of events) {
+          state?.heard(event)
           for (const line of event.split('\n'))
             if (line.startsWith('data: {')) each(JSON.parse(line.slice(6)))
+        }
       })
-      response.on('error', () => {})
+      /** @type {string | undefined} */
+      let broken
+      response.on('error', (/** @type {NodeJS.ErrnoException} */ error) => {
+        broken = `broken (${error.code ?? error.message})`
+      })
       response.on('close', () => {
+        const whole = stream ? 'ended by the gateway' : `answered HTTP ${response.statusCode}`
+        state?.ended(broken ?? (response.complete ? whole : 'broken off'))
         if (!stream && response.complete && text.startsWith('{')) each(JSON.parse(text))
         const session = response.headers['mcp-session-id']
         resolve({
@@ -57,13 +69,53 @@ function exchange(url, { agent, method = 'POST', headers = {}, body, each = () =
         })
       })
     })
-    sent.on('error', () => {
+    sent.on('error', (/** @type {NodeJS.ErrnoException} */ error) => {
       open()
+      state?.ended(`failed (${error.code ?? error.message})`)
       resolve({ status: 0, session: undefined })
     })
     sent.end(body && JSON.stringify(body))
   })
-  return { done, opened, abort: () => void sent.destroy() }
+  const abort = () => {
+    state?.left()
+    sent.destroy()
+  }
+  return { done, opened, abort }
+}
+
+/** How often a client tries to resume a stream that has ended. */
+const RESUMES = 5
+const RESUME_AFTER_MS = 1000
+
+/**
+ * The standalone stream of a session. When it ends, it is continued after its last event, as the official clients do.
+ *
+ * @param {string} url
+ * @param {{ agent: Agent, headers: Record<string, string>, each: (message: Message) => void }} options
+ */
+function standaloneStream(url, { agent, headers, each }) {
+  const state = new StreamState('its standalone stream')
+  const open = () => {
+    const { lastEventId } = state
+    const resuming = lastEventId === undefined ? headers : { ...headers, 'last-event-id': lastEventId }
+    return exchange(url, { agent, method: 'GET', headers: resuming, each, state })
+  }
+  let current = open()
+  const { opened } = current
+  const follow = async () => {
+    for (let tries = 0; tries < RESUMES; tries++) {
+      const before = state.messages
+      await current.done
+      if (state.leftAt !== undefined) return
+      if (state.messages > before) tries = 0
+      await new Promise(resolve => setTimeout(resolve, state.retryMs ?? RESUME_AFTER_MS).unref())
+      if (state.leftAt !== undefined) return
+      current = open()
+      state.resumed++
+    }
+  }
+  void follow()
+  return { state, opened, abort: () => current.abort() }
 }
 
 /**
@@ -94,15 +146,17 @@ export async function openLegacy(origin, capabilities, hearUnrelated) {
   /** @param {object} body */
   const post = body => exchange(url, { agent, headers, body: { jsonrpc: '2.0', ...body } })
   await post({ method: 'notifications/initialized' }).done
-  const standalone = exchange(url, { agent, method: 'GET', headers, each: hearUnrelated })
+  const standalone = standaloneStream(url, { agent, headers, each: hearUnrelated })
   await standalone.opened
   let lastId = 0
   return {
     modern: false,
+    standalone: standalone.state,
     /** @type {Client['request']} */
     request(method, params, hear) {
       const id = ++lastId
-      return { id, ...send(url, { agent, headers, body: { jsonrpc: '2.0', id, method, params } }, id, hear) }
+      const body = { jsonrpc: '2.0', id, method, params }
+      return { id, ...send(url, { agent, headers, body }, id, hear) }
     },
     /** Answers a question. @param {unknown} id @param {object} result */
     reply: (id, result) => post({ id, result }).done,
@@ -168,14 +222,16 @@ export function openModern(origin, capabilities, logLevel, key) {
 function send(url, options, id, hear) {
   /** @type {Message | undefined} */
   let answer
+  const state = new StreamState(`its stream of request ${id}`)
   const sent = exchange(url, {
     ...options,
+    state,
     each: message => {
       if (message.method === undefined && message.id === id && answer === undefined) answer = message
       else hear(message)
     },
   })
-  return { answer: sent.done.then(() => answer), abort: sent.abort }
+  return { answer: sent.done.then(() => answer), abort: sent.abort, state }
 }
 
 /** @typedef {Awaited<ReturnType<typeof openLegacy>>} LegacyClient */

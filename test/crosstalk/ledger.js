@@ -1,7 +1,8 @@
 // @ts-check
-/**
- * What was sent, what arrived and what did not. `misdelivered`, `lost`, `doubled` and `unexplained` have to be empty at the end.
- */
+/** What has to be empty at the end. */
+const KINDS = /** @type {const} */ (['misdelivered', 'lost', 'ended', 'doubled', 'unexplained'])
+
+/** What was sent, what arrived and what did not. */
 export class Ledger {
   /** @type {Map<string, number>} */
   counts = new Map()
@@ -9,6 +10,8 @@ export class Ledger {
   misdelivered = []
   /** Something that has to arrive did not. @type {string[]} */
   lost = []
+  /** A stream ended that its client had not left. @type {string[]} */
+  ended = []
   /** Something arrived, or ran, twice. @type {string[]} */
   doubled = []
   /** An error nothing in the run explains. @type {string[]} */
@@ -20,7 +23,7 @@ export class Ledger {
   }
 
   get clean() {
-    return [this.misdelivered, this.lost, this.doubled, this.unexplained].every(list => list.length === 0)
+    return KINDS.every(kind => this[kind].length === 0)
   }
 
   /** One line for each count, and the first of what is wrong. */
@@ -28,9 +31,9 @@ export class Ledger {
     const lines = [...this.counts]
       .sort(([a], [b]) => a.localeCompare(b))
       .map(([what, count]) => `  ${what.padEnd(46)}${count}`)
-    for (const kind of /** @type {const} */ (['misdelivered', 'lost', 'doubled', 'unexplained'])) {
+    for (const kind of KINDS) {
       lines.push(`  ${kind.toUpperCase().padEnd(46)}${this[kind].length}`)
-      for (const text of this[kind].slice(0, 8)) lines.push(`    ${text.slice(0, 300)}`)
+      for (const text of this[kind].slice(0, 8)) lines.push(`    ${text.slice(0, 600)}`)
     }
     return lines.join('\n')
   }

@@ -17,12 +17,14 @@ export interface CellOptions {
     readonly [key: string]: unknown
   }) => Promise<{
     readonly origin: string
+    /** What it has logged, each with its time by `performance.now()`. It grows. */
+    readonly log?: readonly { readonly at: number; readonly text: string }[]
     close(): Promise<void>
   }>
 }
 
 export interface CellReport {
-  /** Nothing misdelivered, lost, doubled or unexplained. */
+  /** Nothing misdelivered, lost, ended, doubled or unexplained. */
   readonly clean: boolean
   /** Counts, and the first of what is wrong, as lines. */
   readonly report: string

@@ -5,7 +5,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { Actor } from './actor.js'
+import { Actor, heardBy } from './actor.js'
 import { openSharedState } from './shared-state.js'
 import { withKeys } from './keys.js'
 import { Ledger } from './ledger.js'
@@ -15,10 +15,8 @@ const SERVER = fileURLToPath(new URL('server.js', import.meta.url))
 const wait = (/** @type {number} */ ms) => new Promise(resolve => setTimeout(resolve, ms))
 /** How long what is under way may take to arrive. */
 const SETTLE_MS = 500
-/** An update that is to arrive was asked for this long before its listener left. */
-const MARGIN_MS = 400
-/** A pause of this process that is no longer normal. */
-const STALL_MS = 200
+/** Records of the gateway's log this long before and after the end of a stream may explain it. */
+const NEAR_MS = 3000
 const GROW_EVERY_MS = 1500
 
 /**
@@ -39,13 +37,14 @@ export async function runCell({ era, transport, clients, seconds, seed, restarts
   const upstream = transport === 'http' ? await startHttp(args) : undefined
   const uris = Array.from({ length: 6 }, (_, k) => `xt:///common/${k}`)
   /** @type {import('./actor.js').World} */
-  const world = { origin: '', ledger, era, transport, restarts, touches: [], stalls: [], uris }
+  const world = { origin: '', ledger, era, transport, restarts, touches: [], uris }
   const actors = Array.from({ length: clients }, (_, index) => new Actor(index, world, random.fork()))
   const gateway = await openGateway({
     mcpServers: { crosstalk: upstream ? { url: upstream.url } : { command: process.execPath, args } },
     ...withKeys(actors.filter(({ hasKey }) => hasKey).map(({ index }) => index)),
   })
   world.origin = gateway.origin
+  const start = performance.now()
   try {
     // The first client would find a server that was not listed yet.
     await actors[1]?.open()
@@ -55,10 +54,8 @@ export async function runCell({ era, transport, clients, seconds, seed, restarts
     const until = performance.now() + seconds * 1000
     let nextGrowth = performance.now() + GROW_EVERY_MS / 2
     let nextDeath = performance.now() + 1000
-    for (let before = performance.now(); before < until; before = performance.now()) {
+    while (performance.now() < until) {
       await wait(50)
-      // While this process stood still, the order of events is unknown.
-      if (performance.now() - before > STALL_MS) world.stalls.push([before, performance.now()])
       if (performance.now() >= nextGrowth) {
         nextGrowth = performance.now() + GROW_EVERY_MS
         shared.grow()
@@ -72,11 +69,15 @@ export async function runCell({ era, transport, clients, seconds, seed, restarts
     await acting
     await wait(SETTLE_MS)
     if (restarts) await subscriptionsWork(actors, world)
-    else checkUpdates(actors, world)
+    else {
+      await hearLast(actors, world)
+      checkUpdates(actors, world, start)
+    }
     await listIsKnown(actors, shared, ledger)
     for (const actor of actors) checkCalls(actor, world)
     await checkRan(ran, ledger)
     checkRefusals(shared, actors, ledger)
+    checkStreams(actors, ledger, start, gateway.log ?? [])
     for (const text of shared.violations) ledger.misdelivered.push(`server: ${text}`)
   } finally {
     await Promise.all(actors.map(actor => actor.close()))
@@ -124,18 +125,73 @@ function checkRefusals(shared, actors, ledger) {
   }
 }
 
-/** Which actors had to hear of which touch. @param {Actor[]} actors @param {import('./actor.js').World} world */
-function checkUpdates(actors, { touches, stalls, ledger }) {
+/** Every listening that stands hears of a last touch, and so has heard of all before. @param {Actor[]} actors @param {import('./actor.js').World} world */
+async function hearLast(actors, world) {
+  const last = async (/** @type {string} */ uri) => {
+    const standing = actors
+      .flatMap(actor => actor.listenings)
+      .filter(({ uris, from, until }) => uris.has(uri) && from < Infinity && until === Infinity)
+    const touch = await actors[0]?.touch(uri)
+    if (touch) await heardBy(standing, touch.nonce)
+  }
+  await Promise.all(world.uris.map(last))
+}
+
+/**
+ * Which actors had to hear of which touch. A touch is due when it began after the subscription was confirmed, and was
+ * answered before the last touch of the listener began.
+ *
+ * @param {Actor[]} actors
+ * @param {import('./actor.js').World} world
+ * @param {number} start
+ */
+function checkUpdates(actors, { touches, ledger }, start) {
+  const at = (/** @type {number} */ moment) => `${((moment - start) / 1000).toFixed(1)} s`
   for (const actor of actors) {
-    for (const { uris, from, until, heard } of actor.listenings) {
-      for (const { nonce, uri, begun, ended } of touches) {
-        const times = heard.get(nonce) ?? 0
-        if (times > 1) ledger.count('updates: twice')
-        if (!uris.has(uri) || ended === Infinity || begun < from || ended + MARGIN_MS > until) continue
-        if (stalls.some(([start, end]) => start < ended + MARGIN_MS && end > begun)) continue
-        ledger.count('updates: due')
-        if (times === 0) ledger.lost.push(`client ${actor.index}: no update of ${uri} by ${nonce}`)
-      }
+    for (const { uris, from, until, last, heard, isOver, stream } of actor.listenings) {
+      const due = touches.filter(
+        ({ nonce, uri, begun, ended }) =>
+          uris.has(uri) &&
+          ended < Infinity &&
+          begun >= from &&
+          (ended <= until || (nonce === last && !isOver)),
+      )
+      const lost = due.filter(({ nonce }) => !heard.has(nonce))
+      ledger.count('updates: due', due.length)
+      ledger.count('updates: twice', [...heard.values()].filter(times => times > 1).length)
+      const [first] = lost
+      const final = lost.at(-1)
+      if (!first || !final) continue
+      ledger.count('updates: lost', lost.length)
+      const told = (/** @type {import('./actor.js').Touch} */ { uri, nonce, ended }) =>
+        `${uri} by ${nonce}, answered at ${at(ended)}`
+      ledger.lost.push(
+        `client ${actor.index} (${actor.modern ? 'modern' : 'legacy'}): ${lost.length} of ${due.length} updates, from ${told(first)}, to ${told(final)}; listens from ${at(from)} to ${at(until)}; ${stream.describe(start)}`,
+      )
+    }
+  }
+}
+
+/**
+ * The streams that ended although their clients wanted them, with what the gateway logged at that time.
+ *
+ * @param {Actor[]} actors
+ * @param {Ledger} ledger
+ * @param {number} start
+ * @param {readonly { readonly at: number, readonly text: string }[]} log
+ */
+function checkStreams(actors, ledger, start, log) {
+  for (const actor of actors) {
+    ledger.count('streams', actor.streams.length)
+    for (const stream of actor.streams) {
+      ledger.count('streams: resumed', stream.resumed)
+      const [end] = stream.ends
+      if (!end) continue
+      const near = log.filter(({ at }) => Math.abs(at - end.at) < NEAR_MS).map(({ text }) => text)
+      const said = near.length === 0 ? 'the gateway logged nothing then' : `the gateway logged ${near[0]}`
+      ledger.ended.push(
+        `client ${actor.index} (${actor.modern ? 'modern' : 'legacy'}): ${stream.describe(start)}; ${said}`,
+      )
     }
   }
 }

@@ -5,13 +5,15 @@
  *
  *   npm run crosstalk -- [--clients 50] [--seconds 60] [--seed <number>] [--only legacy-stdio,modern-http,…] [--restarts]
  *
- * Prints a table for each kind of server and ends with 1 if anything was misdelivered, lost or doubled.
+ * Prints a table for each kind of server and ends with 1 if anything was misdelivered, lost or doubled, or if a stream ended that its
+ * client had not left.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { runCell } from './run-cell.js'
@@ -26,9 +28,12 @@ const { values } = parseArgs({
     seed: { type: 'string', default: String(Math.floor(Math.random() * 1_000_000)) },
     only: { type: 'string', default: CELLS.join(',') },
     restarts: { type: 'boolean', default: false },
+    // What the gateway logs is printed from this level on. Warnings are always kept for the report.
     log: { type: 'string', default: 'error' },
   },
 })
+
+const LEVEL = values.log === 'error' ? 'warn' : values.log
 
 /** @param {{ readonly gateway?: Readonly<Record<string, unknown>>, readonly [key: string]: unknown }} config */
 async function openGateway(config) {
@@ -38,11 +43,18 @@ async function openGateway(config) {
     file,
     JSON.stringify({
       ...config,
-      gateway: { http: { port: 0 }, state: 'memory', log: values.log, ...config.gateway },
+      gateway: { http: { port: 0 }, state: 'memory', log: LEVEL, ...config.gateway },
     }),
   )
   const child = spawn(process.execPath, [BIN, 'serve', '--config', file], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  /** @type {{ at: number, text: string }[]} */
+  const log = []
+  createInterface({ input: child.stderr }).on('line', text => {
+    const isRecord = /^\{.*"level":"(warn|error)"/.test(text)
+    if (isRecord) log.push({ at: performance.now(), text })
+    if (values.log !== 'error' || !text.includes('"level":"warn"')) console.error(text)
   })
   const ended = once(child, 'close')
   const origin = await new Promise((resolve, reject) => {
@@ -56,6 +68,7 @@ async function openGateway(config) {
   })
   return {
     origin,
+    log,
     async close() {
       child.kill('SIGTERM')
       await ended

@@ -120,13 +120,14 @@ function resolveServer(
   const replicas =
     problem === undefined ? resolveReplicas(entry, source => resolveEndpoint(source, surroundings)) : []
   const clientValues = clientValueNames(JSON.stringify(replicas.map(({ endpoint }) => endpoint)))
+  const perClient = clientValues.length > 0 || (oauth !== false && oauth.per === 'client')
   return {
     ...resolveSection(SERVER, entry),
     name,
     prefix: toolPrefixOf(name, entry),
     problem,
     replicas,
-    perClient: clientValues.length > 0 || (oauth !== false && oauth.per === 'client'),
+    perClient,
     clientValues,
     roots: entry.roots && resolveRoots(entry.roots, surroundings),
     uriSchemes: (entry.uriSchemes ?? []).map(scheme => scheme.toLowerCase()),
@@ -135,7 +136,7 @@ function resolveServer(
     hintsRule: resolveSection(CACHE_RULE, {}),
     // A server has no `concurrency` of its own: `maxConcurrentCalls` bounds the calls that leave its queue.
     quota: resolveQuota({ rate: entry.rate, budget: entry.budget }),
-    fingerprint: fingerprint(replicas),
+    fingerprint: fingerprint(replicas, perClient),
     oauth,
   }
 }
@@ -190,11 +191,12 @@ function resolveTool(glob: string, tool: NonNullable<ServerEntry['tools']>[strin
 
 /**
  * Independent of the order of keys, which is irrelevant for variables and headers. Only the first replica counts,
- * because all replicas offer the same, and their number varies.
+ * because all replicas offer the same, and their number varies. What was stored of all clients is none of one.
  */
-function fingerprint([first]: readonly ReplicaConfig[]): string {
+function fingerprint([first]: readonly ReplicaConfig[], perClient: boolean): string {
   return createHash('sha256')
     .update(canonical(first?.endpoint ?? null))
+    .update(perClient ? 'per client' : '')
     .digest('hex')
 }
 

@@ -11,8 +11,8 @@ const COOKIE = /^[\w-]{43}$/
 
 /**
  * The pages of logins at the HTTP front: one that asks before a login begins, and the callback. The first gives the
- * browser a cookie; the callback is accepted from that browser only. So a stolen link or `state` is of no use elsewhere,
- * and no browser ends a login that another one began.
+ * browser a cookie; the callback is accepted from that browser only. So a stolen link or `state` is of no use
+ * elsewhere, and no browser ends a login that another one began.
  */
 export class HostedPages implements PageSource {
   readonly #logins: Pick<Logins, 'callback' | 'records'>

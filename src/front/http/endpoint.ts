@@ -24,8 +24,14 @@ import { nothing } from './no-login.ts'
 import { answerReady, type ReadinessAnswer } from './readiness.ts'
 import { Refusals } from './error-responses.ts'
 import type { Service } from '../service.ts'
-import { closeServer, untilDisconnected, openServer, type TlsCredentials } from './listener.ts'
-import { refuseUnavailable } from '../shutting-down.ts'
+import {
+  closeServer,
+  untilDisconnected,
+  openServer,
+  type HttpListener,
+  type TlsCredentials,
+} from './listener.ts'
+import { notOpened, refuseUnavailable } from '../shutting-down.ts'
 import { StreamableHttpFront } from './streamable-http.ts'
 import type { SseFront } from './sse.ts'
 
@@ -72,6 +78,7 @@ export class HttpFront implements Front {
   #origin: string | undefined
   readonly #refusals: Refusals
   #server: Server | undefined
+  #opening: Promise<HttpListener> | undefined
   #connections: ClientConnections | undefined
   /** Of the next connections. */
   #certificates: TlsCredentials | undefined
@@ -118,10 +125,19 @@ export class HttpFront implements Front {
     this.#route(request, response).catch((error: unknown) => this.#refusals.answer(request, response, error))
   })
 
-  /** @throws GatewayError `config` when the address cannot be used */
+  /**
+   * @throws GatewayError `config` when the address cannot be used; `shutting_down` when the front takes no requests any
+   * more by the time that it would listen
+   */
   async listen(): Promise<{ url: string; port: number }> {
+    if (this.#draining) throw notOpened()
     const { logger } = this.#options
-    const { server, origin, port, certificates } = await openServer(this.#config, this.handle)
+    this.#opening = openServer(this.#config, this.handle)
+    const { server, origin, port, certificates } = await this.#opening
+    if (this.#draining) {
+      await closeServer(server, 0)
+      throw notOpened()
+    }
     this.#server = server
     this.#certificates = certificates
     this.#connections = new ClientConnections(server, this.#options.maxConnections, logger)
@@ -218,6 +234,8 @@ export class HttpFront implements Front {
     this.#streamable.close()
     this.#sse?.close()
     if (this.#server) await closeServer(this.#server, flushMs)
+    // Its address is free again when the gateway is closed.
+    else await this.#opening?.then(({ server }) => closeServer(server, 0)).catch(() => undefined)
   }
 
   async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {

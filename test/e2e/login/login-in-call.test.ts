@@ -22,6 +22,7 @@ async function setUp(per: 'gateway' | 'client'): Promise<World> {
   const server = await startProtectedServer({
     issuer: authorization.issuer,
     introspection: authorization.resourceServer,
+    scopesSupported: ['mcp'],
   })
   const gateway = await startGateway({
     mcpServers: { mail: { url: server.url, oauth: { per } } },

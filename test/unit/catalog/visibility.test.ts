@@ -13,7 +13,7 @@ function mostBetweenPauses(chars: number): number {
       return { verdict: 'allow', rule: 'default', shadowed: undefined }
     },
   } as unknown as Policy
-  const resources = Array.from({ length: 200 }, () => ({ name: 'x'.repeat(chars) }))
+  const resources = Array.from({ length: 200 }, () => ({ name: 'x'.repeat(chars), route: {} }))
   const merged = {
     lists: { tools: [], prompts: [], resources, resourceTemplates: [] },
   } as unknown as EndpointCatalog

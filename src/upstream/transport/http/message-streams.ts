@@ -269,7 +269,7 @@ export class PostHandler extends StreamHandler {
     const message = this.#message
     this.#message = undefined
     if (!challenge || !attempt || !message) return false
-    // A server may answer with this status that one request is not allowed to anyone.
+    // A server may answer with this status that one request is allowed to no caller.
     const isAnswer = challenge.status === 403 && challenge.wwwAuthenticate === undefined
     if (isAnswer && id !== undefined && carriesAnswer(body, id)) return false
     void this.transport.unauthorized(message, challenge, attempt)

@@ -309,6 +309,17 @@ describe('an outage', () => {
     expect(seen()).toEqual(['ejected', false, true])
   })
 
+  it('that lost its login shows so, and takes calls until one is answered', () => {
+    health.loggedOut('Log in.', clock.now)
+    expect(seen()).toEqual(['needs_login', false, false])
+    expect([health.cause, health.nextTry]).toEqual(['Log in.', undefined])
+    expect(health.succeeded(clock.now)).toBe(false)
+    expect(seen()).toEqual(['ready', false, false])
+    health.loggedOut('Log in.', clock.now)
+    health.reachable(clock.now)
+    expect(health.state).toBe('ready')
+  })
+
   it('without a login is distinguished, and tried again as well', () => {
     const refused = {
       code: 'upstream_unauthorized',

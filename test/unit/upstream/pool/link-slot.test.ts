@@ -127,6 +127,27 @@ describe('a start', () => {
     expect(slot.spoken).toEqual({ legacy: true, modern: false })
   })
 
+  it.each(['needs_login', 'missing_value'] as const)(
+    'that fails with %s is repeated by the next call, as often as it is so',
+    async code => {
+      const lacking = (): FakeTransport => {
+        const transport = new FakeTransport()
+        transport.opening = Promise.reject(
+          new GatewayError(code, 'Server "fake" lacks it.', { server: 'fake' }),
+        )
+        transport.opening.catch(() => {})
+        return transport
+      }
+      const slot = slotOf()
+      for (let times = 1; times <= 12; times++) {
+        next.push(lacking())
+        expect(await failureOf(slot.pick())).toMatchObject({ code, message: 'Server "fake" lacks it.' })
+        expect(slot.state).toMatchObject({ kind: 'failed', attempts: 0 })
+      }
+      expect(await slot.pick()).toBe(slot.current)
+    },
+  )
+
   it('that fails is not repeated before its time, and calls get the cause and the time of the next try', async () => {
     next.push(broken(), broken())
     const slot = slotOf()

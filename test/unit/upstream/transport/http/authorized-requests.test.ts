@@ -297,8 +297,14 @@ describe('requests under credentials', () => {
       (authorized.present('POST', 'http://peer/', other) as { headers: readonly string[] }).headers
     const first = present()
     expect(first).toEqual([
-      ...['accept', 'a', 'content-type', 'application/json'],
-      ...['authorization', 'Bearer t', 'x-own', '1'],
+      'accept',
+      'a',
+      'content-type',
+      'application/json',
+      'authorization',
+      'Bearer t',
+      'x-own',
+      '1',
     ])
     expect(present()).toBe(first)
     list = [...list]

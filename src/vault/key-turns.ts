@@ -22,7 +22,7 @@ interface Waiting {
 const ALL = new WeakMap<Store, Map<string, Waiting[]>>()
 
 /** Turns within this process, in the order of arrival. */
-export class Turns {
+export class KeyTurns {
   readonly #waiting: Map<string, Waiting[]>
   readonly #own = new Set<Waiting>()
 
