@@ -16,7 +16,7 @@ export function mayOpenBrowser({ isTerminal, env }: Terminal): boolean {
  * The program that opens an address, with its arguments. None is a shell: an address holds characters that shells read,
  * and `cmd.exe` has no safe way to quote them.
  */
-function opener(url: string, platform: NodeJS.Platform): readonly [string, ...string[]] {
+export function opener(url: string, platform: NodeJS.Platform): readonly [string, ...string[]] {
   if (platform === 'win32') return ['rundll32', 'url.dll,FileProtocolHandler', url]
   return [platform === 'darwin' ? 'open' : 'xdg-open', url]
 }

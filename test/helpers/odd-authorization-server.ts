@@ -32,6 +32,8 @@ export interface Oddities {
   /** Answers with `iss` in callbacks. */
   iss?: boolean
   metadata?: Record<string, unknown>
+  /** Address of a server that answers MCP in its place. */
+  mcp?: string
 }
 
 export interface OddServer extends AsyncDisposable {
@@ -153,6 +155,8 @@ export async function startOddServer(oddities: Oddities = {}): Promise<OddServer
       return register(JSON.parse(body) as Record<string, unknown>, response, send)
     if (pathname === `${path}/token`)
       return token(Object.fromEntries(new URLSearchParams(body)), request.headers['dpop'], response, send)
+    if (pathname === '/mcp' && oddities.mcp !== undefined && request.method === 'POST')
+      return await forward(oddities.mcp, request, body, response)
     response.writeHead(404).end('<html>nothing here</html>')
   }
 
@@ -217,8 +221,7 @@ export async function startOddServer(oddities: Oddities = {}): Promise<OddServer
       known.isUsed = true
       odd.redeemed.refresh++
       ;({ family, scope } = known)
-    } else if (form['grant_type'] === 'client_credentials') scope = form['scope'] ?? ''
-    else return refuse('unsupported_grant_type')
+    } else scope = form['scope'] ?? ''
     const accessToken = `access-${randomUUID()}`
     const refreshToken = `refresh-${randomUUID()}`
     access.set(accessToken, family)
@@ -231,4 +234,16 @@ export async function startOddServer(oddities: Oddities = {}): Promise<OddServer
       ...(scope !== '' && { scope }),
     })
   }
+}
+
+async function forward(
+  url: string,
+  { headers }: IncomingMessage,
+  body: string,
+  response: ServerResponse,
+): Promise<void> {
+  const sent = Object.entries(headers).filter(([name]) => /^(?:accept|content-type|mcp-.*)$/.test(name))
+  const answer = await fetch(url, { method: 'POST', headers: sent as [string, string][], body })
+  const kept = [...answer.headers].filter(([name]) => /^(?:content-type|mcp-.*)$/.test(name))
+  response.writeHead(answer.status, Object.fromEntries(kept)).end(await answer.text())
 }

@@ -56,7 +56,7 @@ export class Account implements UpstreamCredentials {
   readonly owner: string
   readonly principal: Principal | undefined
   readonly #logger: Logger
-  readonly #grant: AccountOptions['grant']
+  #grant: AccountOptions['grant']
   #login: ServerLogin
   #unfollow: () => void
   #tokens: Tokens | undefined
@@ -81,11 +81,6 @@ export class Account implements UpstreamCredentials {
     this.#logger = logger
     this.#grant = grant
     this.#unfollow = this.#follow()
-  }
-
-  /** Whether a person logs in. */
-  get isOfPerson(): boolean {
-    return this.#grant === undefined
   }
 
   get login(): ServerLogin {
@@ -136,11 +131,13 @@ export class Account implements UpstreamCredentials {
   }
 
   /** Goes on with another configuration. Tokens that belong to another place are not sent there. */
-  reconfigure(login: ServerLogin): void {
+  reconfigure(login: ServerLogin, grant: AccountOptions['grant']): void {
     this.#unfollow()
     this.#login = login
+    this.#grant = grant
     this.#asked = {}
     this.#wanted = []
+    this.#adopt(undefined)
     this.#forget()
     this.#unfollow = this.#follow()
   }

@@ -9,7 +9,7 @@ import { grantsWithoutPerson, type GrantName } from '../oauth/grants/grants.ts'
 import { knownRegistration, registrationFor } from '../oauth/registration.ts'
 import { scopesOf } from '../oauth/scopes.ts'
 import type { TokenSet } from '../oauth/token-set.ts'
-import { Account } from './account.ts'
+import { Account, type AccountOptions } from './account.ts'
 import { ServerLogin, urlOf } from './server-login.ts'
 
 export interface AccountsOptions {
@@ -88,15 +88,7 @@ export class Accounts {
     const { oauth } = server
     const login = new ServerLogin({ server, oauth, fetch: this.#fetchFor(urlOf(server)), vault: this.vault })
     this.#logins.set(server.name, { key, login })
-    for (const [id, account] of this.#accountsOf(server.name)) {
-      const isPerson = isOfPerson(oauth.grant)
-      // Whether a person logs in is fixed when an account is made.
-      if (isPerson === account.isOfPerson) account.reconfigure(login)
-      else {
-        account.end()
-        this.#accounts.delete(id)
-      }
-    }
+    for (const [, account] of this.#accountsOf(server.name)) account.reconfigure(login, this.#grantOf(login))
   }
 
   #remove(name: string): void {
@@ -113,8 +105,12 @@ export class Accounts {
   }
 
   #made(login: ServerLogin, owner: string, principal: Principal | undefined): Account {
-    const grant = isOfPerson(login.oauth.grant) ? undefined : (account: Account) => this.#granted(account)
-    return new Account(login, { owner, principal, logger: this.#logger, grant })
+    return new Account(login, { owner, principal, logger: this.#logger, grant: this.#grantOf(login) })
+  }
+
+  /** `undefined`: a person logs in. */
+  #grantOf({ oauth: { grant } }: ServerLogin): AccountOptions['grant'] {
+    return grant === 'code' || grant === 'device' ? undefined : account => this.#granted(account)
   }
 
   /** Tokens without a person. They are not kept: others are as easy to get. */
@@ -155,8 +151,4 @@ function hasLogin(server: ServerConfig | undefined): boolean {
   return (
     server !== undefined && server.problem === undefined && server.oauth !== false && urlOf(server) !== ''
   )
-}
-
-function isOfPerson(grant: string): boolean {
-  return grant === 'code' || grant === 'device'
 }

@@ -15,6 +15,8 @@ export interface Registration {
   readonly kind: 'configured' | 'document' | 'dynamic'
   /** Of a dynamic registration: the address it was made with. */
   readonly redirectUri?: string
+  /** Of a dynamic registration: the name it was made with. */
+  readonly clientName?: string
   /** Of a dynamic registration: how the gateway authenticates at the token endpoint, as the server has decided. */
   readonly authMethod?: string
   /** Of a dynamic registration: Unix milliseconds at which the secret ends. */
@@ -58,21 +60,28 @@ export function knownRegistration(
  * this address and issuer, else a new one. @throws OAuthFailure that names the key to set
  */
 export async function registrationFor(request: RegistrationRequest): Promise<Registration> {
-  const { server, oauth, metadata, redirectUri, vault } = request
+  const { server, oauth, metadata, vault } = request
   const known = knownRegistration(oauth, metadata)
   if (known) return known
   const name = registrationRecord(server)
   return await vault.exclusively(name, async () => {
     const kept = await vault.read<Registration>(name)
-    if (kept?.issuer === metadata.issuer && isUsable(kept.value, redirectUri)) return kept.value
+    if (kept?.issuer === metadata.issuer && isUsable(kept.value, request)) return kept.value
     const made = await register(request)
     await vault.write(name, { issuer: metadata.issuer, value: made })
     return made
   })
 }
 
-function isUsable({ redirectUri, secretExpiresAt }: Registration, wanted: string): boolean {
-  return redirectUri === wanted && (secretExpiresAt === undefined || secretExpiresAt > Date.now())
+function isUsable(
+  { redirectUri, clientName, secretExpiresAt }: Registration,
+  request: Pick<RegistrationRequest, 'redirectUri' | 'oauth'>,
+): boolean {
+  return (
+    redirectUri === request.redirectUri &&
+    clientName === request.oauth.clientName &&
+    (secretExpiresAt === undefined || secretExpiresAt > Date.now())
+  )
 }
 
 /** The registration with which a token was got. `undefined`: it is gone, and the token cannot be renewed. */
@@ -132,14 +141,13 @@ async function register(request: RegistrationRequest): Promise<Registration> {
   const body = jsonObjectIn(await response.text())
   const clientId = body?.['client_id']
   if (response.ok && typeof clientId === 'string' && clientId !== '' && clientId.length <= MAX_ID)
-    return registrationIn(clientId, body ?? {}, redirectUri, method)
+    return { ...registrationIn(clientId, body ?? {}, method), redirectUri, clientName: oauth.clientName }
   throw refusal(response, body, { server, host, redirectUri, byHand })
 }
 
 function registrationIn(
   clientId: string,
   body: Readonly<Record<string, unknown>>,
-  redirectUri: string,
   asked: string,
 ): Registration {
   const { client_secret: secret, client_secret_expires_at: ends, token_endpoint_auth_method: decided } = body
@@ -148,7 +156,6 @@ function registrationIn(
   return {
     kind: 'dynamic',
     clientId,
-    redirectUri,
     authMethod: clientSecret === undefined && authMethod !== 'private_key_jwt' ? 'none' : authMethod,
     ...(clientSecret !== undefined && { clientSecret }),
     ...(typeof ends === 'number' && ends > 0 && { secretExpiresAt: ends * 1000 }),

@@ -10,6 +10,7 @@ import { CLIENT_KEYS } from './keys/clients.ts'
 import { GATEWAY_KEYS } from './keys/gateway.ts'
 import { HTTP_KEYS } from './keys/http.ts'
 import { KEPT_KEYS } from './keys/kept.ts'
+import { OAUTH_KEYS } from './keys/oauth.ts'
 import { RUNNING_KEYS } from './keys/running.ts'
 import { SERVER_KEYS } from './keys/servers.ts'
 import { TOKEN_KEYS } from './keys/tokens.ts'
@@ -27,6 +28,7 @@ const TESTS: KeyTests = {
   ...ASK_KEYS,
   ...KEPT_KEYS,
   ...RUNNING_KEYS,
+  ...OAUTH_KEYS,
   ...TOKEN_KEYS,
 }
 const KEYS = configKeys()

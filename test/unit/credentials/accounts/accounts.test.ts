@@ -48,6 +48,10 @@ test('a registration is kept, and made anew for another redirect address', async
   expect(at.odd.registered).toHaveLength(1)
   await at.login('http://127.0.0.1:8977/callback')
   expect(at.odd.registered).toHaveLength(2)
+  const renamed = await serverOf(at.odd.url, { clientName: 'Another' })
+  at.credentials.reconfigure([renamed])
+  await at.credentials.authorizer.begin(renamed, 'gateway', 'http://127.0.0.1:8977/callback')
+  expect(at.odd.registered.at(-1)).toMatchObject({ client_name: 'Another' })
 })
 
 test('without registration, the error names the key to set', async () => {
