@@ -45,6 +45,12 @@ export function login(options: LoginOptions): CallMiddleware {
   })
 }
 
+/**
+ * Logins within one call: the server may ask for another one after the first, for more permissions or because its
+ * authorization server has moved.
+ */
+const MAX_LOGINS = 2
+
 /** Makes a call again that failed for want of a login, once its person has logged in. */
 async function afterLogin(
   options: LoginOptions,
@@ -53,35 +59,44 @@ async function afterLogin(
   route: Route,
   error: unknown,
 ): Promise<Outcome> {
-  if (!(error instanceof GatewayError) || error.code !== 'needs_login') throw error
-  // Nothing is asked for a call that is over.
-  if (exchange.cancellation.reason !== undefined) throw cancelled(route.server)
-  await loggedIn(options, exchange, route.server)
-  return await next(exchange, route)
+  let failure = error
+  for (let logins = 0; logins < MAX_LOGINS && asksForLogin(failure); logins++) {
+    // Nothing is asked for a call that is over.
+    if (exchange.cancellation.reason !== undefined) throw cancelled(route.server)
+    await loggedIn(options, exchange, route.server)
+    try {
+      return await next(exchange, route)
+    } catch (caught) {
+      failure = caught
+    }
+  }
+  throw failure
 }
 
 async function answerLoginTool(options: LoginOptions, exchange: Exchange, route: Route): Promise<Outcome> {
   const { server } = route
   const { serverInfo } = options
   const say = (text: string): Outcome => textResult(text, { modern: exchange.modern, serverInfo })
-  const listed = async (): Promise<Outcome> => {
-    await options.logins.listNow(server, exchange)
-    return say(`The gateway is logged in to server "${server}". Its tools are listed now.`)
+  for (let logins = 0; ; logins++) {
+    try {
+      await options.logins.listNow(server, exchange)
+      return say(`The gateway is logged in to server "${server}". Its tools are listed now.`)
+    } catch (error) {
+      if (logins === MAX_LOGINS || !asksForLogin(error)) throw error
+    }
+    try {
+      await loggedIn(options, exchange, server)
+    } catch (error) {
+      // The address is what the tool is called for.
+      if (error instanceof GatewayError && error.link !== undefined)
+        return say(`${error.message} ${error.link}`)
+      throw error
+    }
   }
-  try {
-    return await listed()
-  } catch (error) {
-    if (!(error instanceof GatewayError) || error.code !== 'needs_login') throw error
-  }
-  try {
-    await loggedIn(options, exchange, server)
-  } catch (error) {
-    // The address is what the tool is called for.
-    if (error instanceof GatewayError && error.link !== undefined)
-      return say(`${error.message} ${error.link}`)
-    throw error
-  }
-  return await listed()
+}
+
+function asksForLogin(error: unknown): boolean {
+  return error instanceof GatewayError && error.code === 'needs_login'
 }
 
 /**

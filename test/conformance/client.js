@@ -12,6 +12,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { isRefused, oauthOf, visit } from './logins.js'
 import { connect } from './plain-client.js'
 import { scratchFolder } from './scratch.js'
 
@@ -40,9 +41,26 @@ const ACTIONS = {
   },
 }
 
+const LOG_IN = 'log_in'
+const RELIST_MS = 100
+
+/** Logs in where the server asks for it before it lists anything. @param {PlainClient} client @returns {Promise<Json[]>} its tools */
+async function listTools(client) {
+  let asked = false
+  for (;;) {
+    const { tools } = await client.request('tools/list')
+    const needsLogin = tools.some((/** @type {Json} */ tool) => tool['name'] === LOG_IN)
+    if (!needsLogin && (tools.length > 0 || !scenario.startsWith('auth/'))) return tools
+    if (needsLogin && !asked) {
+      asked = true
+      await callTool(client, LOG_IN, {})
+    } else await new Promise(resolve => setTimeout(resolve, RELIST_MS))
+  }
+}
+
 /** Uses everything there is. @param {PlainClient} client */
 async function useAll(client) {
-  const { tools } = await client.request('tools/list')
+  const tools = await listTools(client)
   for (const { name, inputSchema } of tools) await callTool(client, name, sample(inputSchema))
   if (client.capabilities['resources']) {
     const { resources } = await client.request('resources/list')
@@ -79,6 +97,10 @@ let client
 async function answer(method, params) {
   switch (method) {
     case 'elicitation/create':
+      if (params['mode'] === 'url') {
+        await visit(params['url'])
+        return { action: 'accept' }
+      }
       // Another call in between must not take over anything of the one that waits for this answer.
       if (scenario === 'sep-2322-client-request-state')
         await client?.request('tools/call', { name: 'test_mrtr_unrelated' })
@@ -111,7 +133,10 @@ if (era !== 'legacy' && era !== 'modern') throw new Error(`--era must be legacy 
 const config = join(scratchFolder('client'), 'servers.json')
 writeFileSync(
   config,
-  JSON.stringify({ mcpServers: { scenario: { url, prefix: false } }, gateway: { state: 'memory' } }),
+  JSON.stringify({
+    mcpServers: { scenario: { url, prefix: false, oauth: oauthOf(scenario, context) } },
+    gateway: { state: 'memory' },
+  }),
 )
 setTimeout(() => {
   console.error(`Not done within ${TIMEOUT_MS} ms.`)
@@ -119,7 +144,12 @@ setTimeout(() => {
 }, TIMEOUT_MS).unref()
 client = await connect(era, [GATEWAY, '--config', config], answer)
 try {
-  await (ACTIONS[scenario] ?? useAll)(client, context)
+  const uses = (ACTIONS[scenario] ?? useAll)(client, context)
+  if (isRefused(scenario)) {
+    const why = await uses.then(() => undefined).catch(error => error)
+    if (why === undefined) throw new Error('The login succeeded, which it must not.')
+    console.error(`Refused: ${why.message}`)
+  } else await uses
 } finally {
   await client.close()
 }

@@ -10,6 +10,10 @@ export interface Oddities {
   path?: string
   /** The `issuer` of its metadata. */
   calls?: string
+  /** Where its metadata stand in place of their proper address: at the root of its origin, or nowhere. */
+  metadataAt?: 'root' | 'nowhere'
+  /** Whether the server describes itself as a resource. Default `true`. */
+  isDescribed?: boolean
   /** Where its endpoint for registrations stands: in the OpenID document alone. */
   registrationInOpenId?: boolean
   /** The only redirect address that it accepts. */
@@ -41,6 +45,8 @@ export interface OddServer extends AsyncDisposable {
   readonly registered: Record<string, unknown>[]
   readonly tokenForms: Record<string, string>[]
   readonly headersSeen: IncomingMessage['headers'][]
+  /** Proofs (DPoP) at the token endpoint. Tokens are bound where there is one. */
+  readonly proofs: string[]
   readonly redeemed: { code: number; refresh: number }
   /** The authorization server that the server names. Default: this one. */
   named: string
@@ -70,6 +76,7 @@ export async function startOddServer(oddities: Oddities = {}): Promise<OddServer
     registered: [],
     tokenForms: [],
     headersSeen: [],
+    proofs: [],
     redeemed: { code: 0, refresh: 0 },
     named: issuer,
     agree,
@@ -131,18 +138,23 @@ export async function startOddServer(oddities: Oddities = {}): Promise<OddServer
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value))
     }
     const path = oddities.path ?? ''
-    if (pathname === '/.well-known/oauth-protected-resource/mcp')
+    const { metadataAt, isDescribed = true } = oddities
+    if (isDescribed && pathname === '/.well-known/oauth-protected-resource/mcp')
       return send(200, {
         resource: odd.url,
         authorization_servers: [odd.named],
         ...(oddities.serverScopes && { scopes_supported: oddities.serverScopes }),
       })
-    if (pathname === `/.well-known/oauth-authorization-server${path}`) return send(200, metadata(false))
-    if (pathname === `/.well-known/openid-configuration${path}`) return send(200, metadata(true))
+    const own = metadataAt === 'root' ? '' : path
+    if (metadataAt !== 'nowhere') {
+      if (pathname === `/.well-known/oauth-authorization-server${own}`) return send(200, metadata(false))
+      if (pathname === `/.well-known/openid-configuration${own}`) return send(200, metadata(true))
+    }
+    if (pathname === `${path}/authorize`) return send(200, {})
     if (pathname === `${path}/register`)
       return register(JSON.parse(body) as Record<string, unknown>, response, send)
     if (pathname === `${path}/token`)
-      return token(Object.fromEntries(new URLSearchParams(body)), response, send)
+      return token(Object.fromEntries(new URLSearchParams(body)), request.headers['dpop'], response, send)
     if (pathname === '/mcp' && oddities.mcp !== undefined && request.method === 'POST')
       return await forward(oddities.mcp, request, body, response)
     response.writeHead(404).end('<html>nothing here</html>')
@@ -169,10 +181,12 @@ export async function startOddServer(oddities: Oddities = {}): Promise<OddServer
 
   function token(
     form: Record<string, string>,
+    proof: string | string[] | undefined,
     response: ServerResponse,
     send: (status: number, value: unknown) => void,
   ): void {
     odd.tokenForms.push(form)
+    if (typeof proof === 'string') odd.proofs.push(proof)
     const refuse = (error: string): void => send(400, { error, error_description: SECRET_TEXT })
     if (oddities.hangs) return
     if (oddities.token) {
@@ -214,7 +228,7 @@ export async function startOddServer(oddities: Oddities = {}): Promise<OddServer
     refresh.set(refreshToken, { family, isUsed: false, scope })
     send(200, {
       access_token: accessToken,
-      token_type: 'Bearer',
+      token_type: typeof proof === 'string' ? 'DPoP' : 'Bearer',
       expires_in: oddities.expiresIn ?? 3600,
       ...(oddities.refreshTokens !== false && { refresh_token: refreshToken }),
       ...(scope !== '' && { scope }),

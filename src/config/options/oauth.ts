@@ -131,7 +131,7 @@ export const OAUTH = section('mcpServers.*.oauth', {
     { pattern: /^[A-Za-z0-9._-]{1,64}$/, expected: 'expected the name of a parameter' },
   ),
   dpop: flag('Binds tokens to a key of the gateway (DPoP).', {
-    shown: 'when the metadata of the server requires it',
+    shown: 'when the server asks for it, in its metadata or its challenge',
   }),
   grant: choice(
     'How tokens are got: "code" by a login in a browser, "device" by a code that is typed in elsewhere, the others without a person.',

@@ -69,11 +69,9 @@ export class Account implements UpstreamCredentials {
   #busy: Promise<void> | undefined
   #refusal: { readonly error: GatewayError; readonly until: number } | undefined
   #renewedOnRefusal: { readonly accessToken: string; readonly at: number } | undefined
-  #hasNewNonce = false
   #stepUps = 0
   #wanted: readonly string[] = []
-  #hint: string | undefined
-  #challengedScope: string | undefined
+  #asked: Partial<ServerChallenge> = {}
   #ended = false
 
   constructor(login: ServerLogin, { owner, principal, logger, grant }: AccountOptions) {
@@ -89,14 +87,9 @@ export class Account implements UpstreamCredentials {
     return this.#login
   }
 
-  /** `resource_metadata` of the last refusal. */
-  get hint(): string | undefined {
-    return this.#hint
-  }
-
-  /** The scope that the last refusal asked for. */
-  get challengedScope(): string | undefined {
-    return this.#challengedScope
+  /** What refusals have asked for: of each part, the last that was named. */
+  get asked(): Partial<ServerChallenge> {
+    return this.#asked
   }
 
   /** What was granted, and what the server has asked for since; `undefined` when it has not asked for more. */
@@ -123,8 +116,7 @@ export class Account implements UpstreamCredentials {
 
   answered(headers: Readonly<Record<string, string | string[] | undefined>>): void {
     const nonce = headers['dpop-nonce']
-    if (this.#dpop && typeof nonce === 'string' && this.#dpop.noteNonce(this.#login.url, nonce))
-      this.#hasNewNonce = true
+    if (typeof nonce === 'string') this.#dpop?.noteNonce(this.#login.url, nonce)
   }
 
   /** Takes the tokens of a login that has just ended. */
@@ -143,8 +135,7 @@ export class Account implements UpstreamCredentials {
     this.#unfollow()
     this.#login = login
     this.#grant = grant
-    this.#hint = undefined
-    this.#challengedScope = undefined
+    this.#asked = {}
     this.#wanted = []
     this.#adopt(undefined)
     this.#forget()
@@ -256,10 +247,7 @@ export class Account implements UpstreamCredentials {
   async #unauthorized({ wwwAuthenticate, sent }: CredentialRefusal): Promise<true | GatewayError> {
     const { name } = this.#login.server
     if (this.#ended) return unauthorized(name, 'is no longer configured as it was', 'call it again')
-    if (this.#hasNewNonce && asksForNonce(wwwAuthenticate)) {
-      this.#hasNewNonce = false
-      return true
-    }
+    if (asksForNonce(wwwAuthenticate) && this.#dpop?.lacksNonce(this.#login.url, sent)) return true
     this.#note(challengeIn(wwwAuthenticate))
     this.#login.forgetDiscovered()
     if (await this.#hasOtherThan(sent)) return true
@@ -316,9 +304,9 @@ export class Account implements UpstreamCredentials {
     return needsScopes(name, asked)
   }
 
-  #note({ resourceMetadata, scope }: ServerChallenge): void {
-    if (resourceMetadata !== undefined) this.#hint = resourceMetadata
-    if (scope !== undefined) this.#challengedScope = scope
+  #note(challenge: ServerChallenge): void {
+    const named = Object.entries(challenge).filter(([, value]) => value !== undefined)
+    this.#asked = { ...this.#asked, ...Object.fromEntries(named) }
   }
 
   #pause(error: GatewayError, ms: number): GatewayError {

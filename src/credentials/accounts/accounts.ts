@@ -117,11 +117,11 @@ export class Accounts {
   async #granted(account: Account): Promise<VaultRecord<TokenSet>> {
     const { login, principal } = account
     const { server, oauth, vault, fetch, signal } = login
-    const found = await login.discover(account.hint)
+    const found = await login.discover(account.asked.resourceMetadata)
     const { metadata } = found
     const scopes = scopesOf({
       configured: oauth.scopes,
-      challenged: account.challengedScope,
+      challenged: account.asked.scope,
       resource: found.resource?.scopes_supported,
       issuer: undefined,
       wanted: await account.wantedScope(),
@@ -138,7 +138,7 @@ export class Accounts {
         fetch,
         signal,
       }))
-    const dpop = login.bindsTokens(found) ? DpopKey.generate() : undefined
+    const dpop = login.bindsTokens(found, account.asked.takesProof) ? DpopKey.generate() : undefined
     const resource = login.resource(found)
     const context = login.context({ metadata, registration, resource, scopes, principal, dpop })
     const callerToken = principal && this.#callerTokenOf?.(principal.id)

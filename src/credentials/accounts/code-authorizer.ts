@@ -51,7 +51,7 @@ export class CodeAuthorizer implements Authorizer {
     const account = this.#accounts.account(server, owner)
     const { login } = account
     return await this.#logged(server.name, async () => {
-      const found = await login.discover(account.hint)
+      const found = await login.discover(account.asked.resourceMetadata)
       const { metadata } = found
       const { authorization_endpoint: endpoint, token_endpoint: tokenEndpoint } = metadata
       const { host } = new URL(metadata.issuer)
@@ -69,7 +69,7 @@ export class CodeAuthorizer implements Authorizer {
       const resource = login.resource(found)
       const scopes = scopesOf({
         configured: login.oauth.scopes,
-        challenged: account.challengedScope,
+        challenged: account.asked.scope,
         resource: found.resource?.scopes_supported,
         issuer: metadata.scopes_supported,
         wanted: await account.wantedScope(),
@@ -97,7 +97,7 @@ export class CodeAuthorizer implements Authorizer {
         scope: scopes?.join(' '),
         startedAt: Date.now(),
         expectsIssuer: metadata.authorization_response_iss_parameter_supported === true,
-        bindsTokens: login.bindsTokens(found),
+        bindsTokens: login.bindsTokens(found, account.asked.takesProof),
       }
       return { url: addressOf(endpoint, pending, login.oauth.extraParams), pending }
     })
@@ -150,11 +150,11 @@ export class CodeAuthorizer implements Authorizer {
     const account = this.#accounts.account(server, owner)
     const { login } = account
     return await this.#logged(server.name, async () => {
-      const found = await login.discover(account.hint)
+      const found = await login.discover(account.asked.resourceMetadata)
       const { metadata } = found
       const scopes = scopesOf({
         configured: login.oauth.scopes,
-        challenged: account.challengedScope,
+        challenged: account.asked.scope,
         resource: found.resource?.scopes_supported,
         issuer: metadata.scopes_supported,
         wanted: await account.wantedScope(),
@@ -170,7 +170,7 @@ export class CodeAuthorizer implements Authorizer {
         signal: login.signal,
       })
       const resource = login.resource(found)
-      const dpop = login.bindsTokens(found) ? DpopKey.generate() : undefined
+      const dpop = login.bindsTokens(found, account.asked.takesProof) ? DpopKey.generate() : undefined
       const context = login.context({ metadata, registration, resource, scopes, dpop })
       const device = await beginDevice({ ...context, signal: login.ended })
       const done = device.tokens.then(async tokens => await account.save(metadata.issuer, tokens))

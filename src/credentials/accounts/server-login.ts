@@ -3,8 +3,8 @@ import { monotonicNow } from '../../core/clock.ts'
 import type { Principal } from '../../core/principal.ts'
 import type { Vault, VaultRecord } from '../../vault/vault.ts'
 import type { GuardedFetch } from '../fetch/guarded-fetch.ts'
-import { discover, metadataOf, resourceOf, type Discovered } from '../oauth/discovery.ts'
-import type { DpopKey } from '../oauth/dpop-key.ts'
+import { discover, knownMetadata, resourceOf, type Discovered } from '../oauth/discovery.ts'
+import { DPOP_ALGORITHM, type DpopKey } from '../oauth/dpop-key.ts'
 import type { GrantContext } from '../oauth/grant.ts'
 import type { AuthorizationServerMetadata } from '../oauth/metadata.ts'
 import type { Registration } from '../oauth/registration.ts'
@@ -101,19 +101,28 @@ export class ServerLogin {
   }
 
   async #metadataOf(issuer: string): Promise<AuthorizationServerMetadata> {
-    const { server, fetch } = this
+    const { server, fetch, url: serverUrl } = this
     const found = await this.#found?.what.catch(() => undefined)
     if (found?.metadata.issuer === issuer) return found.metadata
-    return await metadataOf(issuer, { server: server.name, fetch, signal: this.signal })
+    return await knownMetadata(issuer, { server: server.name, serverUrl, fetch, signal: this.signal })
   }
 
   resource(found: Discovered): string | undefined {
     return resourceOf(this.oauth.resource, { server: this.server.name, serverUrl: this.url }, found.resource)
   }
 
-  /** Whether tokens are bound to a key of the gateway. */
-  bindsTokens(found: Discovered): boolean {
-    return this.oauth.dpop ?? found.resource?.dpop_bound_access_tokens_required ?? false
+  /**
+   * Whether tokens are bound to a key of the gateway. That an authorization server could bind them is no reason: the
+   * server may take bearer tokens alone.
+   * @param takesProof whether the last challenge of the server did
+   */
+  bindsTokens({ metadata, resource }: Discovered, takesProof = false): boolean {
+    const algorithms = metadata.dpop_signing_alg_values_supported ?? [DPOP_ALGORITHM]
+    return (
+      this.oauth.dpop ??
+      resource?.dpop_bound_access_tokens_required ??
+      (takesProof && algorithms.includes(DPOP_ALGORITHM))
+    )
   }
 
   /** Tokens for another origin, issuer or identifier than those of the configuration are never sent. */

@@ -6,16 +6,19 @@ export interface ServerChallenge {
   /** With spaces between scopes. */
   readonly scope: string | undefined
   readonly error: string | undefined
+  /** Whether it takes tokens with proofs (DPoP, RFC 9449); `undefined`: it names no scheme. */
+  readonly takesProof: boolean | undefined
 }
 
 const MAX_HEADER = 8192
 const MAX_SCOPE = 4096
+const PARAMETERS = /([A-Za-z_]{1,40})=(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))/g
 
 /** The parameters of the challenges in a header; of two with one name, the first counts. */
 export function challengeIn(header: string | undefined): ServerChallenge {
+  const text = (header ?? '').slice(0, MAX_HEADER)
   const found = new Map<string, string>()
-  const parameters = /([A-Za-z_]{1,40})=(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))/g
-  for (const [, name = '', quoted, plain] of (header ?? '').slice(0, MAX_HEADER).matchAll(parameters)) {
+  for (const [, name = '', quoted, plain] of text.matchAll(PARAMETERS)) {
     const key = name.toLowerCase()
     if (!found.has(key)) found.set(key, quoted === undefined ? (plain ?? '') : quoted.replace(/\\(.)/g, '$1'))
   }
@@ -25,5 +28,7 @@ export function challengeIn(header: string | undefined): ServerChallenge {
     resourceMetadata: isWebUrl(resourceMetadata) ? resourceMetadata : undefined,
     scope: scope !== undefined && scope.length <= MAX_SCOPE ? scope : undefined,
     error: found.get('error'),
+    takesProof:
+      text.trim() === '' ? undefined : /(?:^|[\s,])DPoP(?=[\s,]|$)/i.test(text.replace(PARAMETERS, ',')),
   }
 }

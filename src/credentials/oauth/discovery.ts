@@ -32,7 +32,8 @@ const MAX_ISSUERS = 3
 /** Finds the authorization server of a server. @throws OAuthFailure */
 export async function discover(request: DiscoveryRequest): Promise<Discovered> {
   const resource = await resourceMetadata(request)
-  if (request.issuer !== undefined) return { metadata: await metadataOf(request.issuer, request), resource }
+  if (request.issuer !== undefined)
+    return { metadata: await knownMetadata(request.issuer, request), resource }
   const named = resource?.authorization_servers ?? []
   if (named.length === 0) return { metadata: await metadataAtServer(request), resource }
   let failure: unknown
@@ -64,13 +65,32 @@ async function resourceMetadata(request: DiscoveryRequest): Promise<ResourceMeta
   return undefined
 }
 
+/** The metadata of an issuer that is configured or has granted tokens before: that of a server itself has no document. */
+export async function knownMetadata(
+  issuer: string,
+  request: Pick<DiscoveryRequest, 'server' | 'serverUrl' | 'fetch' | 'signal'>,
+): Promise<AuthorizationServerMetadata> {
+  try {
+    return await metadataOf(issuer, request)
+  } catch (caught) {
+    if (!(caught instanceof OAuthFailure) || caught.isTransient) throw caught
+    if (new URL(issuer).origin !== new URL(request.serverUrl).origin) throw caught
+    const own = await metadataAtServer(request).catch(() => undefined)
+    if (own && isSameIssuer(own.issuer, issuer)) return own
+    throw caught
+  }
+}
+
 /**
  * The metadata of an issuer (RFC 8414, OpenID Connect), at its path first. The endpoint for registrations is taken from
  * whichever document of the same issuer has it.
+ *
+ * @param isOwn whether a document may name this issuer instead
  */
-export async function metadataOf(
+async function metadataOf(
   issuer: string,
   { server, fetch, signal }: Pick<DiscoveryRequest, 'server' | 'fetch' | 'signal'>,
+  isOwn = (named: string) => isSameIssuer(named, issuer),
 ): Promise<AuthorizationServerMetadata> {
   const { host, origin, pathname } = new URL(issuer)
   const path = pathname.replace(/\/$/, '')
@@ -87,7 +107,7 @@ export async function metadataOf(
       const object = await fetchObject(fetch, place, signal)
       const read = object && serverMetadataIn(object)
       if (!read) continue
-      if (read.issuer !== issuer && !isSameIssuer(read.issuer, issuer)) other ??= read.issuer
+      if (found ? !isSameIssuer(read.issuer, found.issuer) : !isOwn(read.issuer)) other ??= read.issuer
       else found = found ? withRegistration(found, read) : read
     } catch (caught) {
       signal.throwIfAborted()
@@ -125,12 +145,17 @@ function withRegistration(
   return endpoint === undefined ? found : { ...found, registration_endpoint: endpoint }
 }
 
-/** A server of the revision 2025-03-26 is its own authorization server, with metadata or at fixed paths. */
-async function metadataAtServer(request: DiscoveryRequest): Promise<AuthorizationServerMetadata> {
+/**
+ * A server of the revision 2025-03-26 is its own authorization server, with metadata at the root of its origin or at
+ * fixed paths. Its issuer may have a path.
+ */
+async function metadataAtServer(
+  request: Pick<DiscoveryRequest, 'server' | 'serverUrl' | 'fetch' | 'signal'>,
+): Promise<AuthorizationServerMetadata> {
   const { server, serverUrl } = request
   const { origin } = new URL(serverUrl)
   try {
-    return await metadataOf(origin, request)
+    return await metadataOf(origin, request, named => new URL(named).origin === origin)
   } catch (caught) {
     if (!(caught instanceof OAuthFailure) || caught.isTransient) throw caught
     if (caught.message.includes('calls itself')) throw caught

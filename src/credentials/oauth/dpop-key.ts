@@ -6,6 +6,7 @@ const MAX_NONCE_CHARS = 1024
 /** Origins whose nonce is kept: the authorization server and the server, and those that they moved from. */
 const MAX_NONCES = 8
 
+export const DPOP_ALGORITHM = 'ES256'
 const ES256_KEY = ['crv', 'd', 'kty', 'x', 'y'] as const
 
 /**
@@ -24,7 +25,7 @@ export class DpopKey {
     this.#key = key
     this.jwk = key.export({ format: 'jwk' })
     const { crv, kty, x, y } = this.jwk
-    this.#header = encoded({ typ: 'dpop+jwt', alg: 'ES256', jwk: { crv, kty, x, y } })
+    this.#header = encoded({ typ: 'dpop+jwt', alg: DPOP_ALGORITHM, jwk: { crv, kty, x, y } })
   }
 
   static generate(): DpopKey {
@@ -61,6 +62,13 @@ export class DpopKey {
     return `${signed}.${signature.toString('base64url')}`
   }
 
+  /** Whether the proof in a list of headers lacks the nonce that its origin has given last. */
+  lacksNonce(url: string, sent: readonly string[]): boolean {
+    const nonce = this.#nonces.get(new URL(url).origin)
+    const at = sent.indexOf('dpop')
+    return nonce !== undefined && at >= 0 && nonceIn(sent[at + 1] ?? '') !== nonce
+  }
+
   /**
    * Keeps the nonce of a response for the next requests to its origin.
    * @returns whether it is new
@@ -81,6 +89,13 @@ export class DpopKey {
 /** Whether a challenge (`www-authenticate`) asks for a proof with the nonce that came beside it. */
 export function asksForNonce(wwwAuthenticate: string | undefined): boolean {
   return wwwAuthenticate !== undefined && /\bDPoP\b[^]*\berror="?use_dpop_nonce\b/i.test(wwwAuthenticate)
+}
+
+/** Of a proof of this gateway. */
+function nonceIn(proof: string): string | undefined {
+  const [, payload = ''] = proof.split('.')
+  const claims = JSON.parse(Buffer.from(payload, 'base64url').toString()) as { readonly nonce?: string }
+  return claims.nonce
 }
 
 function encoded(value: object): string {

@@ -136,11 +136,28 @@ test('a login that fails ends the call with its reason', async () => {
   await expect(outcome).rejects.toThrow('not completed in time')
 })
 
-test('a call that needs a login again right after one fails, and asks no more', async () => {
+test('a call that needs another login after the first one asks once more, and no more', async () => {
   const { pending, asked, exchange, make, calls } = setUp({ answer: '{"action":"accept"}' })
   pending.end()
-  await expect(make(9)(exchange, ROUTE)).rejects.toBe(NEEDS)
-  expect([calls(), asked.length]).toEqual([2, 1])
+  expect(await make(2)(exchange, ROUTE)).toBe(ANSWER)
+  expect([calls(), asked.length]).toEqual([3, 2])
+  const inVain = setUp({ answer: '{"action":"accept"}' })
+  inVain.pending.end()
+  await expect(inVain.make(9)(inVain.exchange, ROUTE)).rejects.toBe(NEEDS)
+  expect([inVain.calls(), inVain.asked.length]).toEqual([3, 2])
+})
+
+test('the tool log_in asks once more where the first login is not enough, and no more', async () => {
+  const needing: { left: number } = { left: 2 }
+  const listNow = (): Promise<void> => (needing.left-- > 0 ? Promise.reject(NEEDS) : Promise.resolve())
+  const { pending, asked, exchange, make, logins } = setUp({ answer: '{"action":"accept"}' })
+  pending.end()
+  const answer = await make(0, { ...logins, listNow })(exchange, TOOL)
+  expect(answer.text).toContain('is logged in to server')
+  expect(asked).toHaveLength(2)
+  needing.left = 9
+  await expect(make(0, { ...logins, listNow })(exchange, TOOL)).rejects.toBe(NEEDS)
+  expect(asked).toHaveLength(4)
 })
 
 test('a cancelled call ends at once, and withdraws its question', async () => {

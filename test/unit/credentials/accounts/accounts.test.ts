@@ -101,6 +101,31 @@ test('metadata of another issuer are refused, with both names', async () => {
   expect(message).toContain('"oauth.issuer"')
 })
 
+test.each([
+  ['at its root, under an issuer with a path', { path: '/oauth', metadataAt: 'root' }],
+  ['nowhere', { metadataAt: 'nowhere' }],
+] as const)(
+  'a server that does not describe itself has its metadata %s; later starts renew',
+  async (_, odd) => {
+    await using at = await loginScene({ ...odd, isDescribed: false })
+    await at.login()
+    const first = bearerOf(await at.headers())
+    expect(at.odd.isGood(first)).toBe(true)
+    const later = new Credentials({ servers: [at.server], vault: at.vault, logger: SILENT })
+    const account = later.for(at.server, undefined)
+    const sent = (await account?.headers({ method: 'POST', url: at.odd.url })) ?? []
+    expect(bearerOf(sent)).toBe(first)
+    expect(await account?.refused({ status: 401, wwwAuthenticate: 'Bearer', sent })).toBe(true)
+    expect(at.odd.redeemed).toEqual({ code: 1, refresh: 1 })
+    later.close()
+  },
+)
+
+test('metadata at the root of a server that name another origin are refused', async () => {
+  await using at = await loginScene({ isDescribed: false, calls: 'https://evil.example/oauth' })
+  expect(await messageOf(at.login())).toContain('evil.example')
+})
+
 test('a fixed redirect address is named, and used when it is configured', async () => {
   const fixed = 'http://127.0.0.1:3118/callback'
   await using at = await loginScene({ redirect: fixed })
@@ -363,4 +388,69 @@ test('each client has tokens of its own', async () => {
   )
   expect(sent[2]).toEqual([])
   expect(sent[0]).not.toEqual(sent[1])
+})
+
+/** The payload of the proof in a list of headers. */
+const proofIn = (list: readonly string[]): Record<string, unknown> =>
+  JSON.parse(
+    Buffer.from(`${list[list.indexOf('dpop') + 1]}`.split('.')[1] ?? '', 'base64url').toString(),
+  ) as Record<string, unknown>
+
+test('tokens are bound to a key where the challenge of a server asks for proofs', async () => {
+  await using at = await loginScene()
+  expect(await at.refused('DPoP algs="ES256"')).toMatchObject({ code: 'needs_login' })
+  await at.login()
+  expect(at.odd.proofs).toHaveLength(1)
+  const [first, second] = [await at.headers(), await at.headers()]
+  expect(first[1]).toMatch(/^DPoP access-/)
+  expect(proofIn(first)).toMatchObject({ htm: 'POST', htu: at.odd.url })
+  expect(proofIn(first)['jti']).not.toBe(proofIn(second)['jti'])
+})
+
+test.each([
+  ['Bearer realm="DPoP"', undefined, undefined, false],
+  ['Bearer, DPoP algs="ES256 PS256"', undefined, undefined, true],
+  ['Bearer error="invalid_token", DPoP', undefined, undefined, true],
+  ['DPoP', { dpop: false }, undefined, false],
+  ['DPoP', undefined, ['RS256'], false],
+  ['DPoP', undefined, ['RS256', 'ES256'], true],
+  ['Bearer', undefined, ['ES256'], false],
+  ['Bearer', { dpop: true }, undefined, true],
+])(
+  'the challenge %s with %j, at algorithms %j, leads to bound tokens: %s',
+  async (header, oauth, algorithms, isBound) => {
+    await using at = await loginScene(
+      algorithms ? { metadata: { dpop_signing_alg_values_supported: algorithms } } : {},
+      oauth,
+    )
+    await at.refused(header)
+    await at.login()
+    expect((await at.headers()).includes('dpop')).toBe(isBound)
+  },
+)
+
+test('a machine gets bound tokens once a server asks for proofs', async () => {
+  const oauth = {
+    grant: 'client_credentials',
+    clientId: 'by-hand',
+    clientSecret: 's',
+    authMethod: 'client_secret_post',
+  }
+  await using at = await loginScene({}, oauth)
+  expect((await at.headers())[1]).toMatch(/^Bearer /)
+  expect(await at.refused('DPoP')).toBe(true)
+  expect((await at.headers())[1]).toMatch(/^DPoP /)
+})
+
+test('every request that lacks the nonce of a server is made again with it, without a renewal', async () => {
+  await using at = await loginScene({}, { dpop: true })
+  await at.login()
+  const header = 'DPoP error="use_dpop_nonce"'
+  const sent = [await at.headers(), await at.headers()]
+  for (const list of sent) {
+    at.account.answered?.({ 'dpop-nonce': 'n1' })
+    expect(await at.account.refused({ status: 401, wwwAuthenticate: header, sent: list })).toBe(true)
+  }
+  expect(proofIn(await at.headers())).toMatchObject({ nonce: 'n1' })
+  expect(at.odd.redeemed).toEqual({ code: 1, refresh: 0 })
 })
