@@ -157,8 +157,16 @@ export function* causesOf(error: unknown): Generator<unknown, void, undefined> {
   }
 }
 
-/** One line for a log: the message, then the chain of causes. */
+/** One line for a log: the message, then the chain of causes. Never throws, whatever was thrown. */
 export function describeError(error: unknown): string {
+  try {
+    return described(error)
+  } catch {
+    return 'an error that cannot be read'
+  }
+}
+
+function described(error: unknown): string {
   const parts = [...causesOf(error)].map(at => {
     if (!(at instanceof Error)) return String(at)
     const code = (at as { code?: unknown }).code

@@ -17,11 +17,12 @@ type PlainObject = Readonly<Record<string, unknown>>
  * @throws GatewayError `config` with the location of what is something else, cannot be read or exceeds a limit
  */
 export function plainCopy(value: unknown): PlainObject {
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
+  const copy = typeof value === 'object' && value !== null ? new Copy().of(value) : undefined
+  if (copy === undefined || Array.isArray(copy))
     throw refused(
       `The configuration is ${nameOf(value)}. Pass an object in the form of servers.json, the path of a file, or what loadConfig has returned`,
     )
-  return new Copy().of(value) as PlainObject
+  return copy as PlainObject
 }
 
 class Copy {
@@ -42,7 +43,8 @@ class Copy {
     if (this.#around.has(value)) throw this.#refused('contains itself')
     if (this.#around.size >= MAX_DEPTH) throw this.#refused(`is nested more than ${MAX_DEPTH} deep`)
     this.#around.add(value)
-    const copy = Array.isArray(value) ? this.#list(value) : this.#object(value)
+    const isList = this.#read(() => Array.isArray(value))
+    const copy = isList ? this.#list(value as readonly unknown[]) : this.#object(value)
     this.#around.delete(value)
     return copy
   }

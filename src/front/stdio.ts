@@ -17,11 +17,13 @@ import type { Call, Reply } from './call.ts'
 import { acceptModern, claimsModern, listen, type HeldListenStream } from './stateless.ts'
 import type { Front, ServedClient } from './fronts.ts'
 import { noLongerServed } from './no-longer-served.ts'
+import { ClientLines } from './client-lines.ts'
 import { Latest } from './latest.ts'
 import { turnDown, type PartialRequest } from './admission.ts'
 import type { Service } from './service.ts'
 import { refuseBatches, Session } from './session.ts'
 import { cutOffError, goesOn, notTaken } from './shutting-down.ts'
+import { StreamPair } from './stream-pair.ts'
 
 export interface StdioFrontOptions {
   readonly service: Service
@@ -47,7 +49,7 @@ const FLUSH_MS = 1000
 export class StdioFront implements Front {
   readonly #options: StdioFrontOptions
   #view: string
-  #maxMessageBytes: number
+  readonly #lines: ClientLines
   #lastAnswersMs: number
   readonly #session: Session
   /** Modern requests in flight, by raw id. */
@@ -55,12 +57,10 @@ export class StdioFront implements Front {
   readonly #streams = new Set<HeldListenStream>()
   readonly #finished: Promise<void>
   #finish!: () => void
-  #parts: Buffer[] = []
-  #bytes = 0
-  #skipping = false
   #draining = false
   #closed = false
   #overdue: NodeJS.Timeout | undefined
+  readonly #pair: StreamPair
   #inputEnded = false
   readonly #late = new Latest(text => this.#write(text))
   /** Number of unanswered requests. */
@@ -69,7 +69,11 @@ export class StdioFront implements Front {
   constructor(options: StdioFrontOptions) {
     this.#options = options
     this.#view = options.view
-    this.#maxMessageBytes = options.maxMessageBytes
+    this.#lines = new ClientLines(
+      options.maxMessageBytes,
+      line => this.#line(line),
+      () => this.#tooLong(),
+    )
     this.#lastAnswersMs = options.lastAnswersMs
     this.#session = new Session(
       options.service,
@@ -81,17 +85,18 @@ export class StdioFront implements Front {
     this.#finished = new Promise(resolve => {
       this.#finish = resolve
     })
+    this.#pair = new StreamPair(options.input, options.output, {
+      bytes: chunk => this.#lines.take(chunk),
+      objects: () => this.#dismiss(noBytes()),
+      ended: () => this.#ended(),
+      left: () => void this.close(),
+      drained: () => this.#late.flush(),
+    })
   }
 
   /** Resolves when the client has disconnected. */
   serve(): Promise<void> {
-    const { input, output } = this.#options
-    input.on('data', (chunk: Buffer) => this.#take(chunk))
-    input.on('end', () => this.#ended())
-    input.on('error', () => void this.close())
-    // A client that dies mid-answer must not prevent the clean-up of the gateway.
-    output.on('error', () => void this.close())
-    output.on('drain', () => this.#late.flush())
+    this.#pair.hear()
     return this.#finished
   }
 
@@ -112,7 +117,7 @@ export class StdioFront implements Front {
 
   reconfigured({ clients, gateway }: Config): void {
     const { service, endpoint, principal } = this.#options
-    this.#maxMessageBytes = gateway.http.maxBodyBytes
+    this.#lines.maxBytes = gateway.http.maxBodyBytes
     this.#lastAnswersMs = gateway.shutdownTimeoutMs
     const { client } = principal
     const isKnown = client === undefined || clients.some(({ name }) => name === client)
@@ -134,13 +139,14 @@ export class StdioFront implements Front {
 
   /** Cancels everything in flight. Resolves when the output is written, or is not read in time. Idempotent. */
   async close(): Promise<void> {
-    const { input, output } = this.#options
+    const { output } = this.#options
     if (!this.#closed) {
       this.#closed = true
       clearTimeout(this.#overdue)
       this.#session.close()
       for (const call of this.#calls.values()) call.cancellation.cancel('the client left')
-      input.pause()
+      this.#lines.end()
+      this.#pair.leave()
       this.#finish()
     }
     if (output.writableLength === 0 || output.destroyed) return
@@ -166,29 +172,12 @@ export class StdioFront implements Front {
     void this.close()
   }
 
-  #take(chunk: Buffer): void {
-    let from = 0
-    for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, from)) {
-      this.#parts.push(chunk.subarray(from, end))
-      from = end + 1
-      const line = this.#skipping ? undefined : Buffer.concat(this.#parts).toString('utf8')
-      this.#parts = []
-      this.#bytes = 0
-      this.#skipping = false
-      if (line !== undefined && line.trim() !== '') this.#line(line)
-    }
-    if (from === chunk.length) return
-    this.#bytes += chunk.length - from
-    if (this.#skipping) return
-    if (this.#bytes > this.#maxMessageBytes) {
-      this.#skipping = true
-      this.#parts = []
-      const error = new GatewayError(
-        'too_large',
-        `A message is larger than ${this.#maxMessageBytes} bytes. Raise "gateway.http.maxBody" if that is expected.`,
-      )
-      this.#write(errorText('null', failureObject(error)))
-    } else this.#parts.push(chunk.subarray(from))
+  #tooLong(): void {
+    const error = new GatewayError(
+      'too_large',
+      `A message is larger than ${this.#lines.maxBytes} bytes. Raise "gateway.http.maxBody" if that is expected.`,
+    )
+    this.#write(errorText('null', failureObject(error)))
   }
 
   #line(text: string): void {
@@ -320,6 +309,10 @@ export class StdioFront implements Front {
     })
     void this.close()
   }
+}
+
+function noBytes(): GatewayError {
+  return new GatewayError('invalid_request', 'Its input gives objects. Pass a stream of bytes or texts.')
 }
 
 class LineReply implements Reply {

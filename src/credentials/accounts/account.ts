@@ -19,6 +19,7 @@ import {
   asksForMore,
   asksInVain,
   refusesAccount,
+  refusesGateway,
   needsLogin,
   needsScopes,
   refusesNewTokens,
@@ -289,7 +290,8 @@ export class Account implements UpstreamCredentials {
   async #forbidden({ wwwAuthenticate, sent }: CredentialRefusal): Promise<true | GatewayError> {
     const { name } = this.#login.server
     const challenge = challengeIn(wwwAuthenticate)
-    if (challenge.error !== 'insufficient_scope') return refusesAccount(name)
+    if (challenge.error !== 'insufficient_scope')
+      return this.#tokens ? refusesAccount(name) : refusesGateway(name)
     this.#note(challenge)
     if (this.#tokens && !this.#wasSent(sent)) return true
     const value = this.#tokens?.value

@@ -6,10 +6,11 @@ import { OAuthFailure } from '../oauth/failure.ts'
 const MAX_SHOWN_SCOPE = 200
 
 export function needsLogin(server: string, why?: string): GatewayError {
-  const cause = why === undefined ? `Server "${server}" needs a login.` : `Server "${server}" ${why}.`
+  const cause = why ?? 'needs a login (HTTP 401)'
+  const key = why === undefined ? ' A server that wants a key gets it by "headers.Authorization".' : ''
   return new GatewayError(
     'needs_login',
-    `${cause} Fix: run "mcp-manifold login ${server}", or call a tool of it again and follow the link.`,
+    `Server "${server}" ${cause}. Fix: run "mcp-manifold login ${server}", or call a tool of it again and follow the link.${key}`,
     { server, delivery: 'answered' },
   )
 }
@@ -28,6 +29,15 @@ export function refusesAccount(server: string): GatewayError {
     server,
     'refuses this to the account that is logged in (403)',
     'ask for the permission there',
+  )
+}
+
+/** The server refuses a request that carried nothing, and does not ask for a login. */
+export function refusesGateway(server: string): GatewayError {
+  return unauthorized(
+    server,
+    'refused the gateway (HTTP 403)',
+    'set "headers.Authorization" of this server, or permit the gateway there',
   )
 }
 

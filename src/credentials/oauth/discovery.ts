@@ -145,6 +145,9 @@ function withRegistration(
   return endpoint === undefined ? found : { ...found, registration_endpoint: endpoint }
 }
 
+/** A page for logins is there without a login. */
+const NO_PAGE: ReadonlySet<number> = new Set([401, 403, 404])
+
 /**
  * A server of the revision 2025-03-26 is its own authorization server, with metadata at the root of its origin or at
  * fixed paths. Its issuer may have a path.
@@ -164,9 +167,9 @@ async function metadataAtServer(
       .fetch(metadata.authorization_endpoint, { method: 'HEAD', redirect: 'manual', signal: request.signal })
       .catch(() => undefined)
     request.signal.throwIfAborted()
-    if (answer && answer.status !== 404) return metadata
+    if (answer && !NO_PAGE.has(answer.status)) return metadata
     throw new OAuthFailure(
-      `Server "${server}" refuses requests without a login, but does not say where to log in. Fix: set "oauth.issuer", or an "Authorization" header under "headers".`,
+      `Server "${server}" refuses requests without a login (HTTP 401), but does not say where to log in. Fix: set "headers.Authorization" of this server, or "oauth.issuer".`,
     )
   }
 }

@@ -42,6 +42,12 @@ function fail(): never {
   throw new Error('sekrit')
 }
 
+function revoked<T extends object>(target: T): T {
+  const { proxy, revoke } = Proxy.revocable(target, {})
+  revoke()
+  return proxy
+}
+
 async function problemsOf(making: Promise<Gateway>): Promise<string> {
   const thrown: unknown = await making.then(
     gateway => gateway.close().then(() => undefined),
@@ -100,6 +106,12 @@ describe('a configuration', () => {
       'a proxy that throws',
       () => new Proxy({}, { ownKeys: fail, getOwnPropertyDescriptor: fail }),
       'cannot be read',
+    ],
+    ['a revoked proxy', () => revoked({}), 'The configuration cannot be read'],
+    [
+      'a revoked proxy of a list',
+      () => ({ mcpServers: { a: { command: 'x', args: revoked([]) } } }),
+      'mcpServers.a.args cannot be read',
     ],
     [
       'references that unfold to 67 million objects',

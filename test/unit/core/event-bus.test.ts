@@ -44,6 +44,33 @@ it('tells in the order of the listeners, those of one type and those of all', ()
   expect(EVENT_TYPES.every(type => bus.heard[type])).toBe(true)
 })
 
+const refuse = (): never => {
+  throw new Error('not to be read')
+}
+
+it.each([
+  ['an object whose text cannot be made', { toString: refuse }],
+  ['an object without a prototype', Object.create(null)],
+  ['an error whose message cannot be read', Object.defineProperty(new Error(), 'message', { get: refuse })],
+  ['a proxy that refuses everything', new Proxy({}, { get: refuse, getPrototypeOf: refuse })],
+])('a listener that throws %s costs the others nothing', async (_, thrown: unknown) => {
+  const records: (LogFields | undefined)[] = []
+  const bus = new EventBus({ ...SILENT, error: (_message, fields) => void records.push(fields) })
+  let heard = 0
+  bus.on('*', () => {
+    throw thrown
+  })
+  bus.on('*', () => Promise.reject(thrown as Error))
+  bus.on('*', () => void heard++)
+  bus.emit(SHUTDOWN)
+  await settle()
+  expect([heard, bus.failures]).toEqual([1, 2])
+  expect(records).toEqual([
+    { event: 'shutdown.began', cause: 'an error that cannot be read' },
+    { event: 'shutdown.began', cause: 'an error that cannot be read' },
+  ])
+})
+
 it('a listener that fails, at once or later, costs the others nothing, and is logged once', async () => {
   const records: [string, LogFields | undefined][] = []
   const bus = new EventBus({ ...SILENT, error: (message, fields) => void records.push([message, fields]) })
