@@ -129,7 +129,7 @@ export class Account implements UpstreamCredentials {
     if (this.#wanted.every(scope => granted.includes(scope))) {
       this.#wanted = []
       this.#stepUps = 0
-    }
+    } else this.#stepUps++
     this.#adopt({ issuer, value })
   }
 
@@ -299,9 +299,9 @@ export class Account implements UpstreamCredentials {
     const asked = split(challenge.scope)
     if (asked.every(scope => granted.includes(scope))) return asksInVain(name)
     if (this.#stepUps >= MAX_STEP_UPS) return asksForMore(name)
-    this.#stepUps++
     this.#wanted = union(this.#wanted, asked)
     if (this.#grant && value) {
+      this.#stepUps++
       await this.#alone(() => this.#renew(value, true))
       return true
     }

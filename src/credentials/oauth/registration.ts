@@ -104,7 +104,7 @@ export async function forgetRegistration(vault: Vault, server: string, clientId:
 }
 
 async function register(request: RegistrationRequest): Promise<Registration> {
-  const { server, oauth, metadata, redirectUri, scopes, fetch, signal } = request
+  const { server, oauth, metadata, redirectUri, fetch, signal } = request
   const { host } = new URL(metadata.issuer)
   const endpoint = metadata.registration_endpoint
   const byHand = `Register an app there with the redirect address ${redirectUri}, and set "mcpServers.${server}.oauth.clientId".`
@@ -124,8 +124,8 @@ async function register(request: RegistrationRequest): Promise<Registration> {
         grant_types: ['authorization_code', 'refresh_token'],
         response_types: ['code'],
         token_endpoint_auth_method: method,
+        // Without scopes: a registration for those of this login would refuse the next one that needs more.
         application_type: isLoopback(new URL(redirectUri).hostname) ? 'native' : 'web',
-        ...(scopes && { scope: scopes.join(' ') }),
       }),
       redirect: 'error',
       signal,
