@@ -1,5 +1,5 @@
 // @ts-check
-/** What the scenarios about authorization need of the person who logs in, and of the configuration. */
+/** What the scenarios about authorization need of a person at a browser, and of the configuration. */
 
 /** @import { Json } from './plain-client.js' */
 

@@ -298,10 +298,12 @@ export class Account implements UpstreamCredentials {
     const granted = split(value?.scope)
     const asked = split(challenge.scope)
     if (asked.every(scope => granted.includes(scope))) return asksInVain(name)
-    if (this.#stepUps >= MAX_STEP_UPS) return asksForMore(name)
+    // Calls that wait for the same login count once; a login that does not give what was asked for counts, too.
+    const isNew = !asked.every(scope => this.#wanted.includes(scope))
+    if (this.#stepUps >= MAX_STEP_UPS + (isNew ? 0 : 1)) return asksForMore(name)
+    if (isNew || this.#grant) this.#stepUps++
     this.#wanted = union(this.#wanted, asked)
     if (this.#grant && value) {
-      this.#stepUps++
       await this.#alone(() => this.#renew(value, true))
       return true
     }

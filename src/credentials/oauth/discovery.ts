@@ -65,7 +65,7 @@ async function resourceMetadata(request: DiscoveryRequest): Promise<ResourceMeta
   return undefined
 }
 
-/** The metadata of an issuer that is configured or has granted tokens before: that of a server itself has no document. */
+/** The metadata of an issuer that is configured or has granted tokens: that of a server itself has no document. */
 export async function knownMetadata(
   issuer: string,
   request: Pick<DiscoveryRequest, 'server' | 'serverUrl' | 'fetch' | 'signal'>,

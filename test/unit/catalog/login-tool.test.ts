@@ -7,7 +7,7 @@ import { merging } from '../../../src/catalog/merging.ts'
 import { View } from '../../../src/catalog/view.ts'
 import { compilePolicies } from '../../../src/policy/policies.ts'
 
-/** Who sees the tool that logs in at a server: the clients that may use anything of the server. */
+/** The tool that logs in at a server is there for the clients that may use anything of the server. */
 
 async function toolsOf(client: string, needsLogin: boolean): Promise<string[]> {
   const config = await configFrom(

@@ -31,11 +31,11 @@ test('after 80 % of its life a token is still sent, and renewed beside', async (
   const { obtainedAt } = tokensIn(at.vault) as TokenSet
   const first = await at.headers()
   {
-    using _before = wallAt(obtainedAt + 0.79 * HOUR_MS)
+    using _ = wallAt(obtainedAt + 0.79 * HOUR_MS)
     expect(at.account.headers({ method: 'POST', url: at.odd.url })).toBe(first)
     expect(at.odd.redeemed.refresh).toBe(0)
   }
-  using _after = wallAt(obtainedAt + 0.81 * HOUR_MS)
+  using _ = wallAt(obtainedAt + 0.81 * HOUR_MS)
   expect(at.account.headers({ method: 'POST', url: at.odd.url })).toBe(first)
   await expect.poll(() => at.odd.redeemed.refresh).toBe(1)
   await expect.poll(async () => bearerOf(await at.headers())).not.toBe(bearerOf(first))
@@ -46,7 +46,7 @@ test('in the last minute of its life a token is sent only after a renewal', asyn
   await using at = await loginScene({ expiresIn: 3600 })
   await at.login()
   const old = tokensIn(at.vault) as TokenSet
-  using _last = wallAt(old.obtainedAt + HOUR_MS - 59_000)
+  using _ = wallAt(old.obtainedAt + HOUR_MS - 59_000)
   expect(bearerOf(await at.headers())).not.toBe(old.accessToken)
   expect(at.odd.redeemed.refresh).toBe(1)
 })
@@ -55,7 +55,7 @@ test('a clock that is behind costs one refusal and one renewal', async () => {
   await using at = await loginScene({ expiresIn: 3600 })
   await at.login()
   const old = tokensIn(at.vault) as TokenSet
-  using _behind = wallAt(old.obtainedAt - 2 * HOUR_MS)
+  using _ = wallAt(old.obtainedAt - 2 * HOUR_MS)
   expect(bearerOf(await at.headers())).toBe(old.accessToken)
   expect(await at.refused('Bearer error="invalid_token"')).toBe(true)
   expect(bearerOf(await at.headers())).not.toBe(old.accessToken)
@@ -66,7 +66,7 @@ test('a clock that is ahead renews once, not for each request', async () => {
   await using at = await loginScene({ expiresIn: 3600 })
   await at.login()
   const old = tokensIn(at.vault) as TokenSet
-  using _ahead = wallAt(old.obtainedAt + 5 * HOUR_MS)
+  using _ = wallAt(old.obtainedAt + 5 * HOUR_MS)
   for (let times = 0; times < 20; times++) expect(bearerOf(await at.headers())).not.toBe(old.accessToken)
   expect(at.odd.redeemed.refresh).toBe(1)
 })
@@ -76,7 +76,7 @@ test('an authorization server that never answers fails all calls at once, with o
   await at.login()
   const old = tokensIn(at.vault) as TokenSet
   at.odd.oddities.hangs = true
-  using _over = wallAt(old.obtainedAt + 2 * HOUR_MS)
+  using _ = wallAt(old.obtainedAt + 2 * HOUR_MS)
   const credentials = new Credentials({
     servers: [at.server],
     vault: at.vault,
