@@ -186,7 +186,15 @@ export class Account implements UpstreamCredentials {
 
   async #obtain(): Promise<void> {
     if (this.#ended) return
-    if (!this.#isRead) await this.#read()
+    if (!this.#isRead) {
+      try {
+        await this.#read()
+      } catch (caught) {
+        if (this.#tokens || this.#grant) throw caught
+        // The server may want no login. One that does refuses the request, and then the error is that of the store.
+        return
+      }
+    }
     const tokens = this.#tokens
     if (!tokens && this.#grant) this.#adopt(await this.#grant(this))
     else if (!tokens) this.#adopt(undefined)

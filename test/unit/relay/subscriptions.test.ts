@@ -97,8 +97,8 @@ test('updates of one flooded resource reach all subscribers with pauses, and eac
   }
   expect(most, 'told in one turn').toBeLessThan(subscribers.length)
   expect(told.size).toBe(subscribers.length)
-  // The one that was under way, and the last one for all that came meanwhile.
-  for (const times of told.values()) expect(times).toBe(2)
+  // The last one for all that came meanwhile; before it the one that was under way, if that had reached them.
+  for (const times of told.values()) expect([1, 2]).toContain(times)
 })
 
 test('a server that tells of ever other parts of a resource keeps no more than a bounded number waiting', async () => {
