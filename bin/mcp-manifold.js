@@ -14,12 +14,13 @@ if (running[0] < 20 || (running[0] === 20 && running[1] < 19)) {
 } else {
   // Later starts skip compiling, where Node can do that.
   if (module.enableCompileCache) module.enableCompileCache()
-  import('../dist/cli/main.js').then(
+  import('../dist/bundle/main.js').then(
     function (cli) {
       return cli.main(args)
     },
     function (error) {
-      const unbuilt = error.code === 'ERR_MODULE_NOT_FOUND' && /dist[\\/]cli[\\/]main\.js/.test(error.message)
+      const unbuilt =
+        error.code === 'ERR_MODULE_NOT_FOUND' && /dist[\\/]bundle[\\/]main\.js/.test(error.message)
       fail(unbuilt ? 'mcp-manifold is not built yet. Run: npm run build' : error.stack)
     },
   )

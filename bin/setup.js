@@ -27,7 +27,7 @@ function run(reason, ...args) {
   if (error) console.error(`npm could not be started: ${error.message}`)
   if (status === 0) return
   // A failed build leaves files that look new; the next run has to try again.
-  if (args.includes('build')) rmSync(new URL('dist/cli/main.js', root), { force: true })
+  if (args.includes('build')) rmSync(new URL('dist/bundle/main.js', root), { force: true })
   process.exit(status ?? 1)
 }
 
@@ -36,6 +36,8 @@ if (installed === 0) run('Installing what the project needs', 'ci')
 else if (changed('package-lock.json') > installed) run('The lock file has changed, installing again', 'ci')
 
 // The bundle of lmdb is made last; after an installation it may be another version.
-const built = Math.min(changed('dist/cli/main.js'), changed('dist/vendor/lmdb/index.cjs'))
-const sources = ['tsconfig.json', 'package-lock.json', 'bin/bundle-lmdb.js'].map(changed)
+const built = Math.min(changed('dist/bundle/main.js'), changed('dist/vendor/lmdb/index.cjs'))
+const sources = ['tsconfig.json', 'package-lock.json', 'bin/bundle-lmdb.js', 'bin/bundle-program.js'].map(
+  changed,
+)
 if (Math.max(newestIn('src'), ...sources) > built) run('Building', 'run', 'build')

@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 
 /** Version of the installed package. */
 export const VERSION: string = (
-  JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+  createRequire(import.meta.url)('mcp-manifold/package.json') as { version: string }
 ).version

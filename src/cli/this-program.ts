@@ -1,5 +1,5 @@
+import { createRequire } from 'node:module'
 import { delimiter, dirname } from 'node:path'
-import { fileURLToPath } from 'node:url'
 
 const NAME = 'mcp-manifold'
 /** Texts without characters that are special in a shell. */
@@ -8,7 +8,7 @@ const PLAIN_ON_WINDOWS = /^[\w@+=:,./\\-]+$/
 
 /** How a client starts this program: by its path, unless it is in npx's cache, which may be cleared. */
 export function thisProgram(): { command: string; args: string[] } {
-  const path = fileURLToPath(new URL('../../bin/mcp-manifold.js', import.meta.url))
+  const path = createRequire(import.meta.url).resolve('#program')
   return /[\\/]_npx[\\/]/.test(path)
     ? { command: 'npx', args: ['-y', NAME] }
     : { command: process.execPath, args: [path] }

@@ -156,7 +156,8 @@ export class RunningGateway extends ClientService implements Reloadable {
     await Promise.all(
       this.config.servers.map(async server => {
         if (!this.runtime.lists.snapshot(server.name)) await this.runtime.lists.refresh(server.name)
-        if (server.required) await this.#start(server.name)
+        // The status says why one does not start.
+        if (server.required) await Promise.allSettled([this.runtime.poolOf(server.name).any()])
         onSettled?.(server.name)
       }),
     )
@@ -213,7 +214,14 @@ export class RunningGateway extends ClientService implements Reloadable {
       return { outcome: 'closing' }
     }
     const reloaded = { outcome: 'applied', plan: built.planned } as const
-    const tellClients = this.#putIntoEffect(built)
+    let tellClients: () => Promise<void>
+    try {
+      tellClients = this.#putIntoEffect(built)
+    } catch (error) {
+      // Otherwise the next reload waits for these fronts.
+      built.fronts.discard()
+      throw error
+    }
     const durationMs = performance.now() - since
     this.events.reloadApplied(reportOf(reloaded), durationMs)
     await tellClients()
@@ -312,14 +320,6 @@ export class RunningGateway extends ClientService implements Reloadable {
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing
-  }
-
-  async #start(server: string): Promise<void> {
-    try {
-      await this.runtime.poolOf(server).any()
-    } catch {
-      // The status says why.
-    }
   }
 
   async #close(): Promise<void> {

@@ -98,17 +98,20 @@ export class HttpFronts {
         return undefined
       },
       use: () => {
-        this.#config = config
-        this.#options.logins.callerTokens.want(needsCallerTokens(config))
-        const thisMachineOnly = servesThisMachineOnly(config)
-        for (const front of this.#open) {
-          const next = isSame ? undefined : (made.get(front) ?? this.#authenticator(config, front))
-          next?.succeed(front.authenticator)
-          const authenticator = next ?? front.authenticator
-          front.use({ authenticator, certificates, thisMachineOnly })
+        try {
+          this.#config = config
+          this.#options.logins.callerTokens.want(needsCallerTokens(config))
+          const thisMachineOnly = servesThisMachineOnly(config)
+          for (const front of this.#open) {
+            const next = isSame ? undefined : (made.get(front) ?? this.#authenticator(config, front))
+            next?.succeed(front.authenticator)
+            const authenticator = next ?? front.authenticator
+            front.use({ authenticator, certificates, thisMachineOnly })
+          }
+          this.#auth?.issuerKeys.keep(config.gateway.auth.jwt)
+        } finally {
+          end()
         }
-        this.#auth?.issuerKeys.keep(config.gateway.auth.jwt)
-        end()
       },
       discard: () => {
         for (const authenticator of made.values()) authenticator.close()

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
+import { generateKeyPairSync } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
-import { dirname, join, posix } from 'node:path'
+import { basename, dirname, join, posix } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { beforeAll, describe, expect, test } from 'vitest'
@@ -29,6 +30,25 @@ function blocks(text: string, ...languages: string[]): string[] {
   return [...text.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].flatMap(([, language = '', block = '']) =>
     languages.includes(language) ? [block] : [],
   )
+}
+
+/** An example with the variables and files of its references. Files are those of the example's own folder. */
+function withSecrets(block: string, scratch: ReturnType<typeof makeScratch>): string {
+  for (const [, path = ''] of block.matchAll(/\$\{file:([^}]+)\}/g))
+    scratch.write(
+      basename(path),
+      generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({
+        type: 'pkcs8',
+        format: 'pem',
+      }) as string,
+    )
+  return block
+    .replaceAll('sha256:…', `sha256:${'0'.repeat(64)}`)
+    .replace(/\$\{file:[^}]*?([^/}]+)\}/g, '${file:$1}')
+    .replace(
+      /\$\{([A-Z_]+)\}/g,
+      (_, name: string) => `\${${name}:-${Buffer.alloc(32, name).toString('base64')}}`,
+    )
 }
 
 async function program(...args: string[]): Promise<{ code: number; said: string }> {
@@ -103,7 +123,7 @@ describe('configurations', () => {
 
   test.each(examples)('of %s pass check', async (_, block) => {
     await using scratch = makeScratch()
-    const { code, said } = await program('check', scratch.write('servers.json', block))
+    const { code, said } = await program('check', scratch.write('servers.json', withSecrets(block, scratch)))
     expect(said).toContain('is valid')
     expect(code).toBe(0)
   })
@@ -134,7 +154,7 @@ describe('commands', () => {
     const words = args.split(/\s+/)
     const command = words
       .slice(0, words.findIndex(word => !/^[a-z]+$/.test(word)) >>> 0)
-      .slice(0, ['keys', 'cache'].includes(words[0] ?? '') ? 2 : 1)
+      .slice(0, ['keys', 'cache', 'credentials'].includes(words[0] ?? '') ? 2 : 1)
     const { said } = await program(...command, '--help')
     if (command.length > 0) expect(said).toContain(`Usage: mcp-manifold ${command.join(' ')} `)
     for (const option of args.matchAll(/(?<![\w-])--?[a-z][\w-]*/g)) expect(said).toContain(option[0])

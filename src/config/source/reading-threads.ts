@@ -1,3 +1,5 @@
+import { createRequire } from 'node:module'
+import { pathToFileURL } from 'node:url'
 import { MessageChannel, receiveMessageOnPort, Worker, type MessagePort } from 'node:worker_threads'
 import { describeError, GatewayError } from '../../core/errors.ts'
 import { keepOutputs, keptOutputs } from '../load/secrets.ts'
@@ -52,7 +54,7 @@ export class ReadingThreads {
 
   constructor({ timeoutMs = TIMEOUT_MS, script }: ReadingThreadsOptions = {}) {
     this.#timeoutMs = timeoutMs
-    this.#script = script ?? new URL('./reading-worker.js', import.meta.url)
+    this.#script = script ?? pathToFileURL(createRequire(import.meta.url).resolve('#reading-worker'))
   }
 
   /** Whether a thread does not end. `process.exit` would wait for it, perhaps without an end. */

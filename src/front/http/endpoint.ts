@@ -46,7 +46,7 @@ export interface HttpFrontOptions {
   readonly maxConnections: number
   /** Set where the front is mounted in a server of another program. */
   readonly mount?: MountPlace
-  /** PageSource for browsers; `undefined`: there are none. */
+  /** Pages for browsers; `undefined`: there are none. */
   readonly pages?: PageSource | undefined
   readonly readiness: () => ReadinessAnswer
 }
@@ -252,7 +252,7 @@ export class HttpFront implements Front {
     this.#guard.check(request)
     if (query >= 0) checkQuery(url)
     if (path === '/mcp' || path.startsWith('/mcp/')) {
-      // PageSource have to be able to read refusals, too.
+      // Pages have to be able to read refusals, too.
       if (request.headers.origin !== undefined) allowOrigin(request, response)
       // A preflight carries no credentials.
       if (request.method === 'OPTIONS') return preflight(response)

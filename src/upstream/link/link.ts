@@ -17,7 +17,7 @@ import type { Logger } from '../../core/logger.ts'
 import type { ServerConfig } from '../../config/types.ts'
 import { encodeHeaderValue } from '../../protocol/headers.ts'
 import { elements, find, members, rawAt } from '../../protocol/json-text.ts'
-import { notificationText, requestText, resultText } from '../../protocol/message.ts'
+import { notificationText, resultText } from '../../protocol/message.ts'
 import { outgoingParams } from '../../protocol/params.ts'
 import { META } from '../../protocol/revisions.ts'
 import {
@@ -46,6 +46,7 @@ import { UpstreamRpcError } from './rpc-error.ts'
 import { soleOwner } from './sole-owner.ts'
 import { LogSampler } from '../transport/shared/log-sampler.ts'
 import { hasTooManyValues, TOO_MANY_VALUES } from '../transport/shared/too-many-values.ts'
+import { OutgoingRequest } from '../transport/shared/outgoing-request.ts'
 import type { Receiver, Transport } from '../transport/shared/transport.ts'
 import { Unasked } from './unasked.ts'
 import { UnderWay } from './under-way.ts'
@@ -649,7 +650,7 @@ export class Link implements Receiver {
         this.#giveUp(pending, reason, cancelled(this.server.name))
         this.#closeWhenDone()
       })
-      this.transport.send({ text: requestText(id, method, params), id, method, headers })
+      this.transport.send(new OutgoingRequest(id, method, params, headers))
     })
   }
 

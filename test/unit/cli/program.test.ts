@@ -237,7 +237,7 @@ describe('on stdio', () => {
     const first = await runProgram(['--config', file], options)
     const second = await runProgram(['--config', file], options)
     expect(first.stderr).toContain('/node_modules/zod/')
-    expect(second.stderr).toContain('/dist/gateway/gateway.js')
+    expect(second.stderr).toContain('/dist/bundle/')
     expect(second.stderr).not.toContain('/node_modules/zod/')
     expect(second.stderr).not.toContain('/node_modules/commander/')
   })

@@ -11,15 +11,22 @@ const SETUP = fileURLToPath(new URL('../../../bin/setup.js', import.meta.url))
 /** A checkout in which everything is up to date, with an `npm` that only says how it was called. */
 function makeCheckout(npmExitCode = 0): Scratch {
   const scratch = makeScratch()
-  for (const folder of ['bin', 'src/deep', 'dist/cli', 'dist/vendor/lmdb', 'node_modules', 'tools']) {
+  for (const folder of ['bin', 'src/deep', 'dist/bundle', 'dist/vendor/lmdb', 'node_modules', 'tools']) {
     mkdirSync(join(scratch.path, folder), { recursive: true })
   }
   copyFileSync(SETUP, join(scratch.path, 'bin', 'setup.js'))
   const npm = join(scratch.path, 'tools', 'npm')
   writeFileSync(npm, `#!/bin/sh\necho "npm was called: $*"\nexit ${npmExitCode}\n`)
   chmodSync(npm, 0o755)
-  const files = ['package.json', 'package-lock.json', 'tsconfig.json', 'bin/bundle-lmdb.js', 'src/deep/a.ts']
-  const results = ['node_modules/.package-lock.json', 'dist/cli/main.js', 'dist/vendor/lmdb/index.cjs']
+  const files = [
+    'package.json',
+    'package-lock.json',
+    'tsconfig.json',
+    'bin/bundle-lmdb.js',
+    'bin/bundle-program.js',
+    'src/deep/a.ts',
+  ]
+  const results = ['node_modules/.package-lock.json', 'dist/bundle/main.js', 'dist/vendor/lmdb/index.cjs']
   for (const file of [...files, ...results])
     scratch.write(file, file === 'package.json' ? '{"type":"module"}' : '')
   for (const old of [...files, 'src/deep', 'src']) touch(scratch, old, 1000)
@@ -62,7 +69,7 @@ describe.skipIf(process.platform === 'win32')('bin/setup.js', () => {
     expect(stderr).toContain('npm was called: run build\n')
   })
 
-  test.each(['src/deep/a.ts', 'src/deep', 'tsconfig.json', 'bin/bundle-lmdb.js'])(
+  test.each(['src/deep/a.ts', 'src/deep', 'tsconfig.json', 'bin/bundle-lmdb.js', 'bin/bundle-program.js'])(
     'builds when %s is newer than what was built',
     async file => {
       await using scratch = makeCheckout()

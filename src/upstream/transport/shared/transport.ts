@@ -45,6 +45,7 @@ export interface Transport {
 }
 
 export interface Outgoing {
+  /** May be made anew each time that it is read. */
   readonly text: string
   /** Id of a request, `undefined` for notifications and responses. */
   readonly id: number | undefined

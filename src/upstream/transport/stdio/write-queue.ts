@@ -11,6 +11,7 @@ const MAX_QUEUED = 65_536
 
 interface Queued {
   readonly message: Outgoing
+  readonly text: string
   readonly bytes: number
 }
 
@@ -41,11 +42,12 @@ export class WriteQueue {
   /** Queues a message, or returns why not. A message larger than the limit passes when nothing waits. */
   push(message: Outgoing): 'taken' | 'full' | 'closed' {
     if (this.#broken || this.#ending) return 'closed'
-    const bytes = Buffer.byteLength(message.text) + 1
+    const { text } = message
+    const bytes = Buffer.byteLength(text) + 1
     if (this.#bytes > 0 && this.#bytes + bytes > this.#maxBytes) return 'full'
     if (this.#queued.length >= MAX_QUEUED) return 'full'
     this.#bytes += bytes
-    this.#queued.push({ message, bytes })
+    this.#queued.push({ message, text, bytes })
     if (!this.#writing && !this.#scheduled) {
       this.#scheduled = true
       process.nextTick(() => this.#write())
@@ -93,7 +95,7 @@ export class WriteQueue {
       if (count > 0 && bytes + queued.bytes > BATCH_BYTES) break
       bytes += queued.bytes
       count++
-      text += `${onOneLine(queued.message.text)}\n`
+      text += `${onOneLine(queued.text)}\n`
     }
     const batch = this.#queued.splice(0, count)
     this.#writing = true
