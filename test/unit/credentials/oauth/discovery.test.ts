@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import type { GuardedFetch } from '../../../../src/credentials/fetch/guarded-fetch.ts'
 import { discover } from '../../../../src/credentials/oauth/discovery.ts'
+import { deferred } from '../../../helpers/deferred.ts'
 
 /** Where the gateway looks for the place of a login. */
 
@@ -23,16 +24,15 @@ const request = (fetch: GuardedFetch): Parameters<typeof discover>[0] => ({
 
 test('addresses that never answer are all asked at once', async () => {
   const asked: string[] = []
-  let allAsked = (): void => undefined
-  const all = new Promise<void>(resolve => (allAsked = resolve))
+  const all = deferred()
   const found = await discover(
     request(async address => {
       const url = String(address)
       if (!url.startsWith('https://login.example')) return new Response('', { status: 404 })
       asked.push(url)
-      if (asked.length === 4) allAsked()
+      if (asked.length === 4) all.resolve()
       // None answers before the last one is asked.
-      await all
+      await all.promise
       if (url === `${ISSUER}/.well-known/oauth-authorization-server`) return json(METADATA)
       throw new Error('login.example did not answer within 10 s.')
     }),
