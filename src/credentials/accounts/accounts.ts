@@ -3,6 +3,7 @@ import type { Logger } from '../../core/logger.ts'
 import type { Principal } from '../../core/principal.ts'
 import type { Vault, VaultRecord } from '../../vault/vault.ts'
 import { guardedFetch, type GuardedFetch } from '../fetch/guarded-fetch.ts'
+import { loginSettingsOf, serverUrlOf } from '../login-settings.ts'
 import { DpopKey } from '../oauth/dpop-key.ts'
 import { OAuthFailure } from '../oauth/failure.ts'
 import { grantsWithoutPerson, type GrantName } from '../oauth/grants/grants.ts'
@@ -10,7 +11,7 @@ import { knownRegistration, NO_REDIRECT, registrationFor } from '../oauth/regist
 import { scopesOf } from '../oauth/scopes.ts'
 import type { TokenSet } from '../oauth/token-set.ts'
 import { Account, type AccountOptions } from './account.ts'
-import { ServerLogin, urlOf } from './server-login.ts'
+import { ServerLogin } from './server-login.ts'
 
 export interface AccountsOptions {
   readonly servers: readonly ServerConfig[]
@@ -69,8 +70,9 @@ export class Accounts {
   /** Goes on with the servers of another configuration. */
   reconfigure(servers: readonly ServerConfig[]): void {
     const next = new Map(servers.map(server => [server.name, server]))
-    for (const name of this.#logins.keys()) if (!hasLogin(next.get(name))) this.#remove(name)
-    for (const server of servers) if (hasLogin(server)) this.#set(server)
+    for (const name of this.#logins.keys())
+      if (loginSettingsOf(next.get(name)) === undefined) this.#remove(name)
+    for (const server of servers) this.#set(server)
   }
 
   close(): void {
@@ -78,13 +80,14 @@ export class Accounts {
   }
 
   #set(server: ServerConfig): void {
-    if (server.oauth === false) return
-    const key = JSON.stringify([urlOf(server), server.oauth])
+    const { oauth } = server
+    const key = loginSettingsOf(server)
+    if (oauth === false || key === undefined) return
     const known = this.#logins.get(server.name)
     if (known?.key === key) return
     known?.login.end()
-    const { oauth } = server
-    const login = new ServerLogin({ server, oauth, fetch: this.#fetchFor(urlOf(server)), vault: this.vault })
+    const fetch = this.#fetchFor(serverUrlOf(server))
+    const login = new ServerLogin({ server, oauth, fetch, vault: this.vault })
     this.#logins.set(server.name, { key, login })
     for (const [, account] of this.#accountsOf(server.name)) account.reconfigure(login, this.#grantOf(login))
   }
@@ -142,10 +145,4 @@ export class Accounts {
     const value = await this.#grants[oauth.grant as GrantName]({ ...context, callerToken })
     return { issuer: metadata.issuer, value }
   }
-}
-
-function hasLogin(server: ServerConfig | undefined): boolean {
-  return (
-    server !== undefined && server.problem === undefined && server.oauth !== false && urlOf(server) !== ''
-  )
 }

@@ -16,6 +16,7 @@ import type { Discovered } from '../oauth/discovery.ts'
 import type { AuthorizationServerMetadata } from '../oauth/metadata.ts'
 import {
   forgetRegistration,
+  keptRegistration,
   NO_REDIRECT,
   registrationFor,
   registrationOf,
@@ -82,11 +83,13 @@ export class CodeAuthorizer implements Authorizer {
       const pending: PendingAuthorization = {
         server: server.name,
         owner,
+        serverUrl: login.url,
         state: randomBytes(32).toString('base64url'),
         verifier: randomBytes(48).toString('base64url'),
         redirectUri,
         issuer: metadata.issuer,
         clientId: registration.clientId,
+        ...keptRegistration(registration),
         tokenEndpoint,
         resource,
         scope: scopes?.join(' '),
@@ -105,11 +108,16 @@ export class CodeAuthorizer implements Authorizer {
         `Server "${pending.server}" is no longer configured, or needs no login. Fix: nothing; this login is over.`,
       )
     const { login } = account
+    const { server, issuer, serverUrl, clientId } = pending
+    if (!login.trusts({ issuer, value: { serverUrl, clientId } }))
+      throw new OAuthFailure(
+        `Server "${server}" was configured anew after this login began, and its tokens would go to another place. Fix: log in again.`,
+      )
     await this.#logged(pending.server, async () => {
       const code = await this.#codeIn(pending, callback)
       const metadata = { ...(await login.issuer(pending.issuer)), token_endpoint: pending.tokenEndpoint }
       const { oauth, vault } = login
-      const registration = await registrationOf(pending.clientId, {
+      const registration = await registrationOf(pending, {
         server: pending.server,
         oauth,
         metadata,

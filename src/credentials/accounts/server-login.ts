@@ -3,6 +3,7 @@ import { monotonicNow } from '../../core/clock.ts'
 import type { Principal } from '../../core/principal.ts'
 import type { Vault, VaultRecord } from '../../vault/vault.ts'
 import type { GuardedFetch } from '../fetch/guarded-fetch.ts'
+import { serverUrlOf } from '../login-settings.ts'
 import { discover, knownMetadata, resourceOf, type Discovered } from '../oauth/discovery.ts'
 import { DPOP_ALGORITHM, type DpopKey } from '../oauth/dpop-key.ts'
 import type { GrantContext } from '../oauth/grant.ts'
@@ -43,7 +44,7 @@ export class ServerLogin {
     this.oauth = oauth
     this.fetch = fetch
     this.vault = vault
-    this.url = urlOf(server)
+    this.url = serverUrlOf(server)
   }
 
   /** For the requests of one step. */
@@ -126,7 +127,7 @@ export class ServerLogin {
   }
 
   /** Tokens for another origin, issuer or identifier than those of the configuration are never sent. */
-  trusts({ issuer, value }: VaultRecord<TokenSet>): boolean {
+  trusts({ issuer, value }: VaultRecord<Pick<TokenSet, 'serverUrl' | 'clientId'>>): boolean {
     const { issuer: wanted, clientId } = this.oauth
     return (
       URL.canParse(value.serverUrl) &&
@@ -147,9 +148,4 @@ export class ServerLogin {
     const { server, oauth, fetch, signal } = this
     return { principal: undefined, scopes: undefined, ...parts, server, oauth, fetch, signal }
   }
-}
-
-/** The address that a server is logged in to. */
-export function urlOf({ replicas }: ServerConfig): string {
-  return replicas.find(({ endpoint }) => endpoint.url !== undefined)?.endpoint.url ?? ''
 }
