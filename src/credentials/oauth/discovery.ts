@@ -72,8 +72,8 @@ interface Found {
 }
 
 /**
- * The documents at several addresses, in their order. All are asked for at once, so that a host that never answers takes
- * the time of one request. What is still under way when no more is wanted is given up.
+ * The documents at several addresses, in their order. All are asked for at once, so that a host that never answers
+ * takes the time of one request. What is still under way when no more is wanted is given up.
  */
 async function* documentsAt(
   addresses: readonly string[],
