@@ -1,4 +1,7 @@
 import type { ServerConfig } from '../../config/types.ts'
+import { CLOCK } from '../../core/clock.ts'
+import type { EventSink } from '../../core/event-bus.ts'
+import type { CredentialRenewed } from '../../core/events.ts'
 import type { Logger } from '../../core/logger.ts'
 import type { Principal } from '../../core/principal.ts'
 import type { Vault, VaultRecord } from '../../vault/vault.ts'
@@ -16,6 +19,7 @@ export interface AccountsOptions {
   readonly servers: readonly ServerConfig[]
   readonly vault: Vault
   readonly logger: Logger
+  readonly events: EventSink
   /** Fetches on behalf of a server. Default: the guarded fetch. */
   readonly fetchFor?: (serverUrl: string) => GuardedFetch
   /** The token with which a principal has logged in at the gateway. It is shown to identity providers only. */
@@ -31,6 +35,7 @@ const NO_REDIRECT = 'http://127.0.0.1/callback'
 export class Accounts {
   readonly vault: Vault
   readonly #logger: Logger
+  readonly #events: EventSink
   readonly #fetchFor: (serverUrl: string) => GuardedFetch
   readonly #callerTokenOf: AccountsOptions['callerTokenOf']
   readonly #grants: ReturnType<typeof grantsWithoutPerson>
@@ -38,10 +43,11 @@ export class Accounts {
   /** In the order of their last request for an account. */
   readonly #accounts = new Map<string, Account>()
 
-  constructor({ servers, vault, logger, fetchFor, callerTokenOf }: AccountsOptions) {
+  constructor({ servers, vault, logger, events, fetchFor, callerTokenOf }: AccountsOptions) {
     this.#callerTokenOf = callerTokenOf
     this.vault = vault
     this.#logger = logger
+    this.#events = events
     this.#fetchFor = fetchFor ?? (serverUrl => guardedFetch({ serverUrl }))
     this.#grants = grantsWithoutPerson(this.#fetchFor)
     this.reconfigure(servers)
@@ -86,9 +92,20 @@ export class Accounts {
     if (known?.key === key) return
     known?.login.end()
     const { oauth } = server
-    const login = new ServerLogin({ server, oauth, fetch: this.#fetchFor(urlOf(server)), vault: this.vault })
+    const login = new ServerLogin({
+      server,
+      oauth,
+      fetch: this.#fetchFor(urlOf(server)),
+      vault: this.vault,
+      onRenewed: (owner, cause) => this.#renewed(server.name, owner, cause),
+    })
     this.#logins.set(server.name, { key, login })
     for (const [, account] of this.#accountsOf(server.name)) account.reconfigure(login, this.#grantOf(login))
+  }
+
+  #renewed(server: string, owner: string, cause: CredentialRenewed['cause']): void {
+    if (this.#events.heard['credential.renewed'])
+      this.#events.emit({ type: 'credential.renewed', time: CLOCK.wall(), server, owner, cause })
   }
 
   #remove(name: string): void {

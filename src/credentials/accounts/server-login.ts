@@ -1,5 +1,6 @@
 import type { OAuthConfig, ServerConfig } from '../../config/types.ts'
 import { monotonicNow } from '../../core/clock.ts'
+import type { CredentialRenewed } from '../../core/events.ts'
 import type { Principal } from '../../core/principal.ts'
 import type { Vault, VaultRecord } from '../../vault/vault.ts'
 import type { GuardedFetch } from '../fetch/guarded-fetch.ts'
@@ -20,6 +21,8 @@ export interface ServerLoginOptions {
   readonly oauth: OAuthConfig
   readonly fetch: GuardedFetch
   readonly vault: Vault
+  /** Hears of each renewal by this process. */
+  readonly onRenewed: (owner: string, cause: CredentialRenewed['cause']) => void
 }
 
 /** What all logins at one server have in common: where its authorization server is, and what it says of itself. */
@@ -28,6 +31,7 @@ export class ServerLogin {
   readonly oauth: OAuthConfig
   readonly fetch: GuardedFetch
   readonly vault: Vault
+  readonly onRenewed: ServerLoginOptions['onRenewed']
   readonly url: string
   readonly #ending = new AbortController()
   #found:
@@ -38,11 +42,12 @@ export class ServerLogin {
     { readonly until: number; readonly what: Promise<AuthorizationServerMetadata> }
   >()
 
-  constructor({ server, oauth, fetch, vault }: ServerLoginOptions) {
+  constructor({ server, oauth, fetch, vault, onRenewed }: ServerLoginOptions) {
     this.server = server
     this.oauth = oauth
     this.fetch = fetch
     this.vault = vault
+    this.onRenewed = onRenewed
     this.url = urlOf(server)
   }
 
