@@ -99,6 +99,7 @@ export class ServerLogins {
 
   reconfigure(servers: readonly ServerConfig[]): void {
     this.#credentials.reconfigure(servers)
+    this.logins.reconfigure(servers)
   }
 
   async close(): Promise<void> {

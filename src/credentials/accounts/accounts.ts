@@ -6,6 +6,7 @@ import type { Logger } from '../../core/logger.ts'
 import type { Principal } from '../../core/principal.ts'
 import type { Vault, VaultRecord } from '../../vault/vault.ts'
 import { guardedFetch, type GuardedFetch } from '../fetch/guarded-fetch.ts'
+import { loginSettingsOf, serverUrlOf } from '../login-settings.ts'
 import { DpopKey } from '../oauth/dpop-key.ts'
 import { OAuthFailure } from '../oauth/failure.ts'
 import { grantsWithoutPerson, type GrantName } from '../oauth/grants/grants.ts'
@@ -13,7 +14,7 @@ import { knownRegistration, registrationFor } from '../oauth/registration.ts'
 import { scopesOf } from '../oauth/scopes.ts'
 import type { TokenSet } from '../oauth/token-set.ts'
 import { Account, type AccountOptions } from './account.ts'
-import { ServerLogin, urlOf } from './server-login.ts'
+import { ServerLogin } from './server-login.ts'
 
 export interface AccountsOptions {
   readonly servers: readonly ServerConfig[]
@@ -77,8 +78,9 @@ export class Accounts {
   /** Goes on with the servers of another configuration. */
   reconfigure(servers: readonly ServerConfig[]): void {
     const next = new Map(servers.map(server => [server.name, server]))
-    for (const name of this.#logins.keys()) if (!hasLogin(next.get(name))) this.#remove(name)
-    for (const server of servers) if (hasLogin(server)) this.#set(server)
+    for (const name of this.#logins.keys())
+      if (loginSettingsOf(next.get(name)) === undefined) this.#remove(name)
+    for (const server of servers) this.#set(server)
   }
 
   close(): void {
@@ -86,19 +88,16 @@ export class Accounts {
   }
 
   #set(server: ServerConfig): void {
-    if (server.oauth === false) return
-    const key = JSON.stringify([urlOf(server), server.oauth])
+    const { oauth } = server
+    const key = loginSettingsOf(server)
+    if (oauth === false || key === undefined) return
     const known = this.#logins.get(server.name)
     if (known?.key === key) return
     known?.login.end()
-    const { oauth } = server
-    const login = new ServerLogin({
-      server,
-      oauth,
-      fetch: this.#fetchFor(urlOf(server)),
-      vault: this.vault,
-      onRenewed: (owner, cause) => this.#renewed(server.name, owner, cause),
-    })
+    const fetch = this.#fetchFor(serverUrlOf(server))
+    const onRenewed = (owner: string, cause: CredentialRenewed['cause']): void =>
+      this.#renewed(server.name, owner, cause)
+    const login = new ServerLogin({ server, oauth, fetch, vault: this.vault, onRenewed })
     this.#logins.set(server.name, { key, login })
     for (const [, account] of this.#accountsOf(server.name)) account.reconfigure(login, this.#grantOf(login))
   }
@@ -162,10 +161,4 @@ export class Accounts {
     const value = await this.#grants[oauth.grant as GrantName]({ ...context, callerToken })
     return { issuer: metadata.issuer, value }
   }
-}
-
-function hasLogin(server: ServerConfig | undefined): boolean {
-  return (
-    server !== undefined && server.problem === undefined && server.oauth !== false && urlOf(server) !== ''
-  )
 }

@@ -12,7 +12,12 @@ import { DpopKey } from '../oauth/dpop-key.ts'
 import { OAuthFailure } from '../oauth/failure.ts'
 import { beginDevice } from '../oauth/grants/device.ts'
 import { requestGrant } from '../oauth/grants/granted.ts'
-import { forgetRegistration, registrationFor, registrationOf } from '../oauth/registration.ts'
+import {
+  forgetRegistration,
+  keptRegistration,
+  registrationFor,
+  registrationOf,
+} from '../oauth/registration.ts'
 import { scopesOf } from '../oauth/scopes.ts'
 import type { TokenSet } from '../oauth/token-set.ts'
 import type { Accounts } from './accounts.ts'
@@ -87,11 +92,13 @@ export class CodeAuthorizer implements Authorizer {
       const pending: PendingAuthorization = {
         server: server.name,
         owner,
+        serverUrl: login.url,
         state: randomBytes(32).toString('base64url'),
         verifier: randomBytes(48).toString('base64url'),
         redirectUri,
         issuer: metadata.issuer,
         clientId: registration.clientId,
+        ...keptRegistration(registration),
         tokenEndpoint,
         resource,
         scope: scopes?.join(' '),
@@ -110,11 +117,16 @@ export class CodeAuthorizer implements Authorizer {
         `Server "${pending.server}" is no longer configured, or needs no login. Fix: nothing; this login is over.`,
       )
     const { login } = account
+    const { server, issuer, serverUrl, clientId } = pending
+    if (!login.trusts({ issuer, value: { serverUrl, clientId } }))
+      throw new OAuthFailure(
+        `Server "${server}" was configured anew after this login began, and its tokens would go to another place. Fix: log in again.`,
+      )
     await this.#logged(pending.server, async () => {
       const code = await this.#codeIn(pending, callback)
       const metadata = { ...(await login.issuer(pending.issuer)), token_endpoint: pending.tokenEndpoint }
       const { oauth, vault } = login
-      const registration = await registrationOf(pending.clientId, {
+      const registration = await registrationOf(pending, {
         server: pending.server,
         oauth,
         metadata,

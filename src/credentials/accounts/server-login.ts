@@ -4,6 +4,7 @@ import type { CredentialRenewed } from '../../core/events.ts'
 import type { Principal } from '../../core/principal.ts'
 import type { Vault, VaultRecord } from '../../vault/vault.ts'
 import type { GuardedFetch } from '../fetch/guarded-fetch.ts'
+import { serverUrlOf } from '../login-settings.ts'
 import { discover, knownMetadata, resourceOf, type Discovered } from '../oauth/discovery.ts'
 import { DPOP_ALGORITHM, type DpopKey } from '../oauth/dpop-key.ts'
 import type { GrantContext } from '../oauth/grant.ts'
@@ -48,7 +49,7 @@ export class ServerLogin {
     this.fetch = fetch
     this.vault = vault
     this.onRenewed = onRenewed
-    this.url = urlOf(server)
+    this.url = serverUrlOf(server)
   }
 
   /** For the requests of one step. */
@@ -131,7 +132,7 @@ export class ServerLogin {
   }
 
   /** Tokens for another origin, issuer or identifier than those of the configuration are never sent. */
-  trusts({ issuer, value }: VaultRecord<TokenSet>): boolean {
+  trusts({ issuer, value }: VaultRecord<Pick<TokenSet, 'serverUrl' | 'clientId'>>): boolean {
     const { issuer: wanted, clientId } = this.oauth
     return (
       URL.canParse(value.serverUrl) &&
@@ -152,9 +153,4 @@ export class ServerLogin {
     const { server, oauth, fetch, signal } = this
     return { principal: undefined, scopes: undefined, ...parts, server, oauth, fetch, signal }
   }
-}
-
-/** The address that a server is logged in to. */
-export function urlOf({ replicas }: ServerConfig): string {
-  return replicas.find(({ endpoint }) => endpoint.url !== undefined)?.endpoint.url ?? ''
 }
