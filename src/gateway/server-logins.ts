@@ -46,6 +46,7 @@ export class ServerLogins {
       servers: config.servers,
       vault,
       logger,
+      events,
       callerTokenOf: principal => this.callerTokens.of(principal),
     })
     this.logins = new Logins({

@@ -244,8 +244,10 @@ export class Account implements UpstreamCredentials {
   /** @param isRefused whether the server has refused the token, so that it cannot be sent until its end */
   async #renew(value: TokenSet, isRefused: boolean): Promise<void> {
     try {
-      if (this.#grant) this.#adopt(await this.#grant(this))
-      else this.#adopt(await renewed(this.#login, this.#name, value, isRefused))
+      if (this.#grant) {
+        this.#adopt(await this.#grant(this))
+        this.#login.onRenewed(this.owner, isRefused ? 'refused' : 'due')
+      } else this.#adopt(await renewed(this.#login, this.#name, value, isRefused))
     } catch (caught) {
       const { expiresAt = Infinity } = value
       if (isRefused || Date.now() >= expiresAt || this.#tokens?.value !== value) throw caught

@@ -1,4 +1,7 @@
 import type { ServerConfig } from '../../config/types.ts'
+import { CLOCK } from '../../core/clock.ts'
+import type { EventSink } from '../../core/event-bus.ts'
+import type { CredentialRenewed } from '../../core/events.ts'
 import type { Logger } from '../../core/logger.ts'
 import type { Principal } from '../../core/principal.ts'
 import type { Vault, VaultRecord } from '../../vault/vault.ts'
@@ -17,6 +20,7 @@ export interface AccountsOptions {
   readonly servers: readonly ServerConfig[]
   readonly vault: Vault
   readonly logger: Logger
+  readonly events: EventSink
   /** Fetches on behalf of a server. Default: the guarded fetch. */
   readonly fetchFor?: (serverUrl: string) => GuardedFetch
   /** The token with which a principal has logged in at the gateway. It is shown to identity providers only. */
@@ -30,6 +34,7 @@ const MAX_ACCOUNTS = 10_000
 export class Accounts {
   readonly vault: Vault
   readonly #logger: Logger
+  readonly #events: EventSink
   readonly #fetchFor: (serverUrl: string) => GuardedFetch
   readonly #callerTokenOf: AccountsOptions['callerTokenOf']
   readonly #grants: ReturnType<typeof grantsWithoutPerson>
@@ -37,10 +42,11 @@ export class Accounts {
   /** In the order of their last request for an account. */
   readonly #accounts = new Map<string, Account>()
 
-  constructor({ servers, vault, logger, fetchFor, callerTokenOf }: AccountsOptions) {
+  constructor({ servers, vault, logger, events, fetchFor, callerTokenOf }: AccountsOptions) {
     this.#callerTokenOf = callerTokenOf
     this.vault = vault
     this.#logger = logger
+    this.#events = events
     this.#fetchFor = fetchFor ?? (serverUrl => guardedFetch({ serverUrl }))
     this.#grants = grantsWithoutPerson(this.#fetchFor)
     this.reconfigure(servers)
@@ -87,9 +93,16 @@ export class Accounts {
     if (known?.key === key) return
     known?.login.end()
     const fetch = this.#fetchFor(serverUrlOf(server))
-    const login = new ServerLogin({ server, oauth, fetch, vault: this.vault })
+    const onRenewed = (owner: string, cause: CredentialRenewed['cause']): void =>
+      this.#renewed(server.name, owner, cause)
+    const login = new ServerLogin({ server, oauth, fetch, vault: this.vault, onRenewed })
     this.#logins.set(server.name, { key, login })
     for (const [, account] of this.#accountsOf(server.name)) account.reconfigure(login, this.#grantOf(login))
+  }
+
+  #renewed(server: string, owner: string, cause: CredentialRenewed['cause']): void {
+    if (this.#events.heard['credential.renewed'])
+      this.#events.emit({ type: 'credential.renewed', time: CLOCK.wall(), server, owner, cause })
   }
 
   #remove(name: string): void {
