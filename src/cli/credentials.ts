@@ -2,7 +2,6 @@ import { loadConfigFile } from '../config/load/load.ts'
 import { CLOCK } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
 import { keptLogins } from '../credentials/login/kept-logins.ts'
-
 import { logOut } from '../credentials/login/logout.ts'
 import { alignColumns } from './columns.ts'
 import { NOTICED, revokedLine } from './logout.ts'
@@ -54,7 +53,7 @@ export async function revokeCredential(
     if (!found)
       throw new GatewayError(
         'config',
-        `There is no login to server ${JSON.stringify(server.slice(0, 100))} of owner ${JSON.stringify(owner.slice(0, 200))}. See: mcp-manifold credentials list`,
+        `There is no login to server ${JSON.stringify(server.slice(0, 100))} of owner ${JSON.stringify(owner.slice(0, 200))}. See: ${typed('credentials list', config.file)}`,
       )
     say(`The login is forgotten. ${NOTICED}`, revokedLine(revoked))
   })
