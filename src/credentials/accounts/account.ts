@@ -265,8 +265,9 @@ export class Account implements UpstreamCredentials {
     const value = this.#tokens?.value
     if (!value) return this.#pause(needsLogin(name), PAUSE_MS)
     const before = this.#renewedOnRefusal
-    if (before?.accessToken === value.accessToken && monotonicNow() - before.at < YOUNG_MS)
-      return this.#pause(refusesNewTokens(name), LONG_PAUSE_MS)
+    const isNew = before?.accessToken === value.accessToken && monotonicNow() - before.at < YOUNG_MS
+    // A token that lives for seconds may have ended on its way.
+    if (isNew && Date.now() < usableUntil(value)) return this.#pause(refusesNewTokens(name), LONG_PAUSE_MS)
     // Another refusal of the same token may have begun the renewal.
     if (this.#busy) await this.#busy.catch(() => undefined)
     if (this.#tokens?.value === value) await this.#alone(() => this.#renew(value, true))
