@@ -46,6 +46,7 @@ export class ServerLogins {
       servers: config.servers,
       vault,
       logger,
+      events,
       callerTokenOf: principal => this.callerTokens.of(principal),
     })
     this.logins = new Logins({
@@ -98,6 +99,7 @@ export class ServerLogins {
 
   reconfigure(servers: readonly ServerConfig[]): void {
     this.#credentials.reconfigure(servers)
+    this.logins.reconfigure(servers)
   }
 
   async close(): Promise<void> {

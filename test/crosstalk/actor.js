@@ -1,6 +1,7 @@
 // @ts-check
 import { openLegacy, openModern } from './client.js'
 import { keyOf } from './keys.js'
+import { isReplaced } from './whole-updates.js'
 
 /**
  * One client of the run: does random things, several at a time, and checks that whatever reaches it is its own.
@@ -46,6 +47,7 @@ const wait = (/** @type {number} */ ms) => new Promise(resolve => setTimeout(res
  * @property {number} until touches that were answered by then had to be heard
  * @property {number} gone when its end was confirmed
  * @property {Map<string, number>} heard touches by nonce
+ * @property {import('./whole-updates.js').WholeUpdate[]} whole heard updates of whole resources
  * @property {boolean} isOver whether its stream was ended by the gateway, and is not resumed
  * @property {number} sure all touches answered by then were before one that was heard
  * @property {string | undefined} last the nonce of the touch after which it ends
@@ -320,12 +322,13 @@ export class Actor {
     ledger.count('updates')
     const nonce = params._meta?.nonce
     const possible = listening ? [listening] : this.listenings
-    if (this.world.restarts && nonce === undefined) {
-      // The gateway's own: the server was away, so what it has may have changed. Only for subscribers.
-      const since = performance.now() - CROSSING_MS
-      if (possible.some(({ uris, gone }) => uris.has(params.uri) && gone >= since))
-        ledger.count('updates: after a death')
-      else this.#foreign('update after a death', params)
+    if (nonce === undefined) {
+      // The gateway's own, for subscribers only: the server was away, or too many updates wait.
+      const at = performance.now()
+      const meant = possible.filter(({ uris, gone }) => uris.has(params.uri) && gone >= at - CROSSING_MS)
+      if (meant.length === 0) this.#foreign('update of a whole resource', params)
+      else ledger.count('updates: of a whole resource')
+      for (const { whole, sure } of meant) whole.push({ uri: params.uri, at, after: sure })
       return
     }
     const touch = this.world.touches.find(candidate => candidate.nonce === nonce)
@@ -470,9 +473,9 @@ export class Actor {
       return
     }
     listening.until = performance.now()
-    const { nonce } = await this.touch(this.random.pick([...listening.uris]))
-    listening.last = nonce
-    await heardBy([listening], nonce)
+    const touch = await this.touch(this.random.pick([...listening.uris]))
+    listening.last = touch.nonce
+    await heardBy([listening], touch)
   }
 
   /** @param {string[]} uris @param {import('./stream-state.js').StreamState} stream @returns {Listening} */
@@ -484,6 +487,7 @@ export class Actor {
       until: Infinity,
       gone: Infinity,
       heard: new Map(),
+      whole: [],
       isOver: false,
       sure: -Infinity,
       last: undefined,
@@ -556,11 +560,12 @@ export class Actor {
  * Resolves when each of these has heard of a touch, cannot any more, or has had time enough.
  *
  * @param {Listening[]} listenings
- * @param {string} nonce
+ * @param {Touch} touch
  */
-export async function heardBy(listenings, nonce) {
+export async function heardBy(listenings, touch) {
   const deadline = performance.now() + PATIENCE_MS
-  const waits = (/** @type {Listening} */ { heard, isOver }) => !heard.has(nonce) && !isOver
+  const waits = (/** @type {Listening} */ { heard, whole, isOver }) =>
+    !heard.has(touch.nonce) && !isReplaced(touch, whole) && !isOver
   while (listenings.some(waits) && performance.now() < deadline) await wait(10)
 }
 

@@ -10,6 +10,7 @@ import { openSharedState } from './shared-state.js'
 import { withKeys } from './keys.js'
 import { Ledger } from './ledger.js'
 import { createRandom } from './random.js'
+import { isReplaced } from './whole-updates.js'
 
 const SERVER = fileURLToPath(new URL('server.js', import.meta.url))
 const wait = (/** @type {number} */ ms) => new Promise(resolve => setTimeout(resolve, ms))
@@ -132,7 +133,7 @@ async function hearLast(actors, world) {
       .flatMap(actor => actor.listenings)
       .filter(({ uris, from, until }) => uris.has(uri) && from < Infinity && until === Infinity)
     const touch = await actors[0]?.touch(uri)
-    if (touch) await heardBy(standing, touch.nonce)
+    if (touch) await heardBy(standing, touch)
   }
   await Promise.all(world.uris.map(last))
 }
@@ -148,7 +149,7 @@ async function hearLast(actors, world) {
 function checkUpdates(actors, { touches, ledger }, start) {
   const at = (/** @type {number} */ moment) => `${((moment - start) / 1000).toFixed(1)} s`
   for (const actor of actors) {
-    for (const { uris, from, until, last, heard, isOver, stream } of actor.listenings) {
+    for (const { uris, from, until, last, heard, whole, isOver, stream } of actor.listenings) {
       const due = touches.filter(
         ({ nonce, uri, begun, ended }) =>
           uris.has(uri) &&
@@ -156,7 +157,9 @@ function checkUpdates(actors, { touches, ledger }, start) {
           begun >= from &&
           (ended <= until || (nonce === last && !isOver)),
       )
-      const lost = due.filter(({ nonce }) => !heard.has(nonce))
+      const unheard = due.filter(({ nonce }) => !heard.has(nonce))
+      const lost = unheard.filter(touch => !isReplaced(touch, whole))
+      ledger.count('updates: replaced by whole ones', unheard.length - lost.length)
       ledger.count('updates: due', due.length)
       ledger.count('updates: twice', [...heard.values()].filter(times => times > 1).length)
       const [first] = lost

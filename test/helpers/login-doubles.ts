@@ -87,6 +87,7 @@ export class GrantingAuthorizer implements Authorizer {
     const pending: PendingAuthorization = {
       server: name,
       owner,
+      serverUrl: 'https://mail.example/mcp',
       state,
       verifier: `verifier-of-${state}`,
       redirectUri,

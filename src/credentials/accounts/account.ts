@@ -206,8 +206,7 @@ export class Account implements UpstreamCredentials {
     this.#isRead = true
     if (this.#grant) return
     try {
-      const read = await this.#login.vault.read<TokenSet>(this.#name)
-      this.#adopt(read && this.#login.trusts(read) ? read : undefined)
+      this.#adopt(await this.#login.vault.read<TokenSet>(this.#name))
     } catch (caught) {
       this.#isRead = false
       throw caught
@@ -216,8 +215,9 @@ export class Account implements UpstreamCredentials {
 
   #adopt(tokens: Tokens | undefined): void {
     const before = this.#tokens?.value
-    this.#tokens = tokens
-    const value = tokens?.value
+    // What was under way while the configuration changed may belong to another place.
+    this.#tokens = tokens && this.#login.trusts(tokens) ? tokens : undefined
+    const value = this.#tokens?.value
     this.#sentUntil = value ? usableUntil(value) : this.#grant && !this.#ended ? 0 : Infinity
     this.#renewAt = value ? renewalAt(value) : Infinity
     if (value) this.#refusal = undefined
@@ -244,8 +244,10 @@ export class Account implements UpstreamCredentials {
   /** @param isRefused whether the server has refused the token, so that it cannot be sent until its end */
   async #renew(value: TokenSet, isRefused: boolean): Promise<void> {
     try {
-      if (this.#grant) this.#adopt(await this.#grant(this))
-      else this.#adopt(await renewed(this.#login, this.#name, value, isRefused))
+      if (this.#grant) {
+        this.#adopt(await this.#grant(this))
+        this.#login.onRenewed(this.owner, isRefused ? 'refused' : 'due')
+      } else this.#adopt(await renewed(this.#login, this.#name, value, isRefused))
     } catch (caught) {
       const { expiresAt = Infinity } = value
       if (isRefused || Date.now() >= expiresAt || this.#tokens?.value !== value) throw caught

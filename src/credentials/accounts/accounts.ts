@@ -1,21 +1,26 @@
 import type { ServerConfig } from '../../config/types.ts'
+import { CLOCK } from '../../core/clock.ts'
+import type { EventSink } from '../../core/event-bus.ts'
+import type { CredentialRenewed } from '../../core/events.ts'
 import type { Logger } from '../../core/logger.ts'
 import type { Principal } from '../../core/principal.ts'
 import type { Vault, VaultRecord } from '../../vault/vault.ts'
 import { guardedFetch, type GuardedFetch } from '../fetch/guarded-fetch.ts'
+import { loginSettingsOf, serverUrlOf } from '../login-settings.ts'
 import { DpopKey } from '../oauth/dpop-key.ts'
 import { OAuthFailure } from '../oauth/failure.ts'
 import { grantsWithoutPerson, type GrantName } from '../oauth/grants/grants.ts'
-import { knownRegistration, registrationFor } from '../oauth/registration.ts'
+import { knownRegistration, NO_REDIRECT, registrationFor } from '../oauth/registration.ts'
 import { scopesOf } from '../oauth/scopes.ts'
 import type { TokenSet } from '../oauth/token-set.ts'
 import { Account, type AccountOptions } from './account.ts'
-import { ServerLogin, urlOf } from './server-login.ts'
+import { ServerLogin } from './server-login.ts'
 
 export interface AccountsOptions {
   readonly servers: readonly ServerConfig[]
   readonly vault: Vault
   readonly logger: Logger
+  readonly events: EventSink
   /** Fetches on behalf of a server. Default: the guarded fetch. */
   readonly fetchFor?: (serverUrl: string) => GuardedFetch
   /** The token with which a principal has logged in at the gateway. It is shown to identity providers only. */
@@ -24,13 +29,12 @@ export interface AccountsOptions {
 
 /** Accounts of clients in memory. The tokens of others are read from the vault again. */
 const MAX_ACCOUNTS = 10_000
-/** Machines have no browser; some authorization servers want an address nevertheless. */
-const NO_REDIRECT = 'http://127.0.0.1/callback'
 
 /** The accounts of the gateway and of its clients at all servers. */
 export class Accounts {
   readonly vault: Vault
   readonly #logger: Logger
+  readonly #events: EventSink
   readonly #fetchFor: (serverUrl: string) => GuardedFetch
   readonly #callerTokenOf: AccountsOptions['callerTokenOf']
   readonly #grants: ReturnType<typeof grantsWithoutPerson>
@@ -38,10 +42,11 @@ export class Accounts {
   /** In the order of their last request for an account. */
   readonly #accounts = new Map<string, Account>()
 
-  constructor({ servers, vault, logger, fetchFor, callerTokenOf }: AccountsOptions) {
+  constructor({ servers, vault, logger, events, fetchFor, callerTokenOf }: AccountsOptions) {
     this.#callerTokenOf = callerTokenOf
     this.vault = vault
     this.#logger = logger
+    this.#events = events
     this.#fetchFor = fetchFor ?? (serverUrl => guardedFetch({ serverUrl }))
     this.#grants = grantsWithoutPerson(this.#fetchFor)
     this.reconfigure(servers)
@@ -71,8 +76,9 @@ export class Accounts {
   /** Goes on with the servers of another configuration. */
   reconfigure(servers: readonly ServerConfig[]): void {
     const next = new Map(servers.map(server => [server.name, server]))
-    for (const name of this.#logins.keys()) if (!hasLogin(next.get(name))) this.#remove(name)
-    for (const server of servers) if (hasLogin(server)) this.#set(server)
+    for (const name of this.#logins.keys())
+      if (loginSettingsOf(next.get(name)) === undefined) this.#remove(name)
+    for (const server of servers) this.#set(server)
   }
 
   close(): void {
@@ -80,15 +86,23 @@ export class Accounts {
   }
 
   #set(server: ServerConfig): void {
-    if (server.oauth === false) return
-    const key = JSON.stringify([urlOf(server), server.oauth])
+    const { oauth } = server
+    const key = loginSettingsOf(server)
+    if (oauth === false || key === undefined) return
     const known = this.#logins.get(server.name)
     if (known?.key === key) return
     known?.login.end()
-    const { oauth } = server
-    const login = new ServerLogin({ server, oauth, fetch: this.#fetchFor(urlOf(server)), vault: this.vault })
+    const fetch = this.#fetchFor(serverUrlOf(server))
+    const onRenewed = (owner: string, cause: CredentialRenewed['cause']): void =>
+      this.#renewed(server.name, owner, cause)
+    const login = new ServerLogin({ server, oauth, fetch, vault: this.vault, onRenewed })
     this.#logins.set(server.name, { key, login })
     for (const [, account] of this.#accountsOf(server.name)) account.reconfigure(login, this.#grantOf(login))
+  }
+
+  #renewed(server: string, owner: string, cause: CredentialRenewed['cause']): void {
+    if (this.#events.heard['credential.renewed'])
+      this.#events.emit({ type: 'credential.renewed', time: CLOCK.wall(), server, owner, cause })
   }
 
   #remove(name: string): void {
@@ -133,7 +147,6 @@ export class Accounts {
         oauth,
         metadata,
         redirectUri: NO_REDIRECT,
-        scopes,
         vault,
         fetch,
         signal,
@@ -145,10 +158,4 @@ export class Accounts {
     const value = await this.#grants[oauth.grant as GrantName]({ ...context, callerToken })
     return { issuer: metadata.issuer, value }
   }
-}
-
-function hasLogin(server: ServerConfig | undefined): boolean {
-  return (
-    server !== undefined && server.problem === undefined && server.oauth !== false && urlOf(server) !== ''
-  )
 }

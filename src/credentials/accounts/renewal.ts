@@ -36,6 +36,7 @@ export async function renewed(
     try {
       const next = { issuer: tokens.issuer, value: await refresh(login, tokens, own.signal) }
       await vault.write(name, next)
+      login.onRenewed(name.owner, isRefused ? 'refused' : 'due')
       return next
     } catch (caught) {
       return await afterRefusal(login, name, tokens, isRefused, caught)
@@ -46,7 +47,7 @@ export async function renewed(
 async function refresh(login: ServerLogin, { issuer, value }: Tokens, lost: AbortSignal): Promise<TokenSet> {
   const { server, oauth, vault } = login
   const metadata = await login.issuer(issuer)
-  const registration = await registrationOf(value.clientId, { server: server.name, oauth, metadata, vault })
+  const registration = await registrationOf(value, { server: server.name, oauth, metadata, vault })
   if (!registration)
     throw new OAuthFailure(
       `The registration with which server "${server.name}" was logged in to is gone. Fix: log in again.`,

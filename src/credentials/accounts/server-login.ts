@@ -1,8 +1,10 @@
 import type { OAuthConfig, ServerConfig } from '../../config/types.ts'
 import { monotonicNow } from '../../core/clock.ts'
+import type { CredentialRenewed } from '../../core/events.ts'
 import type { Principal } from '../../core/principal.ts'
 import type { Vault, VaultRecord } from '../../vault/vault.ts'
 import type { GuardedFetch } from '../fetch/guarded-fetch.ts'
+import { serverUrlOf } from '../login-settings.ts'
 import { discover, knownMetadata, resourceOf, type Discovered } from '../oauth/discovery.ts'
 import { DPOP_ALGORITHM, type DpopKey } from '../oauth/dpop-key.ts'
 import type { GrantContext } from '../oauth/grant.ts'
@@ -20,6 +22,8 @@ export interface ServerLoginOptions {
   readonly oauth: OAuthConfig
   readonly fetch: GuardedFetch
   readonly vault: Vault
+  /** Hears of each renewal by this process. */
+  readonly onRenewed: (owner: string, cause: CredentialRenewed['cause']) => void
 }
 
 /** What all logins at one server have in common: where its authorization server is, and what it says of itself. */
@@ -28,6 +32,7 @@ export class ServerLogin {
   readonly oauth: OAuthConfig
   readonly fetch: GuardedFetch
   readonly vault: Vault
+  readonly onRenewed: ServerLoginOptions['onRenewed']
   readonly url: string
   readonly #ending = new AbortController()
   #found:
@@ -38,12 +43,13 @@ export class ServerLogin {
     { readonly until: number; readonly what: Promise<AuthorizationServerMetadata> }
   >()
 
-  constructor({ server, oauth, fetch, vault }: ServerLoginOptions) {
+  constructor({ server, oauth, fetch, vault, onRenewed }: ServerLoginOptions) {
     this.server = server
     this.oauth = oauth
     this.fetch = fetch
     this.vault = vault
-    this.url = urlOf(server)
+    this.onRenewed = onRenewed
+    this.url = serverUrlOf(server)
   }
 
   /** For the requests of one step. */
@@ -126,7 +132,7 @@ export class ServerLogin {
   }
 
   /** Tokens for another origin, issuer or identifier than those of the configuration are never sent. */
-  trusts({ issuer, value }: VaultRecord<TokenSet>): boolean {
+  trusts({ issuer, value }: VaultRecord<Pick<TokenSet, 'serverUrl' | 'clientId'>>): boolean {
     const { issuer: wanted, clientId } = this.oauth
     return (
       URL.canParse(value.serverUrl) &&
@@ -147,9 +153,4 @@ export class ServerLogin {
     const { server, oauth, fetch, signal } = this
     return { principal: undefined, scopes: undefined, ...parts, server, oauth, fetch, signal }
   }
-}
-
-/** The address that a server is logged in to. */
-export function urlOf({ replicas }: ServerConfig): string {
-  return replicas.find(({ endpoint }) => endpoint.url !== undefined)?.endpoint.url ?? ''
 }

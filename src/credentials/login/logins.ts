@@ -7,6 +7,7 @@ import type { PageAnswer } from '../../core/page.ts'
 import type { Vault } from '../../vault/vault.ts'
 import type { Authorizer } from '../oauth/authorization.ts'
 import type { TokenSet } from '../oauth/token-set.ts'
+import { loginSettingsOf } from '../login-settings.ts'
 import { finishCallback, type Callback } from './callback.ts'
 import { loginErrorOf, loginFailure } from './login-errors.ts'
 import { LoginRecords, loginIdOf } from './login-records.ts'
@@ -87,6 +88,7 @@ export class Logins {
     const login = new LoginUnderWay(
       server.name,
       owner,
+      loginSettingsOf(server),
       begun => (device ? this.#beginDevice(server, begun) : this.#beginCode(server, begun)),
       (ended, outcome) => this.#ended(ended, outcome),
     )
@@ -118,11 +120,19 @@ export class Logins {
     return page
   }
 
-  /** Ends the logins of a server, whose waiting calls fail: it was logged out, or is another server by now. */
+  /** Ends the logins of a server, whose waiting calls fail: it was logged out. */
   abandon(server: string, owner?: string): void {
     for (const login of this.#underWay.values())
       if (login.server === server && (owner === undefined || login.owner === owner))
-        login.fail('abandoned', loginFailure(server, `The login to server "${server}" was ended.`))
+        login.fail('abandoned', ended(server))
+  }
+
+  /** Ends the logins of servers that other settings make another place. */
+  reconfigure(servers: readonly ServerConfig[]): void {
+    const settings = new Map(servers.map(server => [server.name, loginSettingsOf(server)]))
+    for (const login of this.#underWay.values())
+      if (settings.get(login.server) !== login.settings)
+        login.fail('abandoned', ended(login.server, ': its configuration has changed'))
   }
 
   close(): void {
@@ -154,6 +164,10 @@ export class Logins {
       hosted,
     })
     login.id = id
+    if (login.isOver) {
+      await this.#removeUnused(id)
+      throw ended(server.name)
+    }
     this.#follow(login, id)
     // Nothing comes back to this process any more.
     if (!hosted) login.holds(() => void this.#removeUnused(id))
@@ -189,6 +203,8 @@ export class Logins {
     const { server, owner } = login
     const { events, logger, onLoggedIn } = this.#options
     this.#underWay.delete(keyOf(server, owner))
+    // Its link is in the hands of people. When the gateway shuts down, another one may complete it.
+    if (outcome === 'abandoned' && !this.#closed && login.id !== undefined) void this.#removeUnused(login.id)
     logger.info('A login has ended.', { server, owner, outcome })
     if (events.heard['credential.login_ended'])
       events.emit({
@@ -277,6 +293,13 @@ function checkAddress(url: string, server: string): void {
   throw loginFailure(
     server,
     `The authorization server of "${server}" names an address for the login that is no web page (${protocol.slice(0, 20)}). The gateway does not use it.`,
+  )
+}
+
+function ended(server: string, why = ''): GatewayError {
+  return loginFailure(
+    server,
+    `The login to server "${server}" was ended${why}. Make the call again for a new link.`,
   )
 }
 

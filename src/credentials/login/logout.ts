@@ -48,10 +48,11 @@ async function registrationOf(
   vault: Vault,
   { name, oauth }: Pick<ServerConfig, 'name' | 'oauth'>,
   owner: string,
-  { clientId }: TokenSet,
+  { clientId, registration }: TokenSet,
 ): Promise<Pick<Registration, 'clientId' | 'clientSecret'>> {
   if (oauth !== false && oauth.clientId === clientId && oauth.clientSecret !== undefined)
     return { clientId, clientSecret: oauth.clientSecret }
+  if (registration) return registration
   for (const of of new Set([owner, 'gateway'])) {
     const known = await vault.read<Registration>({ kind: 'registration', server: name, owner: of })
     if (known?.value.clientId === clientId) return known.value

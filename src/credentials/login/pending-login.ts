@@ -20,6 +20,8 @@ export type LoginOutcome = 'done' | 'failed' | 'expired' | 'abandoned'
 export class LoginUnderWay {
   readonly server: string
   readonly owner: string
+  /** Settings of the server that it began under. */
+  readonly settings: string | undefined
   readonly startedAt = performance.now()
   /** Settles when the address to open is known. */
   readonly ready: Promise<PendingLogin>
@@ -40,11 +42,13 @@ export class LoginUnderWay {
   constructor(
     server: string,
     owner: string,
+    settings: string | undefined,
     begin: (login: LoginUnderWay) => Promise<Omit<PendingLogin, 'done'>>,
     onEnd: (login: LoginUnderWay, outcome: LoginOutcome) => void,
   ) {
     this.server = server
     this.owner = owner
+    this.settings = settings
     this.#onEnd = onEnd
     this.done = new Promise((resolve, reject) => {
       this.#resolve = resolve
@@ -67,6 +71,10 @@ export class LoginUnderWay {
       },
     )
     this.ready.catch(() => undefined)
+  }
+
+  get isOver(): boolean {
+    return this.#ended
   }
 
   /** Adds what has to be given back at its end. */

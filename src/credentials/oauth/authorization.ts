@@ -1,4 +1,5 @@
 import type { ServerConfig } from '../../config/types.ts'
+import type { Registration } from './registration.ts'
 
 /** A login that a person can carry out by visiting `url`. */
 export interface AuthorizationRequest {
@@ -10,12 +11,16 @@ export interface AuthorizationRequest {
 export interface PendingAuthorization {
   readonly server: string
   readonly owner: string
+  /** Address of the server that the login is for. Its tokens are for no other origin. */
+  readonly serverUrl: string
   readonly state: string
   /** PKCE. */
   readonly verifier: string
   readonly redirectUri: string
   readonly issuer: string
   readonly clientId: string
+  /** The registration that the gateway made; `undefined`: the configuration has what is needed. */
+  readonly registration?: Registration
   readonly tokenEndpoint: string
   readonly resource: string | undefined
   readonly scope: string | undefined

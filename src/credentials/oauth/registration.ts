@@ -28,11 +28,13 @@ export interface RegistrationRequest {
   readonly oauth: OAuthConfig
   readonly metadata: AuthorizationServerMetadata
   readonly redirectUri: string
-  readonly scopes: readonly string[] | undefined
   readonly vault: Vault
   readonly fetch: GuardedFetch
   readonly signal: AbortSignal
 }
+
+/** For grants without a browser: some authorization servers want an address nevertheless. */
+export const NO_REDIRECT = 'http://127.0.0.1/callback'
 
 const MAX_ID = 2048
 /** Methods in the order in which the gateway takes them, where it has no secret yet. */
@@ -84,13 +86,19 @@ function isUsable(
   )
 }
 
-/** The registration with which a token was got. `undefined`: it is gone, and the token cannot be renewed. */
+/** What is kept of a registration with what was got by it: one that was made may be replaced for another address. */
+export function keptRegistration(registration: Registration): { readonly registration?: Registration } {
+  return registration.kind === 'dynamic' ? { registration } : {}
+}
+
+/** The registration with which a login was begun or got. `undefined`: it is gone, and the login cannot go on. */
 export async function registrationOf(
-  clientId: string,
+  { clientId, registration: own }: { readonly clientId: string; readonly registration?: Registration },
   { server, oauth, metadata, vault }: Pick<RegistrationRequest, 'server' | 'oauth' | 'metadata' | 'vault'>,
 ): Promise<Registration | undefined> {
   const known = knownRegistration(oauth, metadata)
   if (known?.clientId === clientId) return known
+  if (own) return own
   const kept = await vault.read<Registration>(registrationRecord(server))
   return kept?.issuer === metadata.issuer && kept.value.clientId === clientId ? kept.value : undefined
 }

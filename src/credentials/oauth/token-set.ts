@@ -1,4 +1,5 @@
 import type { JsonWebKey } from 'node:crypto'
+import type { Registration } from './registration.ts'
 
 /** What an authorization server has granted, as it is kept in the vault. */
 export interface TokenSet {
@@ -12,6 +13,8 @@ export interface TokenSet {
   readonly idToken?: string
   /** Identifier that the gateway had at the authorization server. */
   readonly clientId: string
+  /** The registration that the gateway made; `undefined`: the configuration has what is needed. */
+  readonly registration?: Registration
   /** Unix milliseconds. */
   readonly obtainedAt: number
   /** Resource that the token is for (RFC 8707). */

@@ -1,6 +1,8 @@
+import { serverUrlOf } from '../../login-settings.ts'
 import type { ClientAuthentication } from '../client-authentication.ts'
 import { OAuthFailure } from '../failure.ts'
 import type { GrantContext } from '../grant.ts'
+import { keptRegistration } from '../registration.ts'
 import { requestToken, type TokenAnswer } from '../token-request.ts'
 import type { TokenSet } from '../token-set.ts'
 
@@ -79,13 +81,10 @@ export function granted(context: GrantContext, answer: TokenAnswer): TokenSet {
     ...(scope !== undefined && { scope }),
     ...(idToken !== undefined && { idToken }),
     clientId: registration.clientId,
+    ...keptRegistration(registration),
     obtainedAt: now,
     resource,
     serverUrl: serverUrlOf(server),
     ...(isBound && dpop && { dpopKey: dpop.jwk }),
   }
-}
-
-function serverUrlOf({ replicas }: GrantContext['server']): string {
-  return replicas.find(({ endpoint }) => endpoint.url !== undefined)?.endpoint.url ?? ''
 }

@@ -219,3 +219,36 @@ test('the end of the gateway ends every login, and refuses new ones', async () =
   for (const { done } of waiting) await expect(done).rejects.toMatchObject({ code: 'shutting_down' })
   await expect(logins.begin(server, 'gateway')).rejects.toMatchObject({ code: 'shutting_down' })
 })
+
+test('a login ends when its server is configured anew, also for those that have its link', async () => {
+  const { authorizer, logins, told } = setUp({ hosted: () => 'http://127.0.0.1:3333' })
+  const server = await remoteServer()
+  const { done, url } = await logins.begin(server, 'gateway')
+  logins.reconfigure([await remoteServer()])
+  expect(logins.size).toBe(1)
+  const moved = await remoteServer({ url: 'https://elsewhere.example/mcp' })
+  logins.reconfigure([moved])
+  await expect(done).rejects.toMatchObject({
+    code: 'needs_login',
+    message: expect.stringContaining('configuration has changed') as string,
+  })
+  expect(told.at(-1)).toMatchObject({ type: 'credential.login_ended', outcome: 'abandoned' })
+  const id = url.slice(url.lastIndexOf('/') + 1)
+  await vi.waitFor(async () => expect(await logins.records.get(id)).toBeUndefined())
+  expect((await logins.begin(moved, 'gateway')).url).not.toBe(url)
+  logins.reconfigure([])
+  expect(logins.size).toBe(0)
+  expect(authorizer.finished).toEqual([])
+})
+
+test('a login that is ended while it begins gives out no link', async () => {
+  const { authorizer, logins } = setUp({ hosted: () => 'http://127.0.0.1:3333' })
+  const begin = authorizer.begin.bind(authorizer)
+  authorizer.begin = async (...args) => {
+    logins.abandon('mail', 'gateway')
+    return await begin(...args)
+  }
+  await expect(logins.begin(await remoteServer(), 'gateway')).rejects.toMatchObject({
+    message: expect.stringContaining('was ended') as string,
+  })
+})
