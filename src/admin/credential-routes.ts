@@ -95,7 +95,6 @@ function loginRoute(
   }
 }
 
-
 function loginTargetOf(params: AdminRequest['params'], body: unknown): LoginTarget {
   const given = fields(body, ['client'])
   return {

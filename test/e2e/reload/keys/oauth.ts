@@ -101,12 +101,7 @@ const atIdp =
     await call()(scene as never)
     return scene.server.other.tokenForms.at(-1)?.[name]
   }
-function ofIdp(
-  before: Entry,
-  after: Entry,
-  look: Look<Place>,
-  seen: readonly [unknown, unknown],
-): KeyTest {
+function ofIdp(before: Entry, after: Entry, look: Look<Place>, seen: readonly [unknown, unknown]): KeyTest {
   const entry =
     (idp: Entry): Entry =>
     at =>
