@@ -44,7 +44,7 @@ const NONE: readonly string[] = []
 const PAUSE_MS = 3000
 /** The same when new tokens do not help. */
 const LONG_PAUSE_MS = 30_000
-/** A token that was renewed because of a refusal, and is refused so soon, is not renewed again. */
+/** A token that is new, of a renewal or of a login that gives no others, and refused so soon stays refused. */
 const YOUNG_MS = 60_000
 const MAX_STEP_UPS = 2
 
@@ -130,6 +130,8 @@ export class Account implements UpstreamCredentials {
       this.#wanted = []
       this.#stepUps = 0
     } else this.#stepUps++
+    if (value.refreshToken === undefined)
+      this.#renewedOnRefusal = { accessToken: value.accessToken, at: monotonicNow() }
     this.#adopt({ issuer, value })
   }
 

@@ -2,7 +2,7 @@ import type { ServerConfig } from '../../config/types.ts'
 import type { Logger } from '../../core/logger.ts'
 import type { Principal } from '../../core/principal.ts'
 import type { Vault, VaultRecord } from '../../vault/vault.ts'
-import { guardedFetch, type GuardedFetch } from '../fetch/guarded-fetch.ts'
+import { guardedFetch, type GuardedFetch, type NameServers } from '../fetch/guarded-fetch.ts'
 import { loginSettingsOf, serverUrlOf } from '../login-settings.ts'
 import { DpopKey } from '../oauth/dpop-key.ts'
 import { OAuthFailure } from '../oauth/failure.ts'
@@ -17,6 +17,8 @@ export interface AccountsOptions {
   readonly servers: readonly ServerConfig[]
   readonly vault: Vault
   readonly logger: Logger
+  /** Name servers for addresses that servers name. Default: those of the system. */
+  readonly dns?: () => NameServers
   /** Fetches on behalf of a server. Default: the guarded fetch. */
   readonly fetchFor?: (serverUrl: string) => GuardedFetch
   /** The token with which a principal has logged in at the gateway. It is shown to identity providers only. */
@@ -39,11 +41,11 @@ export class Accounts {
   /** In the order of their last request for an account. */
   readonly #accounts = new Map<string, Account>()
 
-  constructor({ servers, vault, logger, fetchFor, callerTokenOf }: AccountsOptions) {
+  constructor({ servers, vault, logger, dns, fetchFor, callerTokenOf }: AccountsOptions) {
     this.#callerTokenOf = callerTokenOf
     this.vault = vault
     this.#logger = logger
-    this.#fetchFor = fetchFor ?? (serverUrl => guardedFetch({ serverUrl }))
+    this.#fetchFor = fetchFor ?? (serverUrl => guardedFetch({ serverUrl, dns }))
     this.#grants = grantsWithoutPerson(this.#fetchFor)
     this.reconfigure(servers)
   }

@@ -24,6 +24,8 @@ import type { Accounts } from './accounts.ts'
 
 const S256 = 'S256'
 const MAX_CODE = 8192
+/** More than browsers and servers take is never asked for. */
+const MAX_ADDRESS = 16_384
 
 /** What is shown of the errors that a browser brings back (RFC 6749, 8707). Others are not shown. */
 const REFUSALS: Readonly<Record<string, string>> = {
@@ -106,7 +108,12 @@ export class CodeAuthorizer implements Authorizer {
         expectsIssuer: metadata.authorization_response_iss_parameter_supported === true,
         bindsTokens: login.bindsTokens(found, account.asked.takesProof),
       }
-      return { url: addressOf(endpoint, pending, login.oauth.extraParams), pending }
+      const url = addressOf(endpoint, pending, login.oauth.extraParams)
+      if (url.length > MAX_ADDRESS)
+        throw new OAuthFailure(
+          `The login to server "${server.name}" would ask for too much: its address has ${url.length} characters, with ${scopes?.length ?? 0} scopes. Fix: set "oauth.scopes" to those that are needed.`,
+        )
+      return { url, pending }
     })
   }
 

@@ -112,8 +112,8 @@ async function metadataOf(
     } catch (caught) {
       signal.throwIfAborted()
       failure ??= caught
-      // Nothing answers at any address of an origin that cannot be reached.
-      if (found) break
+      // Nothing answers at any address of an origin that cannot be reached, or is too slow.
+      if (found || (caught as { failure?: unknown }).failure === 'timeout') break
     }
   }
   if (found) return found

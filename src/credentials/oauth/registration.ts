@@ -37,6 +37,8 @@ export interface RegistrationRequest {
 const MAX_ID = 2048
 /** Methods in the order in which the gateway takes them, where it has no secret yet. */
 const METHODS = ['none', 'client_secret_basic', 'client_secret_post'] as const
+/** Methods that an authorization server may decide on. */
+const DECIDED = [...METHODS, 'private_key_jwt'] as const
 
 function registrationRecord(server: string): RecordName {
   return { kind: 'registration', server, owner: GATEWAY_OWNER }
@@ -158,7 +160,7 @@ function registrationIn(
 ): Registration {
   const { client_secret: secret, client_secret_expires_at: ends, token_endpoint_auth_method: decided } = body
   const clientSecret = typeof secret === 'string' && secret.length <= MAX_ID ? secret : undefined
-  const authMethod = typeof decided === 'string' ? decided : asked
+  const authMethod = DECIDED.find(method => method === decided) ?? asked
   return {
     kind: 'dynamic',
     clientId,
