@@ -123,6 +123,7 @@ export class Accounts {
     const { login, principal } = account
     const { server, oauth, vault, fetch, signal } = login
     const found = await login.discover(account.asked.resourceMetadata)
+    await login.checkIssuer(found)
     const { metadata } = found
     const scopes = scopesOf({
       configured: oauth.scopes,

@@ -59,6 +59,7 @@ export class CodeAuthorizer implements Authorizer {
     const { login } = account
     return await this.#logged(server.name, async () => {
       const found = await login.discover(account.asked.resourceMetadata)
+      await login.checkIssuer(found)
       const { metadata } = found
       const { authorization_endpoint: endpoint, token_endpoint: tokenEndpoint } = metadata
       const { host } = new URL(metadata.issuer)
@@ -170,6 +171,7 @@ export class CodeAuthorizer implements Authorizer {
     const { login } = account
     return await this.#logged(server.name, async () => {
       const found = await login.discover(account.asked.resourceMetadata)
+      await login.checkIssuer(found)
       const { metadata } = found
       const scopes = scopesOf({
         configured: login.oauth.scopes,
