@@ -33,6 +33,8 @@ const NONE_HEARD = {
   'cache.invalidated': false,
   'credential.login_began': false,
   'credential.login_ended': false,
+  'credential.renewed': false,
+  'credential.refused': false,
   'reload.applied': false,
   'reload.refused': false,
   'admin.acted': false,

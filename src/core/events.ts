@@ -241,6 +241,19 @@ export interface LoginEnded extends Happened<'credential.login_ended'>, Credenti
   readonly durationMs: number
 }
 
+/** The gateway has got a new token for a server from its authorization server, in place of another one. */
+export interface CredentialRenewed extends Happened<'credential.renewed'>, CredentialFacts {
+  /** `due`: it was about to end, or has ended; `refused`: the server did not accept it. */
+  readonly cause: 'due' | 'refused'
+}
+
+/** A server has refused what the gateway presented, and the gateway has nothing else to present. */
+export interface CredentialRefused extends Happened<'credential.refused'>, CredentialFacts {
+  /** HTTP status, 401 or 403. */
+  readonly status: number
+  readonly error: GatewayError
+}
+
 /** A new configuration is in use. */
 export interface ReloadApplied extends Happened<'reload.applied'> {
   readonly servers: {
@@ -304,6 +317,8 @@ export type GatewayEvent =
   | CacheInvalidated
   | LoginBegan
   | LoginEnded
+  | CredentialRenewed
+  | CredentialRefused
   | ReloadApplied
   | ReloadRefused
   | AdminActed

@@ -1,10 +1,13 @@
 import type { Endpoint } from '../config/replica-types.ts'
 import type { ServerConfig } from '../config/types.ts'
 import { clientValueNames } from '../core/client-placeholders.ts'
+import { UNHEARD, type EventSink } from '../core/event-bus.ts'
 import type { Principal } from '../core/principal.ts'
 import type { UpstreamCredentials } from '../core/upstream-credentials.ts'
 import type { ClientValues } from './client-values.ts'
 import { JointCredentials } from './joint-credentials.ts'
+import { GATEWAY_OWNER, ownerOf } from './owner.ts'
+import { ReportedCredentials } from './reported-credentials.ts'
 import { StaticCredentials } from './static-credentials.ts'
 
 /**
@@ -21,19 +24,27 @@ export type CredentialSource = (
 export function linkCredentials(
   values: ClientValues,
   others?: CredentialSource,
+  events: EventSink = UNHEARD,
 ): { readonly credentials: CredentialSource; readonly endpointFor: ClientValues['endpoint'] } {
   return {
-    credentials: upstreamCredentials(values, others),
+    credentials: upstreamCredentials(values, others, events),
     endpointFor: (endpoint, server, principal) => values.endpoint(endpoint, server, principal),
   }
 }
 
 /** The values of clients in headers, together with the logins of `others`, which win. */
-function upstreamCredentials(values: ClientValues, others?: CredentialSource): CredentialSource {
+function upstreamCredentials(
+  values: ClientValues,
+  others: CredentialSource | undefined,
+  events: EventSink,
+): CredentialSource {
   return (server, principal, endpoint) => {
+    const reported = (credentials: UpstreamCredentials, owner: string): UpstreamCredentials =>
+      new ReportedCredentials(credentials, { server: server.name, owner }, events)
     const other = others?.(server, principal, endpoint)
     const texts = server.perClient ? headersWithValues(endpoint) : []
-    if (texts.length === 0) return other
+    if (texts.length === 0)
+      return other && reported(other, principal ? ownerOf(server, principal) : GATEWAY_OWNER)
     const current = {
       get version() {
         return values.version
@@ -41,7 +52,7 @@ function upstreamCredentials(values: ClientValues, others?: CredentialSource): C
       current: () => values.of(server, principal),
     }
     const own = new StaticCredentials(server.name, texts, current)
-    return other ? new JointCredentials(other, own) : own
+    return reported(other ? new JointCredentials(other, own) : own, principal?.id ?? GATEWAY_OWNER)
   }
 }
 

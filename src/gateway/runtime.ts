@@ -298,7 +298,7 @@ export class Runtime {
       clientInfo: serverInfo,
       clientLinks: this.#clientLinks,
       ...poolSettings(this.#config.gateway),
-      ...linkCredentials(this.#clientValues, this.serverLogins.source),
+      ...linkCredentials(this.#clientValues, this.serverLogins.source, this.#options.events),
       onReplicasChanged: () => {
         if (this.pools.get(server.name) !== pool) return
         for (const standing of [this.subscriptions, this.taskListeners]) standing.regroup(server.name)

@@ -48,6 +48,7 @@ export class ServerLogins {
       servers: config.servers,
       vault,
       logger,
+      events,
       dns: () => this.#dns,
       callerTokenOf: principal => this.callerTokens.of(principal),
     })

@@ -2,7 +2,7 @@ import { createHash, hash, randomFillSync } from 'node:crypto'
 import { CLOCK } from '../core/clock.ts'
 import type { ErrorCode } from '../core/errors.ts'
 import type { EventBus } from '../core/event-bus.ts'
-import type { AccessRefused, AdminActed, LoginBegan, LoginEnded, RequestEnded } from '../core/events.ts'
+import type { AccessRefused, AdminActed, EventOf, EventType, RequestEnded } from '../core/events.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import { RequestView } from '../core/request-view.ts'
@@ -42,6 +42,7 @@ const WITH_ARGUMENTS: ReadonlySet<string> = new Set(['tools/call', 'prompts/get'
 const MAX_ARGS_CHARS = 16 * 1024
 /** Deeper values are left out. */
 const MAX_ARGS_DEPTH = 64
+type CredentialEventType = Extract<EventType, `credential.${string}`>
 /** Names from clients have no bound of their own. */
 const MAX_NAME_CHARS = 500
 
@@ -61,7 +62,7 @@ export class Audit {
     })
   }
 
-  /** Writes lines for requests, refusals and logins from `events`, until the returned function is called. */
+  /** Writes lines for requests, refusals and credentials from `events`, until the returned function is called. */
   listen(events: Pick<EventBus, 'on'>): () => void {
     const ends = [
       events.on('request.ended', event => this.#ended(event)),
@@ -70,6 +71,16 @@ export class Audit {
       events.on('credential.login_began', event => this.#credential(event, 'login_began')),
       events.on('credential.login_ended', event =>
         this.#credential(event, 'login_ended', `,"outcome":"${event.outcome}"`),
+      ),
+      events.on('credential.renewed', event =>
+        this.#credential(event, 'credential_renewed', `,"cause":"${event.cause}"`),
+      ),
+      events.on('credential.refused', event =>
+        this.#credential(
+          event,
+          'credential_refused',
+          `,"status":${event.status},"code":"${event.error.code}"`,
+        ),
       ),
     ]
     return () => ends.forEach(end => end())
@@ -103,7 +114,7 @@ export class Audit {
     )
   }
 
-  #credential({ time, server, owner }: LoginBegan | LoginEnded, event: string, more = ''): void {
+  #credential({ time, server, owner }: EventOf<CredentialEventType>, event: string, more = ''): void {
     this.#file.write(
       `{"time":"${timeText(Math.floor(time))}","event":"${event}","server":${quoted(server)},"owner":${quoted(owner)}${more}}`,
     )

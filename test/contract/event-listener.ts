@@ -123,6 +123,16 @@ export function samples(): readonly GatewayEvent[] {
       outcome,
       durationMs: 1,
     })),
+    'credential.renewed': (['due', 'refused'] as const).map(cause => ({
+      type: 'credential.renewed',
+      time: 5,
+      server: 'a',
+      owner: 'client:ann',
+      cause,
+    })),
+    'credential.refused': [
+      { type: 'credential.refused', time: 5, server: 'a', owner: 'gateway', status: 401, error },
+    ],
     'cache.hit': [
       {
         ...link,

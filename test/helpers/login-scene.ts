@@ -1,5 +1,6 @@
 import { configFrom } from '../../src/config/load/load.ts'
 import type { ServerConfig } from '../../src/config/types.ts'
+import { UNHEARD } from '../../src/core/event-bus.ts'
 import type { GatewayError } from '../../src/core/errors.ts'
 import type { LogFields, Logger } from '../../src/core/logger.ts'
 import type { UpstreamCredentials } from '../../src/core/upstream-credentials.ts'
@@ -39,7 +40,7 @@ export async function loginScene(oddities: Oddities = {}, oauth?: object): Promi
   const keep = (message: string, fields?: LogFields): void =>
     void log.push(`${message} ${JSON.stringify(fields)}`)
   const logger: Logger = { error: keep, warn: keep, info: keep, debug: keep, child: () => logger }
-  const credentials = new Credentials({ servers: [server], vault, logger })
+  const credentials = new Credentials({ servers: [server], vault, logger, events: UNHEARD })
   const account = credentials.for(server, undefined)
   if (!account) throw new Error('no account')
   const headers = async (): Promise<readonly string[]> =>

@@ -126,10 +126,9 @@ export class Account implements UpstreamCredentials {
     // A run of its own: a renewal that is under way here must not take them for what it has replaced.
     await vault.exclusively(this.#name, () => vault.write(this.#name, { issuer, value }))
     const granted = split(value.scope)
-    if (this.#wanted.every(scope => granted.includes(scope))) {
-      this.#wanted = []
-      this.#stepUps = 0
-    } else this.#stepUps++
+    const hasAll = this.#wanted.every(scope => granted.includes(scope))
+    this.#stepUps = hasAll ? 0 : this.#stepUps + 1
+    if (hasAll) this.#wanted = []
     if (value.refreshToken === undefined)
       this.#renewedOnRefusal = { accessToken: value.accessToken, at: monotonicNow() }
     this.#adopt({ issuer, value })
@@ -217,7 +216,6 @@ export class Account implements UpstreamCredentials {
 
   #adopt(tokens: Tokens | undefined): void {
     const before = this.#tokens?.value
-    // What was under way while the configuration changed may belong to another place.
     this.#tokens = tokens && this.#login.trusts(tokens) ? tokens : undefined
     const value = this.#tokens?.value
     this.#sentUntil = value ? usableUntil(value) : this.#grant && !this.#ended ? 0 : Infinity
@@ -246,8 +244,10 @@ export class Account implements UpstreamCredentials {
   /** @param isRefused whether the server has refused the token, so that it cannot be sent until its end */
   async #renew(value: TokenSet, isRefused: boolean): Promise<void> {
     try {
-      if (this.#grant) this.#adopt(await this.#grant(this))
-      else this.#adopt(await renewed(this.#login, this.#name, value, isRefused))
+      if (this.#grant) {
+        this.#adopt(await this.#grant(this))
+        this.#login.onRenewed(this.owner, isRefused ? 'refused' : 'due')
+      } else this.#adopt(await renewed(this.#login, this.#name, value, isRefused))
     } catch (caught) {
       const { expiresAt = Infinity } = value
       if (isRefused || Date.now() >= expiresAt || this.#tokens?.value !== value) throw caught

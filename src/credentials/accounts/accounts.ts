@@ -1,4 +1,7 @@
 import type { ServerConfig } from '../../config/types.ts'
+import { CLOCK } from '../../core/clock.ts'
+import type { EventSink } from '../../core/event-bus.ts'
+import type { CredentialRenewed } from '../../core/events.ts'
 import type { Logger } from '../../core/logger.ts'
 import type { Principal } from '../../core/principal.ts'
 import type { Vault, VaultRecord } from '../../vault/vault.ts'
@@ -7,7 +10,7 @@ import { loginSettingsOf, serverUrlOf } from '../login-settings.ts'
 import { DpopKey } from '../oauth/dpop-key.ts'
 import { OAuthFailure } from '../oauth/failure.ts'
 import { grantsWithoutPerson, type GrantName } from '../oauth/grants/grants.ts'
-import { knownRegistration, registrationFor } from '../oauth/registration.ts'
+import { knownRegistration, NO_REDIRECT, registrationFor } from '../oauth/registration.ts'
 import { scopesOf } from '../oauth/scopes.ts'
 import type { TokenSet } from '../oauth/token-set.ts'
 import { Account, type AccountOptions } from './account.ts'
@@ -17,6 +20,7 @@ export interface AccountsOptions {
   readonly servers: readonly ServerConfig[]
   readonly vault: Vault
   readonly logger: Logger
+  readonly events: EventSink
   /** Name servers for addresses that servers name. Default: those of the system. */
   readonly dns?: () => NameServers
   /** Fetches on behalf of a server. Default: the guarded fetch. */
@@ -27,13 +31,12 @@ export interface AccountsOptions {
 
 /** Accounts of clients in memory. The tokens of others are read from the vault again. */
 const MAX_ACCOUNTS = 10_000
-/** Machines have no browser; some authorization servers want an address nevertheless. */
-const NO_REDIRECT = 'http://127.0.0.1/callback'
 
 /** The accounts of the gateway and of its clients at all servers. */
 export class Accounts {
   readonly vault: Vault
   readonly #logger: Logger
+  readonly #events: EventSink
   readonly #fetchFor: (serverUrl: string) => GuardedFetch
   readonly #callerTokenOf: AccountsOptions['callerTokenOf']
   readonly #grants: ReturnType<typeof grantsWithoutPerson>
@@ -41,10 +44,11 @@ export class Accounts {
   /** In the order of their last request for an account. */
   readonly #accounts = new Map<string, Account>()
 
-  constructor({ servers, vault, logger, dns, fetchFor, callerTokenOf }: AccountsOptions) {
+  constructor({ servers, vault, logger, events, dns, fetchFor, callerTokenOf }: AccountsOptions) {
     this.#callerTokenOf = callerTokenOf
     this.vault = vault
     this.#logger = logger
+    this.#events = events
     this.#fetchFor = fetchFor ?? (serverUrl => guardedFetch({ serverUrl, dns }))
     this.#grants = grantsWithoutPerson(this.#fetchFor)
     this.reconfigure(servers)
@@ -91,9 +95,16 @@ export class Accounts {
     if (known?.key === key) return
     known?.login.end()
     const fetch = this.#fetchFor(serverUrlOf(server))
-    const login = new ServerLogin({ server, oauth, fetch, vault: this.vault })
+    const onRenewed = (owner: string, cause: CredentialRenewed['cause']): void =>
+      this.#renewed(server.name, owner, cause)
+    const login = new ServerLogin({ server, oauth, fetch, vault: this.vault, onRenewed })
     this.#logins.set(server.name, { key, login })
     for (const [, account] of this.#accountsOf(server.name)) account.reconfigure(login, this.#grantOf(login))
+  }
+
+  #renewed(server: string, owner: string, cause: CredentialRenewed['cause']): void {
+    if (this.#events.heard['credential.renewed'])
+      this.#events.emit({ type: 'credential.renewed', time: CLOCK.wall(), server, owner, cause })
   }
 
   #remove(name: string): void {
@@ -139,7 +150,6 @@ export class Accounts {
         oauth,
         metadata,
         redirectUri: NO_REDIRECT,
-        scopes,
         vault,
         fetch,
         signal,

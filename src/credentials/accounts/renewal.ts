@@ -36,6 +36,7 @@ export async function renewed(
     try {
       const next = { issuer: tokens.issuer, value: await refresh(login, tokens, own.signal) }
       await vault.write(name, next)
+      login.onRenewed(name.owner, isRefused ? 'refused' : 'due')
       return next
     } catch (caught) {
       return await afterRefusal(login, name, tokens, isRefused, caught)

@@ -1,5 +1,6 @@
 import type { OAuthConfig, ServerConfig } from '../../config/types.ts'
 import { monotonicNow } from '../../core/clock.ts'
+import type { CredentialRenewed } from '../../core/events.ts'
 import type { Principal } from '../../core/principal.ts'
 import type { Vault, VaultRecord } from '../../vault/vault.ts'
 import type { GuardedFetch } from '../fetch/guarded-fetch.ts'
@@ -21,6 +22,8 @@ export interface ServerLoginOptions {
   readonly oauth: OAuthConfig
   readonly fetch: GuardedFetch
   readonly vault: Vault
+  /** Hears of each renewal by this process. */
+  readonly onRenewed: (owner: string, cause: CredentialRenewed['cause']) => void
 }
 
 /** What all logins at one server have in common: where its authorization server is, and what it says of itself. */
@@ -29,6 +32,7 @@ export class ServerLogin {
   readonly oauth: OAuthConfig
   readonly fetch: GuardedFetch
   readonly vault: Vault
+  readonly onRenewed: ServerLoginOptions['onRenewed']
   readonly url: string
   readonly #ending = new AbortController()
   /** Authorization server that the secrets of the configuration are for, once it is known. */
@@ -41,11 +45,12 @@ export class ServerLogin {
     { readonly until: number; readonly what: Promise<AuthorizationServerMetadata> }
   >()
 
-  constructor({ server, oauth, fetch, vault }: ServerLoginOptions) {
+  constructor({ server, oauth, fetch, vault, onRenewed }: ServerLoginOptions) {
     this.server = server
     this.oauth = oauth
     this.fetch = fetch
     this.vault = vault
+    this.onRenewed = onRenewed
     this.url = serverUrlOf(server)
   }
 

@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { configFrom } from '../../../src/config/load/load.ts'
+import { UNHEARD } from '../../../src/core/event-bus.ts'
 import { SILENT } from '../../../src/core/logger.ts'
 import { Credentials } from '../../../src/credentials/accounts/credentials.ts'
 import type { TokenSet } from '../../../src/credentials/oauth/token-set.ts'
@@ -76,7 +77,7 @@ describe.each(stores)('processes over %s', (storeName, open, possible) => {
       const store = await openStore(state, SILENT)
       const ring = new KeyRing([Buffer.alloc(32, 'renewal')])
       const vault = new SealedVault({ store, logger: SILENT, keys: { ring: async () => ring } })
-      const credentials = new Credentials({ servers, vault, logger: SILENT })
+      const credentials = new Credentials({ servers, vault, logger: SILENT, events: UNHEARD })
       onTestFinished(async () => {
         credentials.close()
         await vault.close()

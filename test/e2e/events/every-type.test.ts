@@ -104,6 +104,25 @@ const aLogin: Scene = async heard => {
   await gateway.gateway.operations.beginLogin('mail', 'gateway')
 }
 
+/** A call with a token that the server refuses, and then with one that it takes. */
+const aRenewal: Scene = async heard => {
+  const secret = 'secret-of-the-gateway'
+  const machine = { client_id: 'gateway', client_secret: secret, grant_types: ['client_credentials'] }
+  await using authorization = await startAuthorizationServer({ clients: [machine] })
+  const { issuer, resourceServer: introspection } = authorization
+  await using server = await startProtectedServer({ issuer, introspection })
+  const oauth = { grant: 'client_credentials', clientId: 'gateway', clientSecret: secret, scopes: ['mcp'] }
+  await using gateway = await start(heard, { mcpServers: { mail: { url: server.url, oauth } } })
+  await gateway.gateway.warmUp()
+  await using caller = await callAs(gateway.origin, undefined, { modern: true })
+  const call = (): Promise<unknown> | undefined =>
+    caller?.request('tools/call', '{"name":"mail__whoami","arguments":{}}')
+  await authorization.revoke('AccessToken')
+  await call()
+  await server.refuse({ status: 401 })
+  await call()
+}
+
 const SCENES: { readonly [T in EventType]: readonly [Scene, Partial<Record<keyof EventOf<T>, unknown>>] } = {
   'request.began': [aCall, { era: 'modern', endpoint: '', routed: true }],
   'request.ended': [aCall, { result: 'ok', error: undefined }],
@@ -132,6 +151,16 @@ const SCENES: { readonly [T in EventType]: readonly [Scene, Partial<Record<keyof
   ],
   'credential.login_began': [aLogin, { server: 'mail', owner: 'gateway' }],
   'credential.login_ended': [aLogin, { server: 'mail', owner: 'gateway', outcome: 'abandoned' }],
+  'credential.renewed': [aRenewal, { server: 'mail', owner: 'gateway', cause: 'refused' }],
+  'credential.refused': [
+    aRenewal,
+    {
+      server: 'mail',
+      owner: 'gateway',
+      status: 401,
+      error: expect.objectContaining({ code: 'upstream_unauthorized' }),
+    },
+  ],
   'session.opened': [aSession, { era: 'legacy', front: 'http', endpoint: '' }],
   'session.closed': [aSession, { era: 'legacy', front: 'http', endpoint: '' }],
   'stream.opened': [aSession, { era: 'legacy', front: 'http', endpoint: '' }],

@@ -59,7 +59,10 @@ const fixed: UpstreamCredentials = {
   refused: () => Promise.reject(new Error('not asked')),
 }
 const FIXED = ['x-other', 'of-other']
-const asked = { ...fixed, refused: async () => (await lacking()).credentials.refused({} as never) }
+const asked: UpstreamCredentials = {
+  ...fixed,
+  refused: async refusal => (await lacking()).credentials.refused(refusal),
+}
 describeUpstreamCredentials('values of a client beside a login', {
   server: 'peer',
   ready: () => ready(() => asked),

@@ -17,6 +17,8 @@ describeListener('the audit log', {
     'access.refused',
     'credential.login_began',
     'credential.login_ended',
+    'credential.renewed',
+    'credential.refused',
     'admin.acted',
   ],
   attach(bus, broken) {

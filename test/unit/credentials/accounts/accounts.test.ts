@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest'
+import { EventBus, UNHEARD } from '../../../../src/core/event-bus.ts'
+import type { GatewayEvent } from '../../../../src/core/events.ts'
 import type { GatewayError } from '../../../../src/core/errors.ts'
 import { SILENT } from '../../../../src/core/logger.ts'
 import { Credentials } from '../../../../src/credentials/accounts/credentials.ts'
@@ -111,7 +113,7 @@ test.each([
     await at.login()
     const first = bearerOf(await at.headers())
     expect(at.odd.isGood(first)).toBe(true)
-    const later = new Credentials({ servers: [at.server], vault: at.vault, logger: SILENT })
+    const later = new Credentials({ servers: [at.server], vault: at.vault, logger: SILENT, events: UNHEARD })
     const account = later.for(at.server, undefined)
     const sent = (await account?.headers({ method: 'POST', url: at.odd.url })) ?? []
     expect(bearerOf(sent)).toBe(first)
@@ -217,11 +219,15 @@ test('a token is renewed before its end, saved before it is used, and once for a
     issuer: at.odd.issuer,
     value: expired,
   })
+  const told: GatewayEvent[] = []
+  const events = new EventBus(SILENT)
+  events.on('*', event => void told.push(event))
   const many = Array.from({ length: 12 }, () => {
     const credentials = new Credentials({
       servers: [at.server],
       vault: at.vault,
       logger: SILENT,
+      events,
     })
     return credentials.for(at.server, undefined)
   })
@@ -230,6 +236,7 @@ test('a token is renewed before its end, saved before it is used, and once for a
   )
   expect(at.odd.redeemed.refresh).toBe(1)
   expect(new Set(lists.map(list => bearerOf(list ?? [])))).toEqual(new Set(saved))
+  expect(told).toMatchObject([{ type: 'credential.renewed', server: 'odd', owner: 'gateway', cause: 'due' }])
 })
 
 test('a refused token is renewed once; a server that refuses for ever gets no storm', async () => {

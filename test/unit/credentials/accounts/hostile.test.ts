@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { UNHEARD } from '../../../../src/core/event-bus.ts'
 import { SILENT } from '../../../../src/core/logger.ts'
 import { Credentials } from '../../../../src/credentials/accounts/credentials.ts'
 import {
@@ -59,7 +60,7 @@ test.each([
   expect(at.odd.tokenForms[0]).toMatchObject({ client_secret: 's3cr3t' })
   at.odd.named = evil.issuer
   // A later start of the gateway knows it, too.
-  const later = new Credentials({ servers: [at.server], vault: at.vault, logger: SILENT })
+  const later = new Credentials({ servers: [at.server], vault: at.vault, logger: SILENT, events: UNHEARD })
   const account = later.for(at.server, undefined)
   const begin = async (): Promise<unknown> =>
     grant === 'code'

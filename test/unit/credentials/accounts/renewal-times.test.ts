@@ -3,6 +3,7 @@ import type { TokenSet } from '../../../../src/credentials/oauth/token-set.ts'
 import { renewalAt, usableUntil } from '../../../../src/credentials/oauth/token-set.ts'
 import { Credentials } from '../../../../src/credentials/accounts/credentials.ts'
 import { guardedFetch } from '../../../../src/credentials/fetch/guarded-fetch.ts'
+import { UNHEARD } from '../../../../src/core/event-bus.ts'
 import { SILENT } from '../../../../src/core/logger.ts'
 import { bearerOf, loginScene, messageOf, tokensIn } from '../../../helpers/login-scene.ts'
 
@@ -81,6 +82,7 @@ test('an authorization server that never answers fails all calls at once, with o
     servers: [at.server],
     vault: at.vault,
     logger: SILENT,
+    events: UNHEARD,
     fetchFor: serverUrl => guardedFetch({ serverUrl, timeoutMs: 300 }),
   })
   const account = credentials.for(at.server, undefined)

@@ -1,48 +1,59 @@
 import { expect, test } from 'vitest'
-import { FetchError } from '../../../../src/credentials/fetch/fetch-error.ts'
 import type { GuardedFetch } from '../../../../src/credentials/fetch/guarded-fetch.ts'
 import { discover } from '../../../../src/credentials/oauth/discovery.ts'
-import { resourceMetadataIn, serverMetadataIn } from '../../../../src/credentials/oauth/documents.ts'
-import { messageOf } from '../../../helpers/login-scene.ts'
+import { deferred } from '../../../helpers/deferred.ts'
 
-/** Where a server is logged in to, as it says itself, and as nothing else may be said. */
+/** Where the gateway looks for the place of a login. */
 
-const ISSUER = 'https://as.example'
-
-test('an address that is written with line breaks, blanks or control characters is none', () => {
-  for (const sign of ['\n', '\r', '\t', ' ', '\u001b[31m', '\u202e', '\u0000']) {
-    const address = `${ISSUER}/a${sign}b`
-    expect(resourceMetadataIn({ resource: address, authorization_servers: [address, ISSUER] })).toEqual({
-      authorization_servers: [ISSUER],
-    })
-    expect(serverMetadataIn({ issuer: address })).toBeUndefined()
-    expect(serverMetadataIn({ issuer: ISSUER, token_endpoint: `${sign}${ISSUER}/token` })).toEqual({
-      issuer: ISSUER,
-    })
-  }
+const SERVER = 'https://server.example/mcp'
+const ISSUER = 'https://login.example/tenant'
+const METADATA = {
+  issuer: ISSUER,
+  token_endpoint: `${ISSUER}/token`,
+  registration_endpoint: `${ISSUER}/register`,
+}
+const json = (value: object): Response => Response.json(value)
+const request = (fetch: GuardedFetch): Parameters<typeof discover>[0] => ({
+  server: 'files',
+  serverUrl: SERVER,
+  issuer: ISSUER,
+  resourceMetadataUrl: undefined,
+  fetch,
+  signal: new AbortController().signal,
 })
 
-test('an authorization server that is too slow is asked once', async () => {
+test('addresses that never answer are all asked at once', async () => {
   const asked: string[] = []
-  const fetch: GuardedFetch = url => {
-    asked.push(String(url))
-    if (String(url).startsWith(ISSUER))
-      return Promise.reject(new FetchError('timeout', 'as.example', 'as.example did not answer.'))
-    return Promise.resolve(Response.json({ authorization_servers: [ISSUER] }))
-  }
-  const message = await messageOf(
-    discover({
-      server: 'mail',
-      serverUrl: 'https://mail.example/mcp',
-      issuer: undefined,
-      resourceMetadataUrl: undefined,
-      fetch,
-      signal: new AbortController().signal,
+  const all = deferred()
+  const found = await discover(
+    request(async address => {
+      const url = String(address)
+      if (!url.startsWith('https://login.example')) return new Response('', { status: 404 })
+      asked.push(url)
+      if (asked.length === 4) all.resolve()
+      // None answers before the last one is asked.
+      await all.promise
+      if (url === `${ISSUER}/.well-known/oauth-authorization-server`) return json(METADATA)
+      throw new Error('login.example did not answer within 10 s.')
     }),
   )
-  expect(message).toContain('as.example did not answer.')
-  expect(asked).toEqual([
-    'https://mail.example/.well-known/oauth-protected-resource/mcp',
-    `${ISSUER}/.well-known/oauth-authorization-server`,
-  ])
+  expect(found.metadata).toMatchObject(METADATA)
+  expect(asked).toHaveLength(4)
+})
+
+test('the first document in their order counts, and the other requests are given up', async () => {
+  const ends: AbortSignal[] = []
+  const found = await discover(
+    request(async (address, init) => {
+      const url = String(address)
+      if (url.startsWith(SERVER.slice(0, 22))) return new Response('', { status: 404 })
+      if (url === 'https://login.example/.well-known/oauth-authorization-server/tenant') return json(METADATA)
+      ends.push(init?.signal as AbortSignal)
+      return await new Promise((_, reject) =>
+        init?.signal?.addEventListener('abort', () => reject(new Error('given up'))),
+      )
+    }),
+  )
+  expect(found.metadata).toMatchObject(METADATA)
+  expect(ends.map(({ aborted }) => aborted)).toEqual([true, true, true])
 })
