@@ -49,7 +49,7 @@ export async function revokeCredential(
   const config = await loadConfigFile({ file })
   const known = config.servers.find(({ name }) => name === server) ?? { name: server, oauth: false as const }
   await withVault(config, async ({ vault, logger }) => {
-    const { found, revoked } = await logOut(vault, known, owner, logger)
+    const { found, revoked } = await logOut(vault, known, owner, { logger, dns: () => config.gateway.dns })
     if (!found)
       throw new GatewayError(
         'config',

@@ -38,7 +38,8 @@ export async function runLogin(name: string, options: LoginCommandOptions): Prom
       )
       return say(`The token is kept for server "${name}": ${usedBy(owner)}.`)
     }
-    const credentials = new Credentials({ servers: [server], vault, logger, events: UNHEARD })
+    const dns = () => config.gateway.dns
+    const credentials = new Credentials({ servers: [server], vault, logger, events: UNHEARD, dns })
     const logins = new Logins({
       authorizer: credentials.authorizer,
       vault,

@@ -18,7 +18,7 @@ export async function runLogout(name: string, { config: file, client }: LogoutOp
   const server = serverWithLogin(config, name)
   const owner = ownerGiven(config, server, client)
   await withVault(config, async ({ vault, logger }) => {
-    const { found, revoked } = await logOut(vault, server, owner, logger)
+    const { found, revoked } = await logOut(vault, server, owner, { logger, dns: () => config.gateway.dns })
     if (!found) return say(`There is no login to server "${name}" that is used by ${usedBy(owner)}.`)
     say(`The login to server "${name}" is forgotten. ${NOTICED}`, revokedLine(revoked))
   })

@@ -212,7 +212,7 @@ export class Runtime {
     this.limiter.reconfigure(queueOptions(config))
     this.subscriptions.maxPerSubscriber = gateway.listen.maxResources
     this.suspendedCalls.reconfigure(gateway.asks)
-    this.serverLogins.reconfigure(servers)
+    this.serverLogins.reconfigure(config)
 
     const otherValues = this.#clientValues.reconfigure(config.clients)
     const added = this.lists.reconfigure(servers, gateway.catalog.firstListTimeoutMs)

@@ -37,16 +37,19 @@ export class ServerLogins {
   readonly #vault: Vault
   readonly #credentials: Credentials
   readonly #options: ServerLoginsOptions
+  #dns: Config['gateway']['dns']
 
   constructor(options: ServerLoginsOptions) {
     const { config, store, logger, events, pagesAt } = options
     this.#options = options
+    this.#dns = config.gateway.dns
     const vault = (this.#vault = openVault({ ...config.gateway.vault, store, logger }))
     this.#credentials = new Credentials({
       servers: config.servers,
       vault,
       logger,
       events,
+      dns: () => this.#dns,
       callerTokenOf: principal => this.callerTokens.of(principal),
     })
     this.logins = new Logins({
@@ -89,7 +92,7 @@ export class ServerLogins {
   async logOut(server: string, owner: string): Promise<LoggedOut> {
     const { serverOf, logger } = this.#options
     this.logins.abandon(server, owner)
-    return await logOut(this.#vault, serverOf(server), owner, logger)
+    return await logOut(this.#vault, serverOf(server), owner, { logger, dns: () => this.#dns })
   }
 
   /** The logins there are, without anything secret. */
@@ -97,7 +100,8 @@ export class ServerLogins {
     return await keptLogins(this.#vault)
   }
 
-  reconfigure(servers: readonly ServerConfig[]): void {
+  reconfigure({ servers, gateway }: Config): void {
+    this.#dns = gateway.dns
     this.#credentials.reconfigure(servers)
     this.logins.reconfigure(servers)
   }

@@ -15,7 +15,7 @@ export function openDatabase(path: string, onRepaired: (what: string) => void): 
   const aside = prepareFolder(path)
   if (aside)
     onRepaired(
-      `The state in "${path}" was damaged (${aside.damage}). Its file is set aside as "${aside.file}", and a new one is used: lists are fetched again, keys have to be made again, and what was used up of quotas is not known.`,
+      `The state in "${path}" was damaged (${aside.damage}). Its file is set aside as "${aside.file}", and a new one is used: lists are fetched again, keys and logins have to be made again, and what was used up of quotas is not known.`,
     )
   const database = open<Buffer, Buffer>({
     path,

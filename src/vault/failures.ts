@@ -2,8 +2,10 @@ import { GatewayError } from '../core/errors.ts'
 
 /** A failure of the vault. `why` names the cause and the fix, and is safe to show to a client. */
 export function vaultFailure(server: string, why: string, cause?: unknown): GatewayError {
-  return new GatewayError('upstream_unauthorized', `The credentials of "${server}" cannot be used: ${why}`, {
-    server,
+  const what =
+    server === '' ? 'A login under way cannot be kept' : `The credentials of "${server}" cannot be used`
+  return new GatewayError('upstream_unauthorized', `${what}: ${why}`, {
+    ...(server === '' ? {} : { server }),
     ...(cause === undefined ? {} : { cause }),
   })
 }

@@ -44,7 +44,7 @@ const NONE: readonly string[] = []
 const PAUSE_MS = 3000
 /** The same when new tokens do not help. */
 const LONG_PAUSE_MS = 30_000
-/** A token that a refusal has brought, and that is refused so soon and not near its end, is not renewed again. */
+/** A token that is new, and that is refused so soon and not near its end, is not renewed again. */
 const YOUNG_MS = 60_000
 const MAX_STEP_UPS = 2
 
@@ -126,10 +126,11 @@ export class Account implements UpstreamCredentials {
     // A run of its own: a renewal that is under way here must not take them for what it has replaced.
     await vault.exclusively(this.#name, () => vault.write(this.#name, { issuer, value }))
     const granted = split(value.scope)
-    if (this.#wanted.every(scope => granted.includes(scope))) {
-      this.#wanted = []
-      this.#stepUps = 0
-    } else this.#stepUps++
+    const hasAll = this.#wanted.every(scope => granted.includes(scope))
+    this.#stepUps = hasAll ? 0 : this.#stepUps + 1
+    if (hasAll) this.#wanted = []
+    if (value.refreshToken === undefined)
+      this.#renewedOnRefusal = { accessToken: value.accessToken, at: monotonicNow() }
     this.#adopt({ issuer, value })
   }
 
@@ -215,7 +216,6 @@ export class Account implements UpstreamCredentials {
 
   #adopt(tokens: Tokens | undefined): void {
     const before = this.#tokens?.value
-    // What was under way while the configuration changed may belong to another place.
     this.#tokens = tokens && this.#login.trusts(tokens) ? tokens : undefined
     const value = this.#tokens?.value
     this.#sentUntil = value ? usableUntil(value) : this.#grant && !this.#ended ? 0 : Infinity

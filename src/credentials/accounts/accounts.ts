@@ -5,7 +5,7 @@ import type { CredentialRenewed } from '../../core/events.ts'
 import type { Logger } from '../../core/logger.ts'
 import type { Principal } from '../../core/principal.ts'
 import type { Vault, VaultRecord } from '../../vault/vault.ts'
-import { guardedFetch, type GuardedFetch } from '../fetch/guarded-fetch.ts'
+import { guardedFetch, type GuardedFetch, type NameServers } from '../fetch/guarded-fetch.ts'
 import { loginSettingsOf, serverUrlOf } from '../login-settings.ts'
 import { DpopKey } from '../oauth/dpop-key.ts'
 import { OAuthFailure } from '../oauth/failure.ts'
@@ -21,6 +21,8 @@ export interface AccountsOptions {
   readonly vault: Vault
   readonly logger: Logger
   readonly events: EventSink
+  /** Name servers for addresses that servers name. Default: those of the system. */
+  readonly dns?: () => NameServers
   /** Fetches on behalf of a server. Default: the guarded fetch. */
   readonly fetchFor?: (serverUrl: string) => GuardedFetch
   /** The token with which a principal has logged in at the gateway. It is shown to identity providers only. */
@@ -42,12 +44,12 @@ export class Accounts {
   /** In the order of their last request for an account. */
   readonly #accounts = new Map<string, Account>()
 
-  constructor({ servers, vault, logger, events, fetchFor, callerTokenOf }: AccountsOptions) {
+  constructor({ servers, vault, logger, events, dns, fetchFor, callerTokenOf }: AccountsOptions) {
     this.#callerTokenOf = callerTokenOf
     this.vault = vault
     this.#logger = logger
     this.#events = events
-    this.#fetchFor = fetchFor ?? (serverUrl => guardedFetch({ serverUrl }))
+    this.#fetchFor = fetchFor ?? (serverUrl => guardedFetch({ serverUrl, dns }))
     this.#grants = grantsWithoutPerson(this.#fetchFor)
     this.reconfigure(servers)
   }
@@ -134,6 +136,7 @@ export class Accounts {
     const { login, principal } = account
     const { server, oauth, vault, fetch, signal } = login
     const found = await login.discover(account.asked.resourceMetadata)
+    await login.checkIssuer(found)
     const { metadata } = found
     const scopes = scopesOf({
       configured: oauth.scopes,

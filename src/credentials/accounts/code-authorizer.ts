@@ -30,6 +30,8 @@ import type { ServerLogin } from './server-login.ts'
 
 const S256 = 'S256'
 const MAX_CODE = 8192
+/** More than browsers and servers take is never asked for. */
+const MAX_ADDRESS = 16_384
 
 /** What is shown of the errors that a browser brings back (RFC 6749, 8707). Others are not shown. */
 const REFUSALS: Readonly<Record<string, string>> = {
@@ -63,6 +65,7 @@ export class CodeAuthorizer implements Authorizer {
     const { login } = account
     return await this.#logged(server.name, async () => {
       const found = await login.discover(account.asked.resourceMetadata)
+      await login.checkIssuer(found)
       const { metadata } = found
       const { authorization_endpoint: endpoint, token_endpoint: tokenEndpoint } = metadata
       const { host } = new URL(metadata.issuer)
@@ -97,7 +100,12 @@ export class CodeAuthorizer implements Authorizer {
         expectsIssuer: metadata.authorization_response_iss_parameter_supported === true,
         bindsTokens: login.bindsTokens(found, account.asked.takesProof),
       }
-      return { url: addressOf(endpoint, pending, login.oauth.extraParams), pending }
+      const url = addressOf(endpoint, pending, login.oauth.extraParams)
+      if (url.length > MAX_ADDRESS)
+        throw new OAuthFailure(
+          `The login to server "${server.name}" would ask for too much: its address has ${url.length} characters, with ${scopes?.length ?? 0} scopes. Fix: set "oauth.scopes" to those that are needed.`,
+        )
+      return { url, pending }
     })
   }
 
@@ -154,6 +162,7 @@ export class CodeAuthorizer implements Authorizer {
     const { login } = account
     return await this.#logged(server.name, async () => {
       const found = await login.discover(account.asked.resourceMetadata)
+      await login.checkIssuer(found)
       const { metadata } = found
       const scopes = await scopesFor(account, found)
       const registration = await registeredFor(login, metadata, NO_REDIRECT, DEVICE_CODE)

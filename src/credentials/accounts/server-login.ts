@@ -9,7 +9,7 @@ import { discover, knownMetadata, resourceOf, type Discovered } from '../oauth/d
 import { DPOP_ALGORITHM, type DpopKey } from '../oauth/dpop-key.ts'
 import type { GrantContext } from '../oauth/grant.ts'
 import type { AuthorizationServerMetadata } from '../oauth/metadata.ts'
-import type { Registration } from '../oauth/registration.ts'
+import { checkSecretIssuer, type Registration } from '../oauth/registration.ts'
 import type { TokenSet } from '../oauth/token-set.ts'
 
 /** How long what was discovered is believed. A refusal of the server ends it early. */
@@ -35,6 +35,8 @@ export class ServerLogin {
   readonly onRenewed: ServerLoginOptions['onRenewed']
   readonly url: string
   readonly #ending = new AbortController()
+  /** Authorization server that the secrets of the configuration are for, once it is known. */
+  #secretIssuer: string | undefined
   #found:
     | { readonly hint: string | undefined; readonly until: number; readonly what: Promise<Discovered> }
     | undefined
@@ -85,6 +87,14 @@ export class ServerLogin {
       if (this.#found === found) this.#found = undefined
     })
     return what
+  }
+
+  /** @throws OAuthFailure where the secrets of the configuration are for another authorization server */
+  async checkIssuer({ metadata: { issuer } }: Discovered): Promise<void> {
+    if (this.#secretIssuer === issuer) return
+    const { server, oauth, vault, url: serverUrl } = this
+    await checkSecretIssuer(issuer, { server: server.name, serverUrl, oauth, vault })
+    this.#secretIssuer = issuer
   }
 
   /** A refusal may mean that the authorization server has moved. */

@@ -16,10 +16,13 @@ export interface GuardedFetchOptions {
   readonly maxBytes?: number
   /** Time of a fetch with all that belongs to it, from the look-up of the name to the last byte. Default: 10 s. */
   readonly timeoutMs?: number
-  /** Name servers of the configuration. Default: those of the system. */
-  readonly dns?: Pick<DnsConfig, 'servers'>
+  /** Name servers of the configuration as it is then. Default: those of the system. */
+  readonly dns?: (() => NameServers) | undefined
 }
 
+export type NameServers = Pick<DnsConfig, 'servers'>
+
+const OF_SYSTEM: NameServers = { servers: [] }
 const TIMEOUT_MS = 10_000
 const MAX_BYTES = 256 * 1024
 const MAX_HEADER_BYTES = 16 * 1024
@@ -46,10 +49,12 @@ const NO_BODY = new Set([204, 205, 304])
  * The returned function rejects with `FetchError`, or with the reason of `init.signal`.
  */
 export function guardedFetch(options: GuardedFetchOptions): GuardedFetch {
-  const { serverUrl, maxBytes = MAX_BYTES, timeoutMs = TIMEOUT_MS, dns = { servers: [] } } = options
+  const { serverUrl, maxBytes = MAX_BYTES, timeoutMs = TIMEOUT_MS, dns = () => OF_SYSTEM } = options
   let resolver: NameResolver | undefined
+  let servers: NameServers | undefined
   const destinations = new Destinations(serverUrl, host => {
-    resolver ??= new NameResolver(dns)
+    const now = dns()
+    if (!resolver || now !== servers) resolver = new NameResolver((servers = now))
     return resolver.addresses(host)
   })
   return async (address, init = {}) => {

@@ -10,6 +10,12 @@ export function loginFailure(server: string, message: string, cause?: unknown): 
 export function loginErrorOf(caught: unknown, server: string): GatewayError {
   if (caught instanceof GatewayError && caught.code !== 'internal') return caught
   if (caught instanceof OAuthFailure) return loginFailure(server, caught.message, caught)
+  if (caught instanceof Error && caught.name === 'TimeoutError')
+    return loginFailure(
+      server,
+      `The authorization server of server "${server}" did not answer in time. Fix: check that it is reachable from here, and make the call again.`,
+      caught,
+    )
   return loginFailure(
     server,
     `The login to server "${server}" has failed; the log of the gateway has the cause.`,

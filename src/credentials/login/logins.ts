@@ -96,8 +96,11 @@ export class Logins {
     try {
       return await login.ready
     } catch (caught) {
-      this.#pause(key, GatewayError.from(caught))
-      throw caught
+      const error = GatewayError.from(caught)
+      const cause = describeError(error)
+      this.#options.logger.warn('A login could not begin.', { server: server.name, owner, cause })
+      this.#pause(key, error)
+      throw error
     }
   }
 

@@ -2,7 +2,7 @@ import type { ServerConfig } from '../../config/types.ts'
 import { describeError } from '../../core/errors.ts'
 import type { Logger } from '../../core/logger.ts'
 import type { Vault } from '../../vault/vault.ts'
-import { guardedFetch, type GuardedFetch } from '../fetch/guarded-fetch.ts'
+import { guardedFetch, type GuardedFetch, type NameServers } from '../fetch/guarded-fetch.ts'
 import type { AuthorizationServerMetadata } from '../oauth/metadata.ts'
 import type { Registration } from '../oauth/registration.ts'
 import type { TokenSet } from '../oauth/token-set.ts'
@@ -25,7 +25,7 @@ export async function logOut(
   vault: Vault,
   server: Pick<ServerConfig, 'name' | 'oauth'>,
   owner: string,
-  logger: Logger,
+  { logger, dns }: { readonly logger: Logger; readonly dns: () => NameServers },
 ): Promise<LoggedOut> {
   const name = { kind: 'tokens', server: server.name, owner } as const
   const kept = await vault.read<TokenSet>(name)
@@ -33,7 +33,7 @@ export async function logOut(
   if (!kept || kept.issuer === '') return { found, revoked: false }
   try {
     const registration = await registrationOf(vault, server, owner, kept.value)
-    const fetch = guardedFetch({ serverUrl: kept.value.serverUrl, timeoutMs: TIMEOUT_MS })
+    const fetch = guardedFetch({ serverUrl: kept.value.serverUrl, timeoutMs: TIMEOUT_MS, dns })
     return { found, revoked: await revoke(fetch, kept.issuer, kept.value, registration) }
   } catch (error) {
     logger.info('The login is forgotten, but the authorization server did not revoke it.', {

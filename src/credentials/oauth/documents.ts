@@ -72,11 +72,12 @@ export function resourceMetadataIn(object: Readonly<Record<string, unknown>>): R
   return read
 }
 
-/** An address that a browser or a fetch may be sent to. */
+/** An address that a browser or a fetch may be sent to, as it may be shown: `URL` skips line breaks and the like. */
 export function isWebUrl(value: unknown): value is string {
   return (
     typeof value === 'string' &&
     value.length <= MAX_TEXT &&
+    /^[\x21-\x7e]+$/.test(value) &&
     URL.canParse(value) &&
     /^https?:$/.test(new URL(value).protocol)
   )

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { isLoopback } from '../../core/loopback.ts'
 import type { OAuthConfig } from '../../config/types.ts'
 import type { RecordName, Vault } from '../../vault/vault.ts'
@@ -13,6 +14,8 @@ export interface Registration {
   readonly clientSecret?: string
   /** `configured`: by the file; `document`: by the address of a document (CIMD); `dynamic`: by registration (DCR). */
   readonly kind: 'configured' | 'document' | 'dynamic'
+  /** Of a configured one: the server that has named its authorization server. */
+  readonly serverUrl?: string
   /** Of a dynamic registration: the address it was made with. */
   readonly redirectUri?: string
   /** Of a dynamic registration: the name it was made with. */
@@ -43,6 +46,8 @@ export const NO_REDIRECT = 'http://127.0.0.1/callback'
 const MAX_ID = 2048
 /** Methods in the order in which the gateway takes them, where it has no secret yet. */
 const METHODS = ['none', 'client_secret_basic', 'client_secret_post'] as const
+/** Methods that an authorization server may decide on. */
+const DECIDED = [...METHODS, 'private_key_jwt'] as const
 
 function registrationRecord(server: string): RecordName {
   return { kind: 'registration', server, owner: GATEWAY_OWNER }
@@ -108,12 +113,43 @@ export async function registrationOf(
   return kept?.issuer === metadata.issuer && kept.value.clientId === clientId ? kept.value : undefined
 }
 
+/**
+ * A configured secret is for one authorization server: that of the configuration, else the first that the server has
+ * named, so that a server that is taken over cannot have the secret sent elsewhere.
+ * @throws OAuthFailure for another one
+ */
+export async function checkSecretIssuer(
+  issuer: string,
+  {
+    server,
+    serverUrl,
+    oauth,
+    vault,
+  }: Pick<RegistrationRequest, 'server' | 'oauth' | 'vault'> & { readonly serverUrl: string },
+): Promise<void> {
+  const { clientId, clientSecret, idp } = oauth
+  const given = idp !== undefined && idp.issuer === undefined && idp.tokenEndpoint === undefined
+  if (oauth.issuer !== undefined || (clientSecret === undefined && !given)) return
+  const name = registrationRecord(server)
+  const value: Registration = { kind: 'configured', clientId: clientId ?? '', serverUrl }
+  const first = await vault.exclusively(name, async () => {
+    const kept = await vault.read<Registration>(name)
+    if (kept && isDeepStrictEqual(kept.value, value)) return kept.issuer
+    await vault.write(name, { issuer, value })
+    return issuer
+  })
+  if (first === issuer) return
+  throw new OAuthFailure(
+    `Server "${server}" names the authorization server ${new URL(issuer).host}, and the secrets in its "oauth" were for ${new URL(first).host}. Fix: set "oauth.issuer" to the right one: ${first} or ${issuer}.`,
+  )
+}
+
 /** Forgets a registration that the authorization server no longer knows. The next login makes another. */
 export async function forgetRegistration(vault: Vault, server: string, clientId: string): Promise<boolean> {
-  return await vault.remove(
-    registrationRecord(server),
-    ({ value }) => (value as Partial<Registration>).clientId === clientId,
-  )
+  return await vault.remove(registrationRecord(server), ({ value }) => {
+    const { kind, clientId: known } = value as Partial<Registration>
+    return known === clientId && kind !== 'configured'
+  })
 }
 
 async function register(request: RegistrationRequest): Promise<Registration> {
@@ -171,7 +207,7 @@ function registrationIn(
 ): Registration {
   const { client_secret: secret, client_secret_expires_at: ends, token_endpoint_auth_method: decided } = body
   const clientSecret = typeof secret === 'string' && secret.length <= MAX_ID ? secret : undefined
-  const authMethod = typeof decided === 'string' ? decided : asked
+  const authMethod = DECIDED.find(method => method === decided) ?? asked
   return {
     kind: 'dynamic',
     clientId,

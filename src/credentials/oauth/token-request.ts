@@ -159,10 +159,10 @@ function isToken(value: unknown): value is string {
   return typeof value === 'string' && value.length <= MAX_TOKEN_CHARS && /^[\x21-\x7e]+$/.test(value)
 }
 
-/** Some authorization servers write the number as a text. */
+/** Some authorization servers write the number as a text, and some write 0 for a token without an end. */
 function secondsOf(value: unknown): number | undefined {
   const seconds = typeof value === 'string' && value.trim() !== '' ? Number(value) : value
-  if (typeof seconds !== 'number' || !Number.isFinite(seconds) || seconds < 0) return undefined
+  if (typeof seconds !== 'number' || !Number.isFinite(seconds) || seconds < 1) return undefined
   return Math.min(seconds, MAX_SECONDS)
 }
 

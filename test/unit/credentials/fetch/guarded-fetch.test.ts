@@ -157,7 +157,7 @@ describe('time', () => {
     const silent = createSocket('udp4').bind(0, '127.0.0.1')
     await once(silent, 'listening')
     stop.push(() => silent.close())
-    const dns = { servers: [`127.0.0.1:${silent.address().port}`] }
+    const dns = () => ({ servers: [`127.0.0.1:${silent.address().port}`] })
     const fetching = guardedFetch({ serverUrl: HERE, timeoutMs: 300, dns })('https://as.test/')
     expect(await failure(fetching)).toBe('timeout')
   })
@@ -267,7 +267,7 @@ describe('a name', () => {
       response.end('{}')
     })
     const named = url.replace('127.0.0.1', 'as.test')
-    const response = await guardedFetch({ serverUrl: HERE, dns: { servers: [dns.address] } })(named)
+    const response = await guardedFetch({ serverUrl: HERE, dns: () => ({ servers: [dns.address] }) })(named)
     expect(response.status).toBe(200)
     expect(requests.map(({ headers }) => headers.host)).toEqual(Array(3).fill(new URL(named).host))
     // One question for each family.
@@ -279,7 +279,10 @@ describe('a name', () => {
     dns.addresses.set('server.test', ['8.8.8.8'])
     dns.addresses.set('as.test', ['127.0.0.1', '8.8.4.4'])
     const { url, requests } = await serve((_, response) => response.end('{}'))
-    const fetch = guardedFetch({ serverUrl: 'https://server.test/mcp', dns: { servers: [dns.address] } })
+    const fetch = guardedFetch({
+      serverUrl: 'https://server.test/mcp',
+      dns: () => ({ servers: [dns.address] }),
+    })
     expect(await failure(fetch(url.replace('http://127.0.0.1', 'https://as.test')))).toBe('address')
     expect(await failure(fetch(url))).toBe('address')
     expect(requests).toEqual([])
@@ -290,7 +293,7 @@ describe('a name', () => {
     dns.addresses.set('as.test', ['127.0.0.1', '::1'])
     const { url } = await serve((_, response) => response.end('{}'))
     const named = url.replace('127.0.0.1', 'as.test')
-    const response = await guardedFetch({ serverUrl: HERE, dns: { servers: [dns.address] } })(named)
+    const response = await guardedFetch({ serverUrl: HERE, dns: () => ({ servers: [dns.address] }) })(named)
     expect(response.status).toBe(200)
   })
 })
