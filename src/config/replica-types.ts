@@ -25,9 +25,14 @@ export interface UrlEndpoint {
   readonly url: string
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string>>
+  /** Headers with what programs printed, which are run again when the server refuses it. Names in lower case. */
+  readonly printed?: Readonly<Record<string, readonly HeaderPart[]>>
   /** Addresses to connect to, in this order, instead of resolving the host of `url`. */
   readonly addresses?: readonly string[]
 }
+
+/** A part of a header: a text, or the program whose output stands there. */
+export type HeaderPart = string | { readonly command: readonly [string, ...string[]]; readonly cwd: string }
 
 /** Streamable HTTP. */
 export interface HttpEndpoint extends UrlEndpoint {

@@ -8,7 +8,7 @@ import type { ClientValues } from './client-values.ts'
 import { JointCredentials } from './joint-credentials.ts'
 import { GATEWAY_OWNER, ownerOf } from './owner.ts'
 import { ReportedCredentials } from './reported-credentials.ts'
-import { StaticCredentials } from './static-credentials.ts'
+import { StaticCredentials, type HeaderText } from './static-credentials.ts'
 
 /**
  * What a link to an endpoint of a server presents, for a principal or for the gateway. `undefined`: only what the
@@ -20,7 +20,7 @@ export type CredentialSource = (
   endpoint: Endpoint,
 ) => UpstreamCredentials | undefined
 
-/** What the links of servers present: values of clients, together with the logins of `others`. */
+/** What the links of servers present: values of clients and outputs of programs, together with the logins of `others`. */
 export function linkCredentials(
   values: ClientValues,
   others?: CredentialSource,
@@ -32,7 +32,7 @@ export function linkCredentials(
   }
 }
 
-/** The values of clients in headers, together with the logins of `others`, which win. */
+/** The values of clients and the outputs of programs in headers, together with the logins of `others`, which win. */
 function upstreamCredentials(
   values: ClientValues,
   others: CredentialSource | undefined,
@@ -42,7 +42,7 @@ function upstreamCredentials(
     const reported = (credentials: UpstreamCredentials, owner: string): UpstreamCredentials =>
       new ReportedCredentials(credentials, { server: server.name, owner }, events)
     const other = others?.(server, principal, endpoint)
-    const texts = server.perClient ? headersWithValues(endpoint) : []
+    const texts = headersToFill(server, endpoint)
     if (texts.length === 0)
       return other && reported(other, principal ? ownerOf(server, principal) : GATEWAY_OWNER)
     const current = {
@@ -52,13 +52,18 @@ function upstreamCredentials(
       current: () => values.of(server, principal),
     }
     const own = new StaticCredentials(server.name, texts, current)
-    return reported(other ? new JointCredentials(other, own) : own, principal?.id ?? GATEWAY_OWNER)
+    const owner = server.perClient && principal ? principal.id : GATEWAY_OWNER
+    return reported(other ? new JointCredentials(other, own) : own, owner)
   }
 }
 
-function headersWithValues(endpoint: Endpoint): (readonly [string, string])[] {
+/** The headers with values of clients, or with what programs print. */
+function headersToFill({ perClient }: ServerConfig, endpoint: Endpoint): HeaderText[] {
   if (endpoint.url === undefined) return []
-  return Object.entries(endpoint.headers).filter(([, text]) => clientValueNames(text).length > 0)
+  const { headers, printed } = endpoint
+  return Object.entries(headers)
+    .map(([name, text]): HeaderText => ({ name, text, parts: printed?.[name] }))
+    .filter(({ text, parts }) => parts !== undefined || (perClient && clientValueNames(text).length > 0))
 }
 
 /** Whether a link has to be opened anew for other values: those that no header carries are fixed at its start. */
