@@ -1,3 +1,4 @@
+import type { ProgramRun } from './config/replica-types.ts'
 import { monotonicNow } from './core/clock.ts'
 import { outputOf, type Surroundings } from './program-output.ts'
 
@@ -7,12 +8,6 @@ import { outputOf, type Surroundings } from './program-output.ts'
 const MOST_KEPT = 1000
 /** How long the outcome of a run that a refusal led to counts: refusals may come many times a second. */
 const PAUSE_MS = 10_000
-
-export interface ProgramRun {
-  readonly command: readonly [string, ...string[]]
-  /** Absolute path. */
-  readonly cwd: string
-}
 
 /** What a program printed, for another thread. */
 export interface KeptOutput {
@@ -61,23 +56,39 @@ export function keptOutput(run: ProgramRun, maxAgeMs: number): string | undefine
   return known && monotonicNow() - known.at < maxAgeMs ? known.value : undefined
 }
 
-/** Runs a program, and keeps what it prints. @throws Error as `outputOf` */
-export async function keptRun({ command, cwd }: ProgramRun, env: Surroundings['env']): Promise<string> {
+/** @throws Error for an output that cannot be used; its message is for the middle of a sentence, without the output */
+export type OutputCheck = (output: string) => void
+
+/** Runs a program, and keeps what it prints. @throws Error as `outputOf`, and that of the check */
+export async function keptRun(
+  { command, cwd }: ProgramRun,
+  env: Surroundings['env'],
+  check?: OutputCheck,
+): Promise<string> {
   const value = await outputOf(command, { cwd, env })
+  check?.(value)
   keep(keyOf({ command, cwd }), { value, at: monotonicNow() })
   return value
+}
+
+/** Runs a program for the first time, once for all that ask meanwhile. A failure counts as with `renewedOutput`. */
+export async function firstOutput(run: ProgramRun, check: OutputCheck): Promise<string> {
+  const output = await renewedOutput(run, check)
+  // What is refused at once is a reason for another run.
+  renewals.delete(keyOf(run))
+  return output
 }
 
 /**
  * Runs a program again, because a server has refused what it printed: once for all that ask meanwhile and within ten
  * seconds after, which have the same outcome.
- * @throws Error as `outputOf`
+ * @throws Error as `keptRun`
  */
-export function renewedOutput(run: ProgramRun): Promise<string> {
+export function renewedOutput(run: ProgramRun, check: OutputCheck): Promise<string> {
   const key = keyOf(run)
   const last = renewals.get(key)
   if (last && monotonicNow() - last.at < PAUSE_MS) return last.done
-  const renewal: Renewal = { done: keptRun(run, process.env), at: Infinity }
+  const renewal: Renewal = { done: keptRun(run, process.env, check), at: Infinity }
   const ended = (): void => void (renewal.at = monotonicNow())
   renewal.done.then(ended, ended)
   put(renewals, key, renewal)

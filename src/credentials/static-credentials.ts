@@ -1,8 +1,9 @@
-import type { HeaderPart } from '../config/replica-types.ts'
+import type { HeaderPart, ProgramRun } from '../config/replica-types.ts'
 import { withClientValues } from '../core/client-placeholders.ts'
 import { GatewayError } from '../core/errors.ts'
+import { isHeaderText } from '../core/header-text.ts'
 import type { CredentialRefusal, UpstreamCredentials } from '../core/upstream-credentials.ts'
-import { keptOutput, outputsVersion, renewedOutput, type ProgramRun } from '../kept-outputs.ts'
+import { keptOutput, outputsVersion, renewedOutput } from '../kept-outputs.ts'
 import type { ValueOf } from './client-values.ts'
 
 /** The values of the client at this moment. */
@@ -84,7 +85,7 @@ export class StaticCredentials implements UpstreamCredentials {
 
   /** Why a program printed nothing; `undefined`: all have. */
   async #runAgain(): Promise<string | undefined> {
-    const outcomes = await Promise.allSettled(this.#programs.map(renewedOutput))
+    const outcomes = await Promise.allSettled(this.#programs.map(run => renewedOutput(run, check)))
     const failed = outcomes.findIndex(({ status }) => status === 'rejected')
     if (failed < 0) return undefined
     const { reason } = outcomes[failed] as PromiseRejectedResult
@@ -105,6 +106,10 @@ export class StaticCredentials implements UpstreamCredentials {
       server: this.#server,
     })
   }
+}
+
+function check(output: string): void {
+  if (!isHeaderText(output)) throw new Error('it printed what cannot be sent as a header')
 }
 
 function filled({ text, parts }: HeaderText, value: ValueOf): string {

@@ -5,6 +5,7 @@ import { UNHEARD, type EventSink } from '../core/event-bus.ts'
 import type { Principal } from '../core/principal.ts'
 import type { UpstreamCredentials } from '../core/upstream-credentials.ts'
 import type { ClientValues } from './client-values.ts'
+import { PrintedCredentials } from './printed-credentials.ts'
 import { JointCredentials } from './joint-credentials.ts'
 import { GATEWAY_OWNER, ownerOf } from './owner.ts'
 import { ReportedCredentials } from './reported-credentials.ts'
@@ -32,7 +33,7 @@ export function linkCredentials(
   }
 }
 
-/** The values of clients and the outputs of programs in headers, together with the logins of `others`, which win. */
+/** The logins of `others`, what helpers print, and headers with values of clients or outputs of programs. The first wins. */
 function upstreamCredentials(
   values: ClientValues,
   others: CredentialSource | undefined,
@@ -43,7 +44,8 @@ function upstreamCredentials(
       new ReportedCredentials(credentials, { server: server.name, owner }, events)
     const other = others?.(server, principal, endpoint)
     const texts = headersToFill(server, endpoint)
-    if (texts.length === 0)
+    const helper = endpoint.url === undefined ? undefined : endpoint.headersHelper
+    if (texts.length === 0 && !helper)
       return other && reported(other, principal ? ownerOf(server, principal) : GATEWAY_OWNER)
     const current = {
       get version() {
@@ -51,9 +53,16 @@ function upstreamCredentials(
       },
       current: () => values.of(server, principal),
     }
-    const own = new StaticCredentials(server.name, texts, current)
     const owner = server.perClient && principal ? principal.id : GATEWAY_OWNER
-    return reported(other ? new JointCredentials(other, own) : own, owner)
+    const all = [
+      ...(other ? [other] : []),
+      ...(helper ? [new PrintedCredentials(server.name, helper)] : []),
+      ...(texts.length > 0 ? [new StaticCredentials(server.name, texts, current)] : []),
+    ]
+    return reported(
+      all.reduceRight((second, first) => new JointCredentials(first, second)),
+      owner,
+    )
   }
 }
 

@@ -3,13 +3,14 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import { configFrom } from '../../../src/config/load/load.ts'
 import { callAs } from '../../helpers/callers.ts'
 import { startGateway } from '../../helpers/gateway.ts'
 import { RecordedEvents } from '../../helpers/recorded-events.ts'
 import { makeScratch } from '../../helpers/scratch.ts'
 
-/** A header with what a program prints, at a server that stops taking it. */
+/** Headers that a program prints, at a server that stops taking them. */
 
 const CALLS = 8
 
@@ -71,18 +72,27 @@ async function tokenServer(): Promise<TokenServer> {
   return server
 }
 
-/** A gateway whose header is what a program prints, and what a test needs to follow it. */
-async function scene() {
+const WAYS = ['${exec:…}', 'headersHelper'] as const
+
+/** A gateway whose `Authorization` is what a program prints, and what a test needs to follow it. */
+async function scene(way: (typeof WAYS)[number], entry: object = {}) {
   const server = await tokenServer()
   const scratch = makeScratch()
   const [tokenFile, runsFile] = [join(scratch.path, 'token'), join(scratch.path, 'runs')]
-  const print = (text: string): void => writeFileSync(tokenFile, text)
+  const print = (text: string): void =>
+    writeFileSync(
+      tokenFile,
+      way === 'headersHelper' ? JSON.stringify({ Authorization: `Bearer ${text}` }) : text,
+    )
   print('first')
   const program = `const fs=require('fs');fs.appendFileSync(${JSON.stringify(runsFile)},'x');process.stdout.write(fs.readFileSync(${JSON.stringify(tokenFile)},'utf8'));process.exit(fs.existsSync(${JSON.stringify(`${tokenFile}.broken`)})?3:0)`
-  const exec = `\${exec:${JSON.stringify([process.execPath, '-e', program])}}`
-  const headers = { Authorization: `Bearer ${exec}` }
+  const command = JSON.stringify([process.execPath, '-e', program])
+  const credentials =
+    way === 'headersHelper'
+      ? { headersHelper: command }
+      : { headers: { Authorization: `Bearer \${exec:${command}}` } }
   const started = await startGateway({
-    mcpServers: { a: { type: 'streamable-http', url: server.url, headers } },
+    mcpServers: { a: { type: 'streamable-http', url: server.url, ...credentials, ...entry } },
   })
   const heard = new RecordedEvents(started.gateway)
   await started.gateway.warmUp()
@@ -90,6 +100,8 @@ async function scene() {
   return {
     server,
     print,
+    /** What the program prints, as it is. */
+    printText: (text: string): void => writeFileSync(tokenFile, text),
     heard,
     breakProgram: (): void => writeFileSync(`${tokenFile}.broken`, ''),
     runs: (): number => (existsSync(runsFile) ? readFileSync(runsFile, 'utf8').length : 0),
@@ -104,40 +116,78 @@ async function scene() {
   }
 }
 
-test('the program runs once more for all calls that are refused, and they go on with what it prints then', async () => {
-  await using at = await scene()
-  expect(await at.call()).toContain('done')
-  expect(at.runs()).toBe(1)
-  at.server.token = 'second'
-  at.print('second')
-  const answers = await Promise.all(Array.from({ length: CALLS }, () => at.call()))
-  for (const answer of answers) expect(answer).toContain('done')
-  expect(at.runs()).toBe(2)
-  expect(at.server.answered).toEqual(['Bearer first', ...Array<string>(CALLS).fill('Bearer second')])
-  const refusedSoFar = at.server.refused.length
-  expect(await at.call()).toContain('done')
-  expect(at.server.refused).toHaveLength(refusedSoFar)
-  expect(at.runs()).toBe(2)
+describe.each(WAYS)('%s', way => {
+  test('the program runs once more for all calls that are refused, and they go on with what it prints then', async () => {
+    await using at = await scene(way)
+    expect(await at.call()).toContain('done')
+    expect(at.runs()).toBe(1)
+    at.server.token = 'second'
+    at.print('second')
+    const answers = await Promise.all(Array.from({ length: CALLS }, () => at.call()))
+    for (const answer of answers) expect(answer).toContain('done')
+    expect(at.runs()).toBe(2)
+    expect(at.server.answered).toEqual(['Bearer first', ...Array<string>(CALLS).fill('Bearer second')])
+    const refusedSoFar = at.server.refused.length
+    expect(await at.call()).toContain('done')
+    expect(at.server.refused).toHaveLength(refusedSoFar)
+    expect(at.runs()).toBe(2)
+  })
+
+  test('the same output again is no reason to repeat a request, and further refusals run no program for a while', async () => {
+    await using at = await scene(way)
+    at.server.token = 'second'
+    const answer = await at.call()
+    expect(answer).toContain('upstream_unauthorized')
+    expect(answer).toMatch(
+      /Server \\\\?"a\\\\?" .*(?:the program of authorization prints no others|"headersHelper\\\\?" printed).* Fix: /,
+    )
+    expect(answer).not.toContain('first')
+    await at.call()
+    await at.call()
+    expect(at.runs()).toBe(2)
+    expect(at.heard.of('credential.refused')[0]).toMatchObject({ server: 'a', owner: 'gateway', status: 401 })
+  })
+
+  test('a program that fails then is named in the error with its cause', async () => {
+    await using at = await scene(way)
+    at.server.token = 'second'
+    at.breakProgram()
+    const answer = await at.call()
+    expect(answer).toContain('it exited with code 3')
+    expect(answer).toContain('by hand')
+  })
 })
 
-test('the same output again is no reason to repeat a request, and further refusals run no program for a while', async () => {
-  await using at = await scene()
+test.each([
+  ['no JSON', 'it printed no JSON'],
+  ['["a"]', 'it printed no JSON object'],
+  ['{"a":1}', 'it printed a value that is no string'],
+  ['{"a b":"c"}', 'it printed a name that no header can have'],
+  ['{"a":"b\\nc"}', 'it printed a value that cannot be sent as a header'],
+])(
+  'a helper that prints %s from then on is named in the error, and what it printed is not',
+  async (text, why) => {
+    await using at = await scene('headersHelper')
+    at.server.token = 'second'
+    at.printText(text)
+    const answer = await at.call()
+    expect(answer).toContain('gets no headers from its')
+    expect(answer).toContain(`: ${why}. Fix: run ${process.execPath} by hand`)
+  },
+)
+
+test('a helper wins over a header of the file, and gives none that frames a message', async () => {
+  await using at = await scene('headersHelper', { headers: { authorization: 'Bearer of-the-file' } })
   at.server.token = 'second'
-  const answer = await at.call()
-  expect(answer).toContain('upstream_unauthorized')
-  expect(answer).toMatch(/Server \\?"a\\?" .*the program of authorization prints no others\. Fix: /)
-  expect(answer).not.toContain('first')
-  await at.call()
-  await at.call()
-  expect(at.runs()).toBe(2)
-  expect(at.heard.of('credential.refused')[0]).toMatchObject({ server: 'a', owner: 'gateway', status: 401 })
+  at.printText('{"authorization":"Bearer second","Content-Type":"text/plain","mcp-session-id":"x"}')
+  expect(await at.call()).toContain('done')
+  expect(at.server.refused).not.toContain('Bearer of-the-file')
 })
 
-test('a program that fails then is named in the error with its cause', async () => {
-  await using at = await scene()
-  at.server.token = 'second'
-  at.breakProgram()
-  const answer = await at.call()
-  expect(answer).toContain('it exited with code 3')
-  expect(answer).toContain('by hand')
+test('a helper that names no program is a problem of its server', async () => {
+  const { servers } = await configFrom({
+    mcpServers: { a: { url: 'https://a.example/mcp', headersHelper: '"unfinished' } },
+  })
+  expect(servers[0]?.problem).toContain('headersHelper')
+  expect(servers[0]?.problem).toContain('names no program')
 })
