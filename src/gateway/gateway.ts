@@ -157,7 +157,7 @@ export class RunningGateway extends ClientService implements Reloadable {
       this.config.servers.map(async server => {
         if (!this.runtime.lists.snapshot(server.name)) await this.runtime.lists.refresh(server.name)
         // The status says why one does not start.
-        if (server.required) await Promise.allSettled([this.runtime.poolOf(server.name).any()])
+        if (server.required) await this.#start(server.name).catch(() => undefined)
         onSettled?.(server.name)
       }),
     )
@@ -320,6 +320,10 @@ export class RunningGateway extends ClientService implements Reloadable {
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing
+  }
+
+  async #start(server: string): Promise<void> {
+    await this.runtime.poolOf(server).any()
   }
 
   async #close(): Promise<void> {

@@ -10,7 +10,7 @@ import { loginSettingsOf, serverUrlOf } from '../login-settings.ts'
 import { DpopKey } from '../oauth/dpop-key.ts'
 import { OAuthFailure } from '../oauth/failure.ts'
 import { grantsWithoutPerson, type GrantName } from '../oauth/grants/grants.ts'
-import { knownRegistration, registrationFor } from '../oauth/registration.ts'
+import { knownRegistration, NO_REDIRECT, registrationFor } from '../oauth/registration.ts'
 import { scopesOf } from '../oauth/scopes.ts'
 import type { TokenSet } from '../oauth/token-set.ts'
 import { Account, type AccountOptions } from './account.ts'
@@ -29,8 +29,6 @@ export interface AccountsOptions {
 
 /** Accounts of clients in memory. The tokens of others are read from the vault again. */
 const MAX_ACCOUNTS = 10_000
-/** Machines have no browser; some authorization servers want an address nevertheless. */
-const NO_REDIRECT = 'http://127.0.0.1/callback'
 
 /** The accounts of the gateway and of its clients at all servers. */
 export class Accounts {
@@ -149,7 +147,6 @@ export class Accounts {
         oauth,
         metadata,
         redirectUri: NO_REDIRECT,
-        scopes,
         vault,
         fetch,
         signal,

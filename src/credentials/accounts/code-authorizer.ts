@@ -12,15 +12,21 @@ import { DpopKey } from '../oauth/dpop-key.ts'
 import { OAuthFailure } from '../oauth/failure.ts'
 import { beginDevice } from '../oauth/grants/device.ts'
 import { requestGrant } from '../oauth/grants/granted.ts'
+import type { Discovered } from '../oauth/discovery.ts'
+import type { AuthorizationServerMetadata } from '../oauth/metadata.ts'
 import {
   forgetRegistration,
   keptRegistration,
+  NO_REDIRECT,
   registrationFor,
   registrationOf,
+  type Registration,
 } from '../oauth/registration.ts'
 import { scopesOf } from '../oauth/scopes.ts'
 import type { TokenSet } from '../oauth/token-set.ts'
+import type { Account } from './account.ts'
 import type { Accounts } from './accounts.ts'
+import type { ServerLogin } from './server-login.ts'
 
 const S256 = 'S256'
 const MAX_CODE = 8192
@@ -72,23 +78,8 @@ export class CodeAuthorizer implements Authorizer {
           `The authorization server ${host} of server "${server.name}" does not support PKCE with S256, without which a login is not safe. Fix: use another one with "oauth.issuer".`,
         )
       const resource = login.resource(found)
-      const scopes = scopesOf({
-        configured: login.oauth.scopes,
-        challenged: account.asked.scope,
-        resource: found.resource?.scopes_supported,
-        issuer: metadata.scopes_supported,
-        wanted: await account.wantedScope(),
-      })
-      const registration = await registrationFor({
-        server: server.name,
-        oauth: login.oauth,
-        metadata,
-        redirectUri,
-        scopes,
-        vault: login.vault,
-        fetch: login.fetch,
-        signal: login.signal,
-      })
+      const scopes = await scopesFor(account, found)
+      const registration = await registeredFor(login, metadata, redirectUri)
       const pending: PendingAuthorization = {
         server: server.name,
         owner,
@@ -164,23 +155,8 @@ export class CodeAuthorizer implements Authorizer {
     return await this.#logged(server.name, async () => {
       const found = await login.discover(account.asked.resourceMetadata)
       const { metadata } = found
-      const scopes = scopesOf({
-        configured: login.oauth.scopes,
-        challenged: account.asked.scope,
-        resource: found.resource?.scopes_supported,
-        issuer: metadata.scopes_supported,
-        wanted: await account.wantedScope(),
-      })
-      const registration = await registrationFor({
-        server: server.name,
-        oauth: login.oauth,
-        metadata,
-        redirectUri: 'http://127.0.0.1/callback',
-        scopes,
-        vault: login.vault,
-        fetch: login.fetch,
-        signal: login.signal,
-      })
+      const scopes = await scopesFor(account, found)
+      const registration = await registeredFor(login, metadata, NO_REDIRECT)
       const resource = login.resource(found)
       const dpop = login.bindsTokens(found, account.asked.takesProof) ? DpopKey.generate() : undefined
       const context = login.context({ metadata, registration, resource, scopes, dpop })
@@ -248,6 +224,27 @@ export class CodeAuthorizer implements Authorizer {
       throw caught
     }
   }
+}
+
+async function scopesFor(
+  account: Account,
+  { metadata, resource }: Discovered,
+): Promise<readonly string[] | undefined> {
+  return scopesOf({
+    configured: account.login.oauth.scopes,
+    challenged: account.asked.scope,
+    resource: resource?.scopes_supported,
+    issuer: metadata.scopes_supported,
+    wanted: await account.wantedScope(),
+  })
+}
+
+async function registeredFor(
+  { server, oauth, vault, fetch, signal }: ServerLogin,
+  metadata: AuthorizationServerMetadata,
+  redirectUri: string,
+): Promise<Registration> {
+  return await registrationFor({ server: server.name, oauth, metadata, redirectUri, vault, fetch, signal })
 }
 
 function addressOf(

@@ -53,16 +53,50 @@ async function resourceMetadata(request: DiscoveryRequest): Promise<ResourceMeta
   const { serverUrl, resourceMetadataUrl, fetch, signal } = request
   const { origin, pathname } = new URL(serverUrl)
   const path = pathname.replace(/\/$/, '')
-  const places = [resourceMetadataUrl, `${origin}${RESOURCE}${path}`, `${origin}${RESOURCE}`]
-  for (const place of new Set(places)) {
-    if (place === undefined) continue
-    const object = await fetchObject(fetch, place, signal).catch(() => undefined)
-    signal.throwIfAborted()
-    const read = object && resourceMetadataIn(object)
-    // A document of another kind, such as a page for every path, names neither.
-    if (read && (read.authorization_servers || read.resource !== undefined)) return read
-  }
+  const places = new Set([`${origin}${RESOURCE}${path}`, `${origin}${RESOURCE}`])
+  const named = resourceMetadataUrl === undefined ? [] : [resourceMetadataUrl]
+  for (const addresses of [named, [...places].filter(place => place !== resourceMetadataUrl)])
+    for await (const { object } of documentsAt(addresses, fetch, signal)) {
+      const read = object && resourceMetadataIn(object)
+      // A document of another kind, such as a page for every path, names neither.
+      if (read && (read.authorization_servers || read.resource !== undefined)) return read
+    }
   return undefined
+}
+
+/** What is at an address. */
+interface Found {
+  readonly object?: Readonly<Record<string, unknown>> | undefined
+  /** Why nothing answers there. */
+  readonly failure?: unknown
+}
+
+/**
+ * The documents at several addresses, in their order. All are asked for at once, so that a host that never answers
+ * takes the time of one request. What is still under way when no more is wanted is given up.
+ */
+async function* documentsAt(
+  addresses: readonly string[],
+  fetch: GuardedFetch,
+  signal: AbortSignal,
+): AsyncGenerator<Found, void> {
+  const enough = new AbortController()
+  const ended = AbortSignal.any([signal, enough.signal])
+  const all = addresses.map(address =>
+    fetchObject(fetch, address, ended).then(
+      (object): Found => ({ object }),
+      (failure: unknown): Found => ({ failure }),
+    ),
+  )
+  try {
+    for (const found of all) {
+      const document = await found
+      signal.throwIfAborted()
+      yield document
+    }
+  } finally {
+    enough.abort()
+  }
 }
 
 /** The metadata of an issuer that is configured or has granted tokens: that of a server itself has no document. */
@@ -101,20 +135,13 @@ async function metadataOf(
   let found: AuthorizationServerMetadata | undefined
   let other: string | undefined
   let failure: unknown
-  for (const place of places) {
+  for await (const document of documentsAt(places, fetch, signal)) {
+    failure ??= document.failure
+    const read = document.object && serverMetadataIn(document.object)
+    if (!read) continue
+    if (found ? !isSameIssuer(read.issuer, found.issuer) : !isOwn(read.issuer)) other ??= read.issuer
+    else found = found ? withRegistration(found, read) : read
     if (found?.registration_endpoint !== undefined) break
-    try {
-      const object = await fetchObject(fetch, place, signal)
-      const read = object && serverMetadataIn(object)
-      if (!read) continue
-      if (found ? !isSameIssuer(read.issuer, found.issuer) : !isOwn(read.issuer)) other ??= read.issuer
-      else found = found ? withRegistration(found, read) : read
-    } catch (caught) {
-      signal.throwIfAborted()
-      failure ??= caught
-      // Nothing answers at any address of an origin that cannot be reached.
-      if (found) break
-    }
   }
   if (found) return found
   const about = `Server "${server}" names the authorization server ${host}`

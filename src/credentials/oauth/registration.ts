@@ -28,11 +28,13 @@ export interface RegistrationRequest {
   readonly oauth: OAuthConfig
   readonly metadata: AuthorizationServerMetadata
   readonly redirectUri: string
-  readonly scopes: readonly string[] | undefined
   readonly vault: Vault
   readonly fetch: GuardedFetch
   readonly signal: AbortSignal
 }
+
+/** For grants without a browser: some authorization servers want an address nevertheless. */
+export const NO_REDIRECT = 'http://127.0.0.1/callback'
 
 const MAX_ID = 2048
 /** Methods in the order in which the gateway takes them, where it has no secret yet. */
