@@ -348,7 +348,8 @@ export class StdioClient implements WireClient {
   readonly #input = new PassThrough()
   readonly #served: Promise<void>
 
-  constructor(gateway: RunningGateway, modern: boolean) {
+  /** @param client a configured client; default: the local user */
+  constructor(gateway: RunningGateway, modern: boolean, client?: string) {
     this.modern = modern
     const output = new PassThrough()
     let text = ''
@@ -359,15 +360,16 @@ export class StdioClient implements WireClient {
       text = lines.pop() as string
       for (const line of lines) this.lines.push(line)
     })
-    this.#served = gateway.serveStdio(this.#input, output)
+    this.#served = gateway.serveStdio(this.#input, output, client === undefined ? {} : { client })
   }
 
   /** Greets as a legacy client. */
   static async legacy(
     gateway: RunningGateway,
-    { version = '2025-11-25', capabilities = '{}' } = {},
+    options: { version?: string; capabilities?: string; client?: string } = {},
   ): Promise<StdioClient> {
-    const client = new StdioClient(gateway, false)
+    const { version = '2025-11-25', capabilities = '{}' } = options
+    const client = new StdioClient(gateway, false, options.client)
     await client.request('"initialize"', 'initialize', INITIALIZE(version, capabilities))
     client.send(INITIALIZED)
     return client

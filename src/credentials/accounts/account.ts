@@ -44,7 +44,7 @@ const NONE: readonly string[] = []
 const PAUSE_MS = 3000
 /** The same when new tokens do not help. */
 const LONG_PAUSE_MS = 30_000
-/** A token that was renewed because of a refusal, and is refused so soon, is not renewed again. */
+/** A token that a refusal has brought, and that is refused so soon and not near its end, is not renewed again. */
 const YOUNG_MS = 60_000
 const MAX_STEP_UPS = 2
 
@@ -267,8 +267,8 @@ export class Account implements UpstreamCredentials {
     const value = this.#tokens?.value
     if (!value) return this.#pause(needsLogin(name), PAUSE_MS)
     const before = this.#renewedOnRefusal
-    if (before?.accessToken === value.accessToken && monotonicNow() - before.at < YOUNG_MS)
-      return this.#pause(refusesNewTokens(name), LONG_PAUSE_MS)
+    const isNew = before?.accessToken === value.accessToken && monotonicNow() - before.at < YOUNG_MS
+    if (isNew && Date.now() < usableUntil(value)) return this.#pause(refusesNewTokens(name), LONG_PAUSE_MS)
     // Another refusal of the same token may have begun the renewal.
     if (this.#busy) await this.#busy.catch(() => undefined)
     if (this.#tokens?.value === value) await this.#alone(() => this.#renew(value, true))

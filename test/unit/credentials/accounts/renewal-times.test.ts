@@ -52,6 +52,19 @@ test('in the last minute of its life a token is sent only after a renewal', asyn
   expect(at.odd.redeemed.refresh).toBe(1)
 })
 
+test('a token that ends on its way to the server is renewed, also one that a refusal has brought', async () => {
+  await using at = await loginScene({ expiresIn: 10 })
+  await at.login()
+  expect(await at.refused('Bearer error="invalid_token"')).toBe(true)
+  for (let times = 2; times < 5; times++) {
+    const sent = await at.headers()
+    const { obtainedAt } = tokensIn(at.vault) as TokenSet
+    using _ = wallAt(obtainedAt + 9000)
+    expect(await at.account.refused({ status: 401, wwwAuthenticate: 'Bearer', sent })).toBe(true)
+    expect(at.odd.redeemed.refresh).toBe(times)
+  }
+})
+
 test('a clock that is behind costs one refusal and one renewal', async () => {
   await using at = await loginScene({ expiresIn: 3600 })
   await at.login()
