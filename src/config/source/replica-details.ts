@@ -80,9 +80,14 @@ function locationOf(endpoint: Members): LocationKey | undefined {
 }
 
 /** The members that are no key of the file: they follow from `type`. */
-function withoutKeys({ printed: _, headersHelper: __, ...endpoint }: Members): Members {
-  return Object.fromEntries(Object.entries(endpoint).filter(([key]) => !Object.hasOwn(ENDPOINT, key)))
+function withoutKeys(endpoint: Members): Members {
+  return Object.fromEntries(
+    Object.entries(endpoint).filter(([key]) => !Object.hasOwn(ENDPOINT, key) && !OF_PROGRAMS.has(key)),
+  )
 }
+
+/** Members that have details of their own. */
+const OF_PROGRAMS: ReadonlySet<string> = new Set(['printed', 'headersHelper'])
 
 /** Headers with their programs, which may differ where their outputs do not. */
 function valuesOf(endpoint: Members, key: string): unknown {
