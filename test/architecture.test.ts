@@ -309,6 +309,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'config/problem',
     'config/source/differences',
     'core',
+    'type:credentials/login/kept-logins',
     'make-folder',
     'observe/redact',
     'regular-file',

@@ -1,5 +1,5 @@
 import { fields, TEXT, textIn, type AdminRequest, type AdminRoute, type Schema } from './route.ts'
-import type { LoginTarget } from './service.ts'
+import type { AdminService, LoginAnswer, LoginTarget, LogoutAnswer } from './service.ts'
 
 const OF_CLIENT: Schema = {
   type: 'object',
@@ -41,55 +41,59 @@ export const CREDENTIAL_ROUTES: readonly AdminRoute[] = [
     refusals: [],
     handle: async ({ service }) => ({ body: { credentials: await service.credentials() } }),
   },
-  {
-    method: 'post',
-    path: '/admin/servers/{name}/login',
-    operationId: 'login',
-    summary: 'Begins the login at a server, or joins the one under way; answers with the address to open.',
-    writes: true,
-    requestBody: { schema: OF_CLIENT, required: false },
-    answer: {
-      type: 'object',
+  loginRoute(
+    'login',
+    'Begins the login at a server, or joins the one under way; answers with the address to open.',
+    {
       properties: {
-        server: TEXT,
-        owner: TEXT,
         url: { ...TEXT, description: 'Open it in a browser.' },
         code: { ...TEXT, description: 'Enter it there.' },
         expiresAt: { type: 'integer', description: 'Unix milliseconds.' },
       },
-      required: ['server', 'owner', 'url', 'expiresAt'],
+      required: ['url', 'expiresAt'],
     },
-    refusals: [422],
-    handle: async ({ service, params, body }) => {
-      const answer = await service.beginLogin(loginTargetOf(params, body))
-      return { body: answer, detail: `${answer.server}, of ${answer.owner}` }
+    (service, target) => service.beginLogin(target),
+  ),
+  loginRoute(
+    'logout',
+    'Forgets a login in all gateways that share the state store, and revokes it where that can be done.',
+    {
+      properties: {
+        found: { type: 'boolean', description: 'There was a login.' },
+        revoked: { type: 'boolean', description: 'The authorization server has revoked it.' },
+      },
+      required: ['found', 'revoked'],
     },
-  },
-  {
+    (service, target) => service.logOut(target),
+  ),
+]
+
+/** A route that acts on the login of one owner at one server. The answer begins with both. */
+function loginRoute(
+  operationId: 'login' | 'logout',
+  summary: string,
+  answer: { readonly properties: Readonly<Record<string, Schema>>; readonly required: readonly string[] },
+  act: (service: AdminService, target: LoginTarget) => Promise<LoginAnswer | LogoutAnswer>,
+): AdminRoute {
+  return {
     method: 'post',
-    path: '/admin/servers/{name}/logout',
-    operationId: 'logout',
-    summary:
-      'Forgets a login in all gateways that share the state store, and revokes it where that can be done.',
+    path: `/admin/servers/{name}/${operationId}`,
+    operationId,
+    summary,
     writes: true,
     requestBody: { schema: OF_CLIENT, required: false },
     answer: {
       type: 'object',
-      properties: {
-        server: TEXT,
-        owner: TEXT,
-        found: { type: 'boolean', description: 'There was a login.' },
-        revoked: { type: 'boolean', description: 'The authorization server has revoked it.' },
-      },
-      required: ['server', 'owner', 'found', 'revoked'],
+      properties: { server: TEXT, owner: TEXT, ...answer.properties },
+      required: ['server', 'owner', ...answer.required],
     },
     refusals: [422],
     handle: async ({ service, params, body }) => {
-      const answer = await service.logOut(loginTargetOf(params, body))
-      return { body: answer, detail: `${answer.server}, of ${answer.owner}` }
+      const done = await act(service, loginTargetOf(params, body))
+      return { body: done, detail: `${done.server}, of ${done.owner}` }
     },
-  },
-]
+  }
+}
 
 function loginTargetOf(params: AdminRequest['params'], body: unknown): LoginTarget {
   const given = fields(body, ['client'])

@@ -1,3 +1,5 @@
+import type { KeptLogin } from '../credentials/login/kept-logins.ts'
+
 /** The interface of the admin API to its gateway. */
 export interface AdminService {
   /** Absolute path of the configuration file; `undefined` when the configuration is not a file. */
@@ -25,7 +27,7 @@ export interface AdminService {
    */
   restart(server: string): Promise<RestartAnswer>
   /** The logins at servers. */
-  credentials(): Promise<readonly CredentialStatus[]>
+  credentials(): Promise<readonly KeptLogin[]>
   /**
    * Begins the login at a server, or joins the one under way.
    * @throws GatewayError `config` for an unknown name
@@ -109,21 +111,6 @@ export interface RestartAnswer {
   readonly server: string
   /** Number of links that no longer receive new calls. */
   readonly drainedLinks: number
-}
-
-/** A login at a server. Contains no secret. */
-export interface CredentialStatus {
-  readonly server: string
-  /** `gateway`, or the id of the principal that alone uses it. */
-  readonly owner: string
-  /** The authorization server; empty for a token that was given by hand. */
-  readonly issuer: string
-  /** Unix milliseconds, as `expiresAt`. */
-  readonly obtainedAt: number | undefined
-  readonly expiresAt: number | undefined
-  readonly renewable: boolean
-  readonly scope: string | undefined
-  readonly usable: boolean
 }
 
 export interface LoginTarget {

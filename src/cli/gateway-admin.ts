@@ -10,7 +10,6 @@ import type {
   AdminStatus,
   AdminWrite,
   CheckAnswer,
-  CredentialStatus,
   DrainAnswer,
   DrainTarget,
   LoginAnswer,
@@ -25,6 +24,7 @@ import type { Reloader } from '../config/source/reloader.ts'
 import type { ReloadPlan } from '../config/source/reload-plan.ts'
 import type { Config } from '../config/types.ts'
 import type { Logger } from '../core/logger.ts'
+import type { KeptLogin } from '../credentials/login/kept-logins.ts'
 import type { RunningGateway } from '../gateway/gateway.ts'
 import { StoreAway } from '../core/store-away.ts'
 import { readinessOf } from '../gateway/status.ts'
@@ -117,7 +117,7 @@ export class GatewayAdmin implements AdminService {
     return Promise.resolve({ server, drainedLinks: this.#options.gateway.operations.restart(server) })
   }
 
-  credentials(): Promise<readonly CredentialStatus[]> {
+  credentials(): Promise<readonly KeptLogin[]> {
     return this.#options.gateway.operations.credentials()
   }
 

@@ -9,3 +9,8 @@ export const LINK_SETTINGS = [
   'roots',
   'perClient',
 ] as const satisfies readonly (keyof ServerConfig)[]
+
+/** Whether the links of a server present a login. They are replaced when that changes. */
+export function presentsLogin({ oauth }: Pick<ServerConfig, 'oauth'>): boolean {
+  return oauth !== false
+}

@@ -100,7 +100,7 @@ export class RecordChanges {
       (error: unknown) => {
         // Once, because the store says itself that it cannot be reached.
         if (!this.#failed)
-          this.#logger.debug('RecordChanges of the vault could not be read.', { cause: describeError(error) })
+          this.#logger.debug('Changes of the vault could not be read.', { cause: describeError(error) })
         this.#failed = true
         this.#polling = undefined
       },

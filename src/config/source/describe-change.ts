@@ -7,7 +7,7 @@ import {
   roleDetails,
   serverSettings,
 } from './entry-details.ts'
-import { LINK_SETTINGS } from '../link-settings.ts'
+import { LINK_SETTINGS, presentsLogin } from '../link-settings.ts'
 import { replicaDetails } from './replica-details.ts'
 import type { Config, ServerConfig } from '../types.ts'
 
@@ -130,7 +130,11 @@ function serverDetails(before: ServerConfig, after: ServerConfig): Details {
   if (before.problem !== undefined) return { ...NONE, details: ['its entry is mended'] }
   const replicas = replicaDetails(before.replicas, after.replicas)
   const own = serverSettings(before, after)
-  const isRenewing = (detail: string): boolean => LINK_KEYS.has(/^\w+/.exec(detail)?.[0] ?? '')
+  const isOtherLogin = presentsLogin(before) !== presentsLogin(after)
+  const isRenewing = (detail: string): boolean => {
+    const [key = ''] = /^\w+/.exec(detail) ?? []
+    return LINK_KEYS.has(key) || (isOtherLogin && key === 'oauth')
+  }
   return {
     details: [...replicas.details, ...own],
     renewing: [...replicas.renewing, ...own.filter(isRenewing)],

@@ -4,6 +4,7 @@ import type { TokenSet } from '../oauth/token-set.ts'
 /** A login as people see it: nothing of it is secret. */
 export interface KeptLogin {
   readonly server: string
+  /** `gateway`, or the id of the principal that alone uses it. */
   readonly owner: string
   /** The authorization server; empty for a token that was given by hand. */
   readonly issuer: string

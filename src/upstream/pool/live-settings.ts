@@ -1,4 +1,4 @@
-import { LINK_SETTINGS } from '../../config/link-settings.ts'
+import { LINK_SETTINGS, presentsLogin } from '../../config/link-settings.ts'
 import type { ServerConfig } from '../../config/types.ts'
 
 /**
@@ -48,5 +48,8 @@ export function differsForLists(a: ServerConfig, b: ServerConfig): boolean {
 
 /** Whether links opened with one of these differ from links opened with the other in more than the endpoint. */
 function differsForLinks(a: ServerConfig, b: ServerConfig): boolean {
-  return LINK_SETTINGS.some(key => a[key] !== b[key] && JSON.stringify(a[key]) !== JSON.stringify(b[key]))
+  return (
+    presentsLogin(a) !== presentsLogin(b) ||
+    LINK_SETTINGS.some(key => a[key] !== b[key] && JSON.stringify(a[key]) !== JSON.stringify(b[key]))
+  )
 }

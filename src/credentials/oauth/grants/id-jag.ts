@@ -83,7 +83,10 @@ async function assertionFor(
   return { jwt: answer.accessToken, until: asked + (answer.expiresInSeconds ?? 0) * 1000 - MARGIN_MS }
 }
 
-/** What an assertion depends on. The subject token is a part of it, so that another one is never answered with it. */
+/**
+ * What an assertion depends on. The subject token is a part of it, so that another one is never answered with it, and
+ * so is the secret, so that the identity provider is asked again once that is replaced.
+ */
 function keyOf(context: GrantContext, idp: IdentityProvider, { token }: SubjectToken): string {
   const { server, principal, metadata, registration, resource, scopes } = context
   const parts = [
@@ -91,6 +94,7 @@ function keyOf(context: GrantContext, idp: IdentityProvider, { token }: SubjectT
     principal?.id,
     idp.tokenEndpoint,
     idp.client.clientId,
+    idp.client.clientSecret,
     metadata.issuer,
     registration.clientId,
     resource,

@@ -101,17 +101,11 @@ const atIdp =
     await call()(scene as never)
     return scene.server.other.tokenForms.at(-1)?.[name]
   }
-function ofIdp(
-  before: Entry,
-  after: Entry,
-  look: Look<Place>,
-  seen: readonly [unknown, unknown],
-  grant = 'id_jag',
-): KeyTest {
+function ofIdp(before: Entry, after: Entry, look: Look<Place>, seen: readonly [unknown, unknown]): KeyTest {
   const entry =
     (idp: Entry): Entry =>
     at =>
-      oauthOf({ grant, idp: { subjectToken: 's', ...idp(at) } })(at)
+      oauthOf({ grant: 'id_jag', idp: { subjectToken: 's', ...idp(at) } })(at)
   return ofEntry([entry(before), entry(after)], look, seen)
 }
 
@@ -130,9 +124,10 @@ const [ONE, TWO] = ['http://127.0.0.1:18901/one', 'http://127.0.0.1:18902/two']
 
 export const OAUTH_KEYS: KeyTests = {
   'mcpServers.*.oauth': ofEntry(
-    [() => ({ oauth: false }), oauthOf({})],
-    async scene => (await beginning(scene)) !== undefined,
-    [false, true],
+    [() => ({ oauth: false }), oauthOf(MACHINE)],
+    // Over a link that was opened without a login.
+    token('grant_type'),
+    [undefined, 'client_credentials'],
   ),
   'mcpServers.*.oauth.clientId': ofOAuth(
     { clientId: 'by-hand-1' },
@@ -277,8 +272,6 @@ export const OAUTH_KEYS: KeyTests = {
     ({ other }) => ({ tokenEndpoint: `${other.issuer}/token`, clientId: 'by-hand', clientSecret: 's' }),
     atIdp('client_secret'),
     [undefined, 's'],
-    // An assertion of the other grant is kept until its end.
-    'token_exchange',
   ),
   'mcpServers.*.auth.CLIENT_ID': ofEntry(
     ['by-hand-1', 'by-hand-2'].map((CLIENT_ID): Entry => ({ odd }) => ({

@@ -352,6 +352,11 @@ describe('ID-JAG', () => {
     await server.behave('/token', { status: 400, body: '{"error":"invalid_grant"}', times: 1 })
     expect(await whoami(resource.url, await tokensOf('ada', ada))).toContain('"text":"ada"')
     expect((await idp.happened()).redemptions).toEqual({ [EXCHANGE]: 3 })
+    // The identity provider hears of a gateway with another secret, and refuses it.
+    const replaced: OAuth = { ...oauth, idp: { ...oauth.idp, clientSecret: 'replaced' } }
+    const principal = { kind: 'user', id: 'user:ada', name: 'ada', client: undefined, roles: [] } as const
+    const context = await grantContext(server, resource.url, replaced, { callerToken: ada, principal })
+    expect((await failureOf(all.id_jag(context))).message).toContain('the identity provider was refused by')
   })
 
   test('an identity provider whose metadata are of another issuer is not used', async () => {
