@@ -21,7 +21,7 @@ export type CredentialSource = (
   endpoint: Endpoint,
 ) => UpstreamCredentials | undefined
 
-/** What the links of servers present: values of clients and outputs of programs, together with the logins of `others`. */
+/** What the links of servers present: values of clients, outputs of programs, and the logins of `others`. */
 export function linkCredentials(
   values: ClientValues,
   others?: CredentialSource,
@@ -33,7 +33,7 @@ export function linkCredentials(
   }
 }
 
-/** The logins of `others`, what helpers print, and headers with values of clients or outputs of programs. The first wins. */
+/** The logins of `others`, what helpers print, and headers with values of clients or outputs. The first wins. */
 function upstreamCredentials(
   values: ClientValues,
   others: CredentialSource | undefined,
