@@ -25,8 +25,22 @@ export interface UrlEndpoint {
   readonly url: string
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string>>
+  /** Headers with what programs printed, which are run again when the server refuses it. Names in lower case. */
+  readonly printed?: Readonly<Record<string, readonly HeaderPart[]>>
+  /** Prints further headers as JSON. */
+  readonly headersHelper?: ProgramRun
   /** Addresses to connect to, in this order, instead of resolving the host of `url`. */
   readonly addresses?: readonly string[]
+}
+
+/** A part of a header: a text, or the program whose output stands there. */
+export type HeaderPart = string | ProgramRun
+
+/** A program whose output is used. */
+export interface ProgramRun {
+  readonly command: readonly [string, ...string[]]
+  /** Absolute path. */
+  readonly cwd: string
 }
 
 /** Streamable HTTP. */

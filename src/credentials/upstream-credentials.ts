@@ -5,10 +5,11 @@ import { UNHEARD, type EventSink } from '../core/event-bus.ts'
 import type { Principal } from '../core/principal.ts'
 import type { UpstreamCredentials } from '../core/upstream-credentials.ts'
 import type { ClientValues } from './client-values.ts'
+import { PrintedCredentials } from './printed-credentials.ts'
 import { JointCredentials } from './joint-credentials.ts'
 import { GATEWAY_OWNER, ownerOf } from './owner.ts'
 import { ReportedCredentials } from './reported-credentials.ts'
-import { StaticCredentials } from './static-credentials.ts'
+import { StaticCredentials, type HeaderText } from './static-credentials.ts'
 
 /**
  * What a link to an endpoint of a server presents, for a principal or for the gateway. `undefined`: only what the
@@ -20,7 +21,7 @@ export type CredentialSource = (
   endpoint: Endpoint,
 ) => UpstreamCredentials | undefined
 
-/** What the links of servers present: values of clients, together with the logins of `others`. */
+/** What the links of servers present: values of clients, outputs of programs, and the logins of `others`. */
 export function linkCredentials(
   values: ClientValues,
   others?: CredentialSource,
@@ -32,7 +33,7 @@ export function linkCredentials(
   }
 }
 
-/** The values of clients in headers, together with the logins of `others`, which win. */
+/** The logins of `others`, what helpers print, and headers with values of clients or outputs. The first wins. */
 function upstreamCredentials(
   values: ClientValues,
   others: CredentialSource | undefined,
@@ -42,8 +43,9 @@ function upstreamCredentials(
     const reported = (credentials: UpstreamCredentials, owner: string): UpstreamCredentials =>
       new ReportedCredentials(credentials, { server: server.name, owner }, events)
     const other = others?.(server, principal, endpoint)
-    const texts = server.perClient ? headersWithValues(endpoint) : []
-    if (texts.length === 0)
+    const texts = headersToFill(server, endpoint)
+    const helper = endpoint.url === undefined ? undefined : endpoint.headersHelper
+    if (texts.length === 0 && !helper)
       return other && reported(other, principal ? ownerOf(server, principal) : GATEWAY_OWNER)
     const current = {
       get version() {
@@ -51,14 +53,26 @@ function upstreamCredentials(
       },
       current: () => values.of(server, principal),
     }
-    const own = new StaticCredentials(server.name, texts, current)
-    return reported(other ? new JointCredentials(other, own) : own, principal?.id ?? GATEWAY_OWNER)
+    const owner = server.perClient && principal ? principal.id : GATEWAY_OWNER
+    const all = [
+      ...(other ? [other] : []),
+      ...(helper ? [new PrintedCredentials(server.name, helper)] : []),
+      ...(texts.length > 0 ? [new StaticCredentials(server.name, texts, current)] : []),
+    ]
+    return reported(
+      all.reduceRight((second, first) => new JointCredentials(first, second)),
+      owner,
+    )
   }
 }
 
-function headersWithValues(endpoint: Endpoint): (readonly [string, string])[] {
+/** The headers with values of clients, or with what programs print. */
+function headersToFill({ perClient }: ServerConfig, endpoint: Endpoint): HeaderText[] {
   if (endpoint.url === undefined) return []
-  return Object.entries(endpoint.headers).filter(([, text]) => clientValueNames(text).length > 0)
+  const { headers, printed } = endpoint
+  return Object.entries(headers)
+    .map(([name, text]): HeaderText => ({ name, text, parts: printed?.[name] }))
+    .filter(({ text, parts }) => parts !== undefined || (perClient && clientValueNames(text).length > 0))
 }
 
 /** Whether a link has to be opened anew for other values: those that no header carries are fixed at its start. */

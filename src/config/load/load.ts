@@ -11,6 +11,7 @@ import { readEnvFiles } from './env-files.ts'
 import { FilesRead } from './files-read.ts'
 import { includedParts, includeProblems } from './include.ts'
 import { partOf, Parts, type Part } from './parts.ts'
+import { PrintedHeaders } from './printed-headers.ts'
 import { parse, readMainText } from './read-text.ts'
 import { renderer } from './render.ts'
 import { secretsOf } from './secrets.ts'
@@ -145,6 +146,7 @@ async function build(written: unknown, { file, text, options }: Source): Promise
   const main = partOf(written, { file, text, folder: file === undefined ? cwd : dirname(file), cwd })
   const isUserWide = file !== undefined && file === candidateFiles(cwd, home, env).at(-1)
   const hidden = new Set<string>()
+  const printed = new PrintedHeaders()
   const expandPart = async (part: Part): Promise<Expanded> => {
     const variables = {
       env,
@@ -159,7 +161,9 @@ async function build(written: unknown, { file, text, options }: Source): Promise
     const keepMs = execCacheOf(valueAt(main.adopted.value, ['gateway', 'secrets', 'execCache']))
     const secrets = await secretsOf(needed, { cwd: part.folder, env, keepMs })
     for (const [name, secret] of secrets) files.note(name, JSON.stringify(secret))
-    return expand(part.adopted.value, { ...variables, secret: name => secrets.get(name) })
+    const expanded = expand(part.adopted.value, { ...variables, secret: name => secrets.get(name) })
+    printed.add(expanded.printed, part.folder)
+    return expanded
   }
   const expanded = new Map([[main, await expandPart(main)]])
   const included = await includedParts(main, valueAt(expanded.get(main)?.value, ['include']), {
@@ -168,8 +172,8 @@ async function build(written: unknown, { file, text, options }: Source): Promise
     files,
   })
   for (const part of included) {
-    const { value, problems } = await expandPart(part)
-    expanded.set(part, { value: withAbsolutePaths(value, part.folder, home), problems })
+    const { value, ...about } = await expandPart(part)
+    expanded.set(part, { ...about, value: withAbsolutePaths(value, part.folder, home) })
   }
   const parts = new Parts(main, included)
   const { raw } = parts
@@ -212,7 +216,12 @@ async function build(written: unknown, { file, text, options }: Source): Promise
     raw,
     text,
     includedFrom: parts.includedFrom,
-    config: { ...config, gateway: await withContents(config.gateway, files), warnings },
+    config: {
+      ...config,
+      servers: printed.in(config),
+      gateway: await withContents(config.gateway, files),
+      warnings,
+    },
     problems: render?.all(found),
   }
 }

@@ -1,53 +1,12 @@
-import { monotonicNow } from '../../core/clock.ts'
+import { keptOutput, keptRun } from '../../kept-outputs.ts'
 import { readKeyring } from '../../os-keyring.ts'
-import { commandLine, outputOf, type Surroundings } from './program-output.ts'
+import { commandLine, type Surroundings } from '../../program-output.ts'
 
 /** Secrets of a configuration that take time to get: what a program prints, and what the keyring holds. */
 
 /** Programs that run at once. */
 const AT_ONCE = 4
-/** Outputs that are kept; the oldest give way. */
-const MOST_KEPT = 1000
-
 export type Secret = { readonly value: string } | { readonly cause: string; readonly fix: string }
-
-/** What a program printed, for another thread. */
-export interface KeptOutput {
-  readonly key: string
-  readonly value: string
-  readonly ageMs: number
-}
-
-interface Output {
-  readonly value: string
-  readonly at: number
-}
-
-/** Outputs of programs, so that a reload does not run them again. */
-const kept = new Map<string, Output>()
-
-/** What this thread keeps. Clocks of threads differ, so ages are told. */
-export function keptOutputs(): readonly KeptOutput[] {
-  const now = monotonicNow()
-  return [...kept].map(([key, { value, at }]) => ({ key, value, ageMs: now - at }))
-}
-
-export function keepOutputs(outputs: readonly KeptOutput[]): void {
-  const now = monotonicNow()
-  for (const { key, value, ageMs } of outputs) {
-    const known = kept.get(key)
-    if (!known || known.at < now - ageMs) keep(key, { value, at: now - ageMs })
-  }
-}
-
-function keep(key: string, output: Output): void {
-  kept.delete(key)
-  kept.set(key, output)
-  for (const oldest of kept.keys()) {
-    if (kept.size <= MOST_KEPT) return
-    kept.delete(oldest)
-  }
-}
 
 export interface SecretOptions extends Surroundings {
   /** How long the output of a program is used. */
@@ -74,20 +33,18 @@ async function secretOf(variable: string, options: SecretOptions): Promise<Secre
   return source === 'exec' ? await printed(text, options) : await ofKeyring(text)
 }
 
-async function printed(text: string, { keepMs, ...surroundings }: SecretOptions): Promise<Secret> {
+async function printed(text: string, { keepMs, cwd, env }: SecretOptions): Promise<Secret> {
   const command = commandLine(text)
   if (!command)
     return {
       cause: 'it names no program',
       fix: 'Write ${exec:program argument}, or ${exec:["program","argument"]}.',
     }
-  const key = JSON.stringify([surroundings.cwd, command])
-  const known = kept.get(key)
-  if (known && monotonicNow() - known.at < keepMs) return { value: known.value }
+  const run = { command, cwd }
+  const known = keptOutput(run, keepMs)
+  if (known !== undefined) return { value: known }
   try {
-    const value = await outputOf(command, surroundings)
-    keep(key, { value, at: monotonicNow() })
-    return { value }
+    return { value: await keptRun(run, env) }
   } catch (error) {
     return {
       cause: (error as Error).message,

@@ -4,6 +4,7 @@ import { fixOf } from './utf8.ts'
 import { whyUnreadable } from '../../regular-file.ts'
 import { IGNORED_ROOT_KEYS, IGNORED_SERVER_KEYS } from '../options/foreign-keys.ts'
 import type { Path, Problem } from '../problem.ts'
+import type { PrintedText } from './printed-headers.ts'
 import type { Secret } from './secrets.ts'
 
 /** The sources of variables. */
@@ -22,6 +23,8 @@ export interface Variables {
 export interface Expanded {
   readonly value: unknown
   readonly problems: readonly Problem[]
+  /** Headers with `${exec:…}`. */
+  readonly printed: readonly PrintedText[]
 }
 
 /**
@@ -32,10 +35,11 @@ export interface Expanded {
  */
 export function expand(file: unknown, variables: Variables): Expanded {
   const problems: Problem[] = []
+  const printed: PrintedText[] = []
   const inputs = defaultsOfInputs(file)
 
   const visit = (value: unknown, path: Path): unknown => {
-    if (typeof value === 'string') return expandText(value, path)
+    if (typeof value === 'string') return isHeader(path) ? expandHeader(value, path) : expandText(value, path)
     if (Array.isArray(value)) return value.map((item, at) => visit(item, [...path, at]))
     if (typeof value !== 'object' || value === null) return value
     const copy: Record<string, unknown> = {}
@@ -47,6 +51,19 @@ export function expand(file: unknown, variables: Variables): Expanded {
       else if (!isDisabledServer(at, child)) copy[key] = visit(child, at)
     }
     return copy
+  }
+
+  const expandHeader = (text: string, path: Path): string => {
+    const written = text.split(EXEC)
+    const pieces = written.map((piece, at) => expandText(at % 2 === 1 ? `\${exec:${piece}}` : piece, path))
+    const value = pieces.join('')
+    if (pieces.length > 1)
+      printed.push({
+        path,
+        value,
+        pieces: pieces.map((piece, at) => (at % 2 === 1 ? (written[at] as string) : piece)),
+      })
+    return value
   }
 
   const expandText = (text: string, path: Path): string => {
@@ -124,8 +141,11 @@ export function expand(file: unknown, variables: Variables): Expanded {
     return undefined
   }
 
-  return { value: visit(file, []), problems }
+  return { value: visit(file, []), problems, printed }
 }
+
+/** `${exec:…}`, but not where `$${` stands for the characters themselves. */
+const EXEC = /(?<!\$)\$\{exec:([^}]*)\}/
 
 /** In place of a secret while it is not known. */
 const NOT_LOOKED_FOR = 'not-looked-for'
@@ -154,6 +174,11 @@ function isFilled(path: Path): boolean {
   const [key, ...rest] = path[2] === 'replicas' ? path.slice(4) : path.slice(2)
   if (key === 'url' || key === 'serverUrl') return rest.length === 0
   return (key === 'headers' || key === 'env' || key === 'args') && rest.length === 1
+}
+
+/** Whether it is a header of a server or of a replica. */
+function isHeader(path: Path): boolean {
+  return path.at(-2) === 'headers' && isFilled(path)
 }
 
 /** Texts that do not belong to the gateway are never expanded. */

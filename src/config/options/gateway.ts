@@ -197,12 +197,15 @@ export const DNS = section('gateway.dns', {
 
 export const SECRETS = section('gateway.secrets', {
   // Shorter than the tokens that such programs give live: mostly an hour.
-  execCache: duration('How long a reload uses what a program of `${exec:…}` has printed.', {
-    default: '5m',
-    min: '1s',
-    max: '1d',
-    off: true,
-  }),
+  execCache: duration(
+    'How long a reload uses what a program of `${exec:…}` has printed. A server that refuses it in a header (401) ends it early.',
+    {
+      default: '5m',
+      min: '1s',
+      max: '1d',
+      off: true,
+    },
+  ),
 })
 
 const AT_START = 'the admin API listens from the start to the end'

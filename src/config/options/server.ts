@@ -209,10 +209,10 @@ export const SERVER = section('mcpServers.*', {
   ),
   headersHelper: deciding(
     'program',
-    text('Program that prints headers as JSON, as Claude Code has it.', {
-      as: false,
-      pending: {},
-    }),
+    text(
+      'Program that prints a JSON object of further headers for `url`, as Claude Code has it. It runs when a link needs them, and again after a 401.',
+      { as: false },
+    ),
   ),
   sandboxEnabled: deciding(
     'program',

@@ -12,6 +12,7 @@ import { resolveClients, resolveProfiles, resolveRoles } from './policies.ts'
 import { formatPath } from '../problem.ts'
 import { resolveQuota } from './quotas.ts'
 import { lowerCaseKeys, resolveReplicas, withReplica } from './replicas.ts'
+import { commandLine } from '../../program-output.ts'
 import { resolveGateway } from './gateway.ts'
 import { patternWarnings } from '../validate/pattern-warnings.ts'
 import {
@@ -118,7 +119,9 @@ function resolveServer(
   warnings.push(...oauthWarnings(name, entry))
   const oauth = resolveOAuth(entry)
   const replicas =
-    problem === undefined ? resolveReplicas(entry, source => resolveEndpoint(source, surroundings)) : []
+    problem === undefined
+      ? resolveReplicas(entry, source => resolveEndpoint(source, entry.headersHelper, surroundings))
+      : []
   const clientValues = clientValueNames(JSON.stringify(replicas.map(({ endpoint }) => endpoint)))
   const perClient = clientValues.length > 0 || (oauth !== false && oauth.per === 'client')
   return {
@@ -149,10 +152,19 @@ function resolveRoots(roots: NonNullable<ServerEntry['roots']>, { folder, home }
   })
 }
 
-function resolveEndpoint(source: ReplicaEntry, { folder, cwd, home, envFiles }: Environment): Endpoint {
+function resolveEndpoint(
+  source: ReplicaEntry,
+  helper: string | undefined,
+  { folder, cwd, home, envFiles }: Environment,
+): Endpoint {
   if (source.command === undefined) {
     const { type } = source
-    const address = { url: source.url ?? source.serverUrl ?? '', headers: lowerCaseKeys(source.headers) }
+    const command = helper === undefined ? undefined : commandLine(helper)
+    const address = {
+      url: source.url ?? source.serverUrl ?? '',
+      headers: lowerCaseKeys(source.headers),
+      ...(command && { headersHelper: { command, cwd: folder } }),
+    }
     if (type === 'sse') return { kind: 'sse', ...address }
     return { kind: 'http', ...address, sseFallback: !type?.startsWith('streamable') }
   }

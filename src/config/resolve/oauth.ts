@@ -29,10 +29,10 @@ function resolveRedirect({ redirect, redirectUri, callbackPort }: OAuthEntry): O
   return typeof written === 'object' ? resolveSection(REDIRECT, written) : written
 }
 
-/** Sentences about a login that has no effect. */
+/** Sentences about a login, or a helper for headers, that has no effect. */
 export function oauthWarnings(name: string, entry: ServerEntry): string[] {
   if (!isProgram(entry)) return []
-  return (['oauth', 'auth'] as const)
+  return (['oauth', 'auth', 'headersHelper'] as const)
     .filter(key => entry[key] !== undefined && entry[key] !== false)
     .map(key => `The server "${name}" is a program: ${key} of it has no effect.`)
 }
@@ -41,7 +41,8 @@ function isProgram({ command, replicas }: ServerEntry): boolean {
   return replicas ? replicas.every(replica => replica.command !== undefined) : command !== undefined
 }
 
-function hasOwnAuthorization({ headers = {}, replicas = [] }: ServerEntry): boolean {
+function hasOwnAuthorization({ headers = {}, headersHelper, replicas = [] }: ServerEntry): boolean {
+  if (headersHelper !== undefined) return true
   return [headers, ...replicas.map(replica => replica.headers ?? {})].some(of =>
     Object.keys(of).some(header => header.toLowerCase() === 'authorization'),
   )

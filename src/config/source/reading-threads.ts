@@ -2,7 +2,7 @@ import { createRequire } from 'node:module'
 import { pathToFileURL } from 'node:url'
 import { MessageChannel, receiveMessageOnPort, Worker, type MessagePort } from 'node:worker_threads'
 import { describeError, GatewayError } from '../../core/errors.ts'
-import { keepOutputs, keptOutputs } from '../load/secrets.ts'
+import { keepOutputs, keptOutputs } from '../../kept-outputs.ts'
 import type { ClientConfig, Config, ServerConfig } from '../types.ts'
 import type { FileReading, ReadRequest } from './reading.ts'
 

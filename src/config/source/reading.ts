@@ -1,7 +1,7 @@
 import { describeError } from '../../core/errors.ts'
 import { FilesRead, type FileMark } from '../load/files-read.ts'
 import { loadText, loadWithSource } from '../load/load.ts'
-import { keepOutputs, keptOutputs, type KeptOutput } from '../load/secrets.ts'
+import { keepOutputs, keptOutputs, type KeptOutput } from '../../kept-outputs.ts'
 import { knownValid } from './known-valid.ts'
 import type { Overrides } from '../resolve/environment.ts'
 import type { ConfigReading } from './config-source.ts'

@@ -66,9 +66,10 @@ function endpointDetails(before: Members, after: Members): string[] {
   if (was !== undefined && is !== undefined && was !== is) return [was, is]
   return [
     ...keyDetails(['type'], withoutKeys(before), withoutKeys(after)),
+    ...keyDetails(['headersHelper'], before['headersHelper'], after['headersHelper']),
     ...Object.entries(ENDPOINT).flatMap(([key, { check }]) =>
       check.kind === 'table'
-        ? tableDetails([key], tableOf(before[key]), tableOf(after[key]))
+        ? tableDetails([key], tableOf(valuesOf(before, key)), tableOf(valuesOf(after, key)))
         : keyDetails([key], before[key], after[key]),
     ),
   ]
@@ -80,7 +81,20 @@ function locationOf(endpoint: Members): LocationKey | undefined {
 
 /** The members that are no key of the file: they follow from `type`. */
 function withoutKeys(endpoint: Members): Members {
-  return Object.fromEntries(Object.entries(endpoint).filter(([key]) => !Object.hasOwn(ENDPOINT, key)))
+  return Object.fromEntries(
+    Object.entries(endpoint).filter(([key]) => !Object.hasOwn(ENDPOINT, key) && !OF_PROGRAMS.has(key)),
+  )
+}
+
+/** Members that have details of their own. */
+const OF_PROGRAMS: ReadonlySet<string> = new Set(['printed', 'headersHelper'])
+
+/** Headers with their programs, which may differ where their outputs do not. */
+function valuesOf(endpoint: Members, key: string): unknown {
+  if (key !== 'headers') return endpoint[key]
+  const headers = tableOf(endpoint['headers'])
+  const printed = tableOf(endpoint['printed'])
+  return Object.fromEntries(Object.entries(headers).map(([name, text]) => [name, [text, printed[name]]]))
 }
 
 function tableOf(value: unknown): Members {

@@ -1,5 +1,7 @@
 import { clientValueNames } from '../../core/client-placeholders.ts'
+import { isHeaderText } from '../../core/header-text.ts'
 import { isLoopback } from '../../core/loopback.ts'
+import { commandLine } from '../../program-output.ts'
 import { isIP } from 'node:net'
 import {
   LOCATION_KEYS,
@@ -64,8 +66,8 @@ function checkSharing({ isolation, ...entry }: ServerEntry, path: Path): Problem
 
 function checkServer(server: ServerEntry, path: Path): Problem[] {
   const { replicas } = server
-  if (!replicas) return checkEndpoint(server, path)
-  const problems: Problem[] = []
+  const problems = checkHelper(server, path)
+  if (!replicas) return [...problems, ...checkEndpoint(server, path)]
   for (const key of locationsOf(server)) {
     const fix = 'Make it the first of the replicas, or remove the replicas.'
     problems.push({ path: [...path, key], about: 'key', cause: 'cannot stand beside replicas', fix })
@@ -75,6 +77,12 @@ function checkServer(server: ServerEntry, path: Path): Problem[] {
     problems.push(...checkEndpoint(replica, [...path, 'replicas', at], server.type)),
   )
   return problems
+}
+
+function checkHelper({ headersHelper }: ServerEntry, path: Path): Problem[] {
+  if (headersHelper === undefined || commandLine(headersHelper)) return []
+  const fix = 'Write "program argument", or a list as in "[\\"program\\",\\"argument\\"]". There is no shell.'
+  return [{ path: [...path, 'headersHelper'], cause: 'names no program', fix }]
 }
 
 const USES = LOCATION_KEYS.flatMap(key =>
@@ -165,7 +173,7 @@ function checkHeaders(headers: Readonly<Record<string, string>>, path: Path): Pr
       problems.push({ path: [...path, name], about: 'key', cause: 'is there twice', fix })
     }
     seen.add(name.toLowerCase())
-    if (/[^\t\x20-\x7e\x80-\xff]/.test(value)) {
+    if (!isHeaderText(value)) {
       const fix =
         'Remove line breaks and characters that HTTP does not allow, also from the variables it uses.'
       problems.push({ path: [...path, name], cause: 'cannot be sent as a header', fix })

@@ -1,5 +1,7 @@
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { VERSION } from '../../../src/version.ts'
 import { makeScratch } from '../../helpers/scratch.ts'
@@ -67,11 +69,15 @@ describe('check', () => {
   test('says what it understood, and nothing that variables stand for', async () => {
     const file = scratch.write('check.json', {
       mcpServers: {
-        files: { command: 'npx', args: ['-y', 'server', '--api-key', 'sekrit', '${SECRET}', 'two words'] },
+        files: {
+          command: 'npx',
+          args: ['-y', 'server', '--api-key', 'sekrit', '${SECRET}', 'two words'],
+          sandboxEnabled: true,
+        },
         remote: {
           url: 'https://x.example/mcp?key=sekrit',
           headers: { Authorization: '${SECRET}' },
-          headersHelper: 'x',
+          headersHelper: "node -e \"require('fs').writeFileSync('helper-ran','')\"",
         },
         old: { type: 'sse', url: '${BASE:-https://y.example}/sse' },
         off: { command: 'x', disabled: true },
@@ -103,10 +109,11 @@ describe('check', () => {
         '',
         'Warnings',
         '  The server "manifold" is this gateway itself and is left out.',
-        '  mcpServers.remote.headersHelper is accepted, but not in effect in this version yet.',
+        '  mcpServers.files.sandboxEnabled is accepted, but not in effect in this version yet.',
         '',
       ].join('\n'),
     })
+    expect(existsSync(join(dirname(file), 'helper-ran'))).toBe(false)
   })
 
   test.each([

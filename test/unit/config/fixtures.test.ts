@@ -119,6 +119,7 @@ test('every option of the format, also those of later versions', async () => {
             kind: 'http',
             url: 'https://a.example/mcp',
             headers: { authorization: 'Bearer token' },
+            headersHelper: { command: ['print-headers', '--for', 'search'] },
           },
           weight: 1,
           priority: 0,

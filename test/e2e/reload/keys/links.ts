@@ -66,15 +66,18 @@ const headerOf =
     return server.requests.findLast(({ text }) => text.includes('"tools/call"'))?.headers[name]
   }
 
-function headersTest(wrap: (endpoint: object) => object): KeyTest {
+const headersTest = (wrap: (endpoint: object) => object): KeyTest =>
+  headerTest('x-of-file', (url, value) => wrap({ url, headers: { 'x-of-file': value } }))
+
+function headerTest(name: string, entryOf: (url: string, value: string) => object): KeyTest {
   const file =
     (value: string) =>
-    ({ url }: RawServer) => ({ mcpServers: { a: wrap({ url, headers: { 'x-of-file': value } }) } })
+    ({ url }: RawServer) => ({ mcpServers: { a: entryOf(url, value) } })
   const start = async (): Promise<RawServer & AsyncDisposable> => {
     const server = await startRawServer()
     return Object.assign(server, { [Symbol.asyncDispose]: () => server.close() })
   }
-  return changeAt(start, [file('one'), file('two')], headerOf('x-of-file'), ['one', 'two'])
+  return changeAt(start, [file('one'), file('two')], headerOf(name), ['one', 'two'])
 }
 
 /** A server whose list of tools takes so long. */
@@ -217,6 +220,10 @@ const looping = says(call('a__pid'), 'crash loop')
 
 export const LINK_KEYS: KeyTests = {
   'mcpServers.*.headers': headersTest(endpoint => endpoint),
+  'mcpServers.*.headersHelper': headerTest('x-printed', (url, value) => ({
+    url,
+    headersHelper: JSON.stringify([process.execPath, '-p', `JSON.stringify({'X-Printed':'${value}'})`]),
+  })),
   'mcpServers.*.replicas.*.headers': headersTest(endpoint => ({ replicas: [endpoint] })),
   'mcpServers.*.startTimeout': ofProgram(
     [

@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { loadWithSource } from '../../../../src/config/load/load.ts'
-import { commandLine, outputOf } from '../../../../src/config/load/program-output.ts'
-import { keepOutputs, keptOutputs } from '../../../../src/config/load/secrets.ts'
+import { commandLine, outputOf } from '../../../../src/program-output.ts'
+import { keepOutputs, keptOutputs } from '../../../../src/kept-outputs.ts'
 import { makeScratch, type Scratch } from '../../../helpers/scratch.ts'
 
 const node = (program: string): string => JSON.stringify([process.execPath, '-e', program])
@@ -108,6 +108,43 @@ describe('${exec:…}', () => {
     expect(JSON.stringify(raw)).not.toContain('s3cret"')
     await loadWithSource({ file })
     expect(runs(scratch)).toBe(1)
+  })
+
+  test('in a header of a server or a replica keeps its program, for a refusal', async () => {
+    await using scratch = makeScratch()
+    const [command, other] = [counting(scratch), node(`console.log('other')`)]
+    const file = scratch.write('servers.json', {
+      mcpServers: {
+        a: {
+          headers: {
+            'X-Both': `\${client.team}-\${exec:${command}}.`,
+            'x-plain': '$${exec:no}',
+            'x-own': 'b',
+          },
+          replicas: [
+            { url: 'https://b.example/mcp' },
+            { url: 'https://c.example/mcp', headers: { 'x-both': 'fixed', 'X-Own': `\${exec:${other}}` } },
+          ],
+        },
+      },
+      clients: { ci: { values: { team: 't' } } },
+    })
+    const { config } = await loadWithSource({ file })
+    const run = (list: string): object => ({ command: JSON.parse(list) as unknown, cwd: scratch.path })
+    expect(config.servers[0]?.replicas.map(({ endpoint }) => endpoint)).toMatchObject([
+      {
+        headers: { 'x-both': '${client.team}-s3cret.', 'x-plain': '${exec:no}', 'x-own': 'b' },
+        printed: { 'x-both': ['${client.team}-', run(command), '.'] },
+      },
+      { headers: { 'x-both': 'fixed', 'x-own': 'other' }, printed: { 'x-own': ['', run(other), ''] } },
+    ])
+    const [first, second] = config.servers[0]?.replicas ?? []
+    expect(Object.keys(first?.endpoint.url === undefined ? {} : (first.endpoint.printed ?? {}))).toEqual([
+      'x-both',
+    ])
+    expect(Object.keys(second?.endpoint.url === undefined ? {} : (second.endpoint.printed ?? {}))).toEqual([
+      'x-own',
+    ])
   })
 
   test('is run again after `gateway.secrets.execCache`', async () => {

@@ -85,7 +85,7 @@ test('what belongs to a client is left alone', () => {
     preferences: { a: '${X}' },
     mcpServers: { a: { description: '${X}', dev: { watch: '${X}' } } },
   }
-  expect(expand(file, VARIABLES)).toEqual({ value: file, problems: [] })
+  expect(expand(file, VARIABLES)).toEqual({ value: file, problems: [], printed: [] })
 })
 
 test('disabled servers are left out, and their variables need no values', () => {
@@ -95,6 +95,7 @@ test('disabled servers are left out, and their variables need no values', () => 
   expect(expand(file, VARIABLES)).toEqual({
     value: { mcpServers: { b: { command: 'b', disabled: false } } },
     problems: [],
+    printed: [],
   })
 })
 
