@@ -2,7 +2,6 @@ import { loadConfigFile } from '../config/load/load.ts'
 import { CLOCK } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
 import { keptLogins } from '../credentials/login/kept-logins.ts'
-
 import { logOut } from '../credentials/login/logout.ts'
 import { alignColumns } from './columns.ts'
 import { NOTICED, revokedLine } from './logout.ts'
