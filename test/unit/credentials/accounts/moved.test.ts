@@ -71,7 +71,7 @@ test('logins that come back to different addresses are both completed, and both 
   expect(at.odd.redeemed).toEqual({ code: 2, refresh: 1 })
 })
 
-test('a token that was given by hand is sent whatever issuer and identifier are configured, to its origin alone', async () => {
+test('a token given by hand is sent whatever issuer and identifier are configured, to its origin alone', async () => {
   await using at = await loginScene({}, { issuer: 'https://as.example', clientId: 'by-hand' })
   const name = { kind: 'tokens', server: 'odd', owner: 'gateway' } as const
   const given: TokenSet = {
