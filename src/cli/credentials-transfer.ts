@@ -4,6 +4,7 @@ import { GatewayError } from '../core/errors.ts'
 import { MAX_FILE_BYTES, readFileOrDescriptor, whyUnreadable } from '../regular-file.ts'
 import { exportRecords, importRecords } from '../vault/transfer.ts'
 import { say } from './say.ts'
+import { typed } from './this-program.ts'
 import { withVault } from './with-vault.ts'
 
 interface CommonOptions {
@@ -30,10 +31,14 @@ export async function exportCredentials({ config, file, stdout, server }: Export
   const isWanted = (name: { readonly server: string }): boolean =>
     server === undefined || name.server === server
   const { text, exported, unopened } = await withVault(loaded, ({ vault }) => exportRecords(vault, isWanted))
+  if (server !== undefined && exported + unopened.length === 0)
+    throw refused(
+      `There is nothing to export of server ${JSON.stringify(server.slice(0, 100))}. See: ${typed('credentials list', loaded.file)}`,
+    )
   if (file === undefined) process.stdout.write(text)
   else await writeNew(file, text)
   say(
-    `${countOf(exported)} exported${file === undefined ? '' : ` to ${file}`}, in clear. Delete them once they are imported, and use each login in one place only.`,
+    `${countOf(exported)} exported${file === undefined ? '' : ` to ${file}`}, in clear. Delete the export once it is imported, and use each login in one place only.`,
     ...unopened.map(({ server: of, owner }) => `Not exported, its key is not here: ${of} of ${owner}`),
   )
 }
@@ -46,7 +51,8 @@ export async function importCredentials(
   const loaded = await loadConfigFile({ file: config })
   const content = await (file === '-' ? standardInput() : contentOf(file))
   const { imported, kept } = await withVault(loaded, ({ vault }) => importRecords(vault, content, replace))
-  say(`${countOf(imported)} imported.${file === '-' ? '' : ` Delete ${file} now.`}`)
+  // What was not imported may still be wanted.
+  say(`${countOf(imported)} imported.${file === '-' || kept > 0 ? '' : ` Delete ${file} now.`}`)
   if (kept > 0) say(`${countOf(kept)} kept, because there are such logins already. Fix: --replace`)
 }
 

@@ -53,7 +53,7 @@ export async function revokeCredential(
     if (!found)
       throw new GatewayError(
         'config',
-        `There is no login to server ${JSON.stringify(server.slice(0, 100))} of owner ${JSON.stringify(owner.slice(0, 200))}. See: mcp-manifold credentials list`,
+        `There is no login to server ${JSON.stringify(server.slice(0, 100))} of owner ${JSON.stringify(owner.slice(0, 200))}. See: ${typed('credentials list', config.file)}`,
       )
     say(`The login is forgotten. ${NOTICED}`, revokedLine(revoked))
   })

@@ -74,9 +74,12 @@ async function completed(
   if (opens) openBrowser(url)
   const lines = code === undefined ? createInterface({ input: process.stdin, terminal: false }) : undefined
   lines?.on('line', line => void pasted(logins, line))
+  // A device login has no listener, and its own timers do not keep the process.
+  const alive = setTimeout(() => undefined, WAIT_MS * 2)
   try {
     await done
   } finally {
+    clearTimeout(alive)
     lines?.close()
     // A terminal that is read from would keep the process.
     process.stdin.unref?.()

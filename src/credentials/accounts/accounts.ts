@@ -56,6 +56,8 @@ export class Accounts {
   account(server: ServerConfig, owner: string, principal?: Principal): Account {
     const account = this.known(server.name, owner, principal)
     if (account) return account
+    if (server.problem !== undefined)
+      throw new OAuthFailure(`The entry of server "${server.name}" has a problem: ${server.problem}`)
     throw new OAuthFailure(`Server "${server.name}" needs no login. Fix: nothing, or remove "oauth": false.`)
   }
 

@@ -10,7 +10,7 @@ import type {
 } from '../oauth/authorization.ts'
 import { DpopKey } from '../oauth/dpop-key.ts'
 import { OAuthFailure } from '../oauth/failure.ts'
-import { beginDevice } from '../oauth/grants/device.ts'
+import { beginDevice, DEVICE_CODE } from '../oauth/grants/device.ts'
 import { requestGrant } from '../oauth/grants/granted.ts'
 import type { Discovered } from '../oauth/discovery.ts'
 import type { AuthorizationServerMetadata } from '../oauth/metadata.ts'
@@ -156,7 +156,7 @@ export class CodeAuthorizer implements Authorizer {
       const found = await login.discover(account.asked.resourceMetadata)
       const { metadata } = found
       const scopes = await scopesFor(account, found)
-      const registration = await registeredFor(login, metadata, NO_REDIRECT)
+      const registration = await registeredFor(login, metadata, NO_REDIRECT, DEVICE_CODE)
       const resource = login.resource(found)
       const dpop = login.bindsTokens(found, account.asked.takesProof) ? DpopKey.generate() : undefined
       const context = login.context({ metadata, registration, resource, scopes, dpop })
@@ -248,8 +248,10 @@ async function registeredFor(
   { server, oauth, vault, fetch, signal }: ServerLogin,
   metadata: AuthorizationServerMetadata,
   redirectUri: string,
+  grantType?: string,
 ): Promise<Registration> {
-  return await registrationFor({ server: server.name, oauth, metadata, redirectUri, vault, fetch, signal })
+  const asked = { server: server.name, oauth, metadata, redirectUri, grantType }
+  return await registrationFor({ ...asked, vault, fetch, signal })
 }
 
 function addressOf(

@@ -17,6 +17,8 @@ export interface Registration {
   readonly redirectUri?: string
   /** Of a dynamic registration: the name it was made with. */
   readonly clientName?: string
+  /** Of a dynamic registration: the grant that it was made for, besides the codes of browsers. */
+  readonly grantType?: string
   /** Of a dynamic registration: how the gateway authenticates at the token endpoint, as the server has decided. */
   readonly authMethod?: string
   /** Of a dynamic registration: Unix milliseconds at which the secret ends. */
@@ -28,6 +30,8 @@ export interface RegistrationRequest {
   readonly oauth: OAuthConfig
   readonly metadata: AuthorizationServerMetadata
   readonly redirectUri: string
+  /** A grant besides the codes of browsers, which authorization servers allow only where it was registered. */
+  readonly grantType?: string | undefined
   readonly vault: Vault
   readonly fetch: GuardedFetch
   readonly signal: AbortSignal
@@ -76,12 +80,13 @@ export async function registrationFor(request: RegistrationRequest): Promise<Reg
 }
 
 function isUsable(
-  { redirectUri, clientName, secretExpiresAt }: Registration,
-  request: Pick<RegistrationRequest, 'redirectUri' | 'oauth'>,
+  { redirectUri, clientName, grantType, secretExpiresAt }: Registration,
+  request: Pick<RegistrationRequest, 'redirectUri' | 'grantType' | 'oauth'>,
 ): boolean {
   return (
     redirectUri === request.redirectUri &&
     clientName === request.oauth.clientName &&
+    grantType === request.grantType &&
     (secretExpiresAt === undefined || secretExpiresAt > Date.now())
   )
 }
@@ -112,7 +117,7 @@ export async function forgetRegistration(vault: Vault, server: string, clientId:
 }
 
 async function register(request: RegistrationRequest): Promise<Registration> {
-  const { server, oauth, metadata, redirectUri, fetch, signal } = request
+  const { server, oauth, metadata, redirectUri, grantType, fetch, signal } = request
   const { host } = new URL(metadata.issuer)
   const endpoint = metadata.registration_endpoint
   const byHand = `Register an app there with the redirect address ${redirectUri}, and set "mcpServers.${server}.oauth.clientId".`
@@ -121,6 +126,7 @@ async function register(request: RegistrationRequest): Promise<Registration> {
       `The authorization server ${host} of server "${server}" does not let the gateway register itself. Fix: ${byHand}`,
     )
   const method = oauth.authMethod ?? methodFor(metadata.token_endpoint_auth_methods_supported)
+  const more = grantType === undefined ? [] : [grantType]
   let response: Response
   try {
     response = await fetch(endpoint, {
@@ -129,7 +135,7 @@ async function register(request: RegistrationRequest): Promise<Registration> {
       body: JSON.stringify({
         client_name: oauth.clientName,
         redirect_uris: [redirectUri],
-        grant_types: ['authorization_code', 'refresh_token'],
+        grant_types: ['authorization_code', 'refresh_token', ...more],
         response_types: ['code'],
         token_endpoint_auth_method: method,
         // Without scopes: a registration for those of this login would refuse the next one that needs more.
@@ -149,7 +155,12 @@ async function register(request: RegistrationRequest): Promise<Registration> {
   const body = jsonObjectIn(await response.text())
   const clientId = body?.['client_id']
   if (response.ok && typeof clientId === 'string' && clientId !== '' && clientId.length <= MAX_ID)
-    return { ...registrationIn(clientId, body ?? {}, method), redirectUri, clientName: oauth.clientName }
+    return {
+      ...registrationIn(clientId, body ?? {}, method),
+      redirectUri,
+      clientName: oauth.clientName,
+      ...(grantType !== undefined && { grantType }),
+    }
   throw refusal(response, body, { server, host, redirectUri, byHand })
 }
 

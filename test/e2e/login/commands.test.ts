@@ -1,58 +1,9 @@
-import { spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { expect, onTestFinished, test } from 'vitest'
-import { decide, startAuthorizationServer } from '../../helpers/authorization-server.ts'
-import { startProtectedServer } from '../../helpers/protected-server.ts'
-import { makeScratch } from '../../helpers/scratch.ts'
+import { expect, test } from 'vitest'
+import { decide, decideDevice } from '../../helpers/authorization-server.ts'
+import { addressIn, setUpLoginCommands as setUp } from '../../helpers/login-commands.ts'
 
 /** The commands that log in and out, as a person types them. */
-
-const BIN = fileURLToPath(new URL('../../../bin/mcp-manifold.js', import.meta.url))
-
-interface Run {
-  readonly said: () => string
-  readonly type: (line: string) => void
-  readonly close: () => void
-  readonly end: Promise<{ readonly code: number | null; readonly out: string; readonly said: string }>
-}
-
-async function setUp() {
-  const scratch = makeScratch()
-  onTestFinished(() => scratch[Symbol.asyncDispose]())
-  const folder = scratch.path
-  const authorization = await startAuthorizationServer()
-  const { issuer, resourceServer: introspection } = authorization
-  const server = await startProtectedServer({ issuer, introspection, scopesSupported: ['mcp'] })
-  onTestFinished(async () => {
-    await server[Symbol.asyncDispose]()
-    await authorization[Symbol.asyncDispose]()
-  })
-  const file = join(folder, 'servers.json')
-  const gateway = { state: `lmdb:${join(folder, 'state')}`, vault: { keySource: 'file' } }
-  writeFileSync(file, JSON.stringify({ mcpServers: { mail: { url: server.url } }, gateway }))
-  const run = (...args: string[]): Run => {
-    const child = spawn(process.execPath, [BIN, '-c', file, ...args], {
-      env: { PATH: process.env['PATH'], HOME: folder },
-    })
-    let [out, said] = ['', '']
-    child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()))
-    child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()))
-    return {
-      said: () => said,
-      close: () => child.stdin.end(),
-      type: line => child.stdin.write(`${line}\n`),
-      end: new Promise(resolve => child.on('close', code => resolve({ code, out, said }))),
-    }
-  }
-  return { authorization, run }
-}
-
-async function addressIn(login: Run): Promise<string> {
-  await expect.poll(login.said, { timeout: 20_000 }).toMatch(/^ {2}http\S+$/m)
-  return /^ {2}(http\S+)$/m.exec(login.said())?.[1] ?? ''
-}
 
 test('login by the browser of this machine, the list without tokens, and logout with revocation', async () => {
   const { authorization, run } = await setUp()
@@ -117,3 +68,40 @@ test('a token from stdin is kept; what is no token, no server or no login is ref
     said: expect.stringContaining('All clients share the login') as string,
   })
 })
+
+test('login by a code on another device, with a registration that allows it; a refused one says so', async () => {
+  const { authorization, run } = await setUp()
+  const refused = run('login', 'mail', '--device')
+  await decideDevice(await addressIn(refused), codeIn(refused.said()), { decision: 'deny' })
+  const denied = await refused.end
+  expect([denied.code, denied.said]).toEqual([1, expect.stringContaining('server "mail"')])
+
+  const login = run('login', 'mail', '--device')
+  await decideDevice(await addressIn(login), codeIn(login.said()))
+  const { code, said } = await login.end
+  expect([code, said]).toEqual([0, expect.stringContaining('You are logged in to server "mail"')])
+  const [registered, ...others] = (await authorization.happened()).registered
+  expect(registered?.['grant_types']).toContain('urn:ietf:params:oauth:grant-type:device_code')
+  // One registration serves all logins of this kind.
+  expect(others).toEqual([])
+})
+
+test('login to a server with a broken entry names the problem, and export without a login is a failure', async () => {
+  const { file, run } = await setUp()
+  const nothing = await run('credentials', 'export', '--stdout', '--server', 'mial').end
+  expect(nothing).toMatchObject({
+    code: 1,
+    out: '',
+    said: expect.stringContaining('nothing to export of server "mial"') as string,
+  })
+  writeFileSync(file, JSON.stringify({ mcpServers: { mail: { url: 'no address' } } }))
+  const broken = await run('login', 'mail').end
+  expect(broken).toMatchObject({
+    code: 1,
+    said: expect.stringMatching(/entry of server "mail" has a problem: mcpServers\.mail\.url/) as string,
+  })
+})
+
+function codeIn(said: string): string {
+  return /code there: (\S+)/.exec(said)?.[1] ?? ''
+}

@@ -17,7 +17,7 @@ export interface DeviceLogin {
   readonly tokens: Promise<TokenSet>
 }
 
-const DEVICE_CODE = 'urn:ietf:params:oauth:grant-type:device_code'
+export const DEVICE_CODE = 'urn:ietf:params:oauth:grant-type:device_code'
 /** RFC 8628: where the authorization server does not say, and how much slower after a `slow_down`. */
 const INTERVAL_SECONDS = 5
 const MAX_INTERVAL_SECONDS = 60
