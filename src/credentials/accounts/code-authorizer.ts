@@ -157,7 +157,7 @@ export class CodeAuthorizer implements Authorizer {
     })
   }
 
-  async beginDevice(server: ServerConfig, owner: string): Promise<DeviceRequest> {
+  async beginDevice(server: ServerConfig, owner: string, signal: AbortSignal): Promise<DeviceRequest> {
     const account = this.#accounts.account(server, owner)
     const { login } = account
     return await this.#logged(server.name, async () => {
@@ -169,12 +169,17 @@ export class CodeAuthorizer implements Authorizer {
       const resource = login.resource(found)
       const dpop = login.bindsTokens(found, account.asked.takesProof) ? DpopKey.generate() : undefined
       const context = login.context({ metadata, registration, resource, scopes, dpop })
-      const device = await beginDevice({ ...context, signal: login.ended })
-      const done = device.tokens.then(async tokens => await account.save(metadata.issuer, tokens))
+      const ended = AbortSignal.any([login.ended, signal])
+      const device = await beginDevice({ ...context, signal: ended })
+      const done = device.tokens.then(async tokens => {
+        ended.throwIfAborted()
+        await account.save(metadata.issuer, tokens)
+      })
       done.catch(() => undefined)
       return {
         verificationUri: device.completeUri ?? device.verificationUri,
         userCode: device.userCode,
+        expiresInSeconds: device.expiresInSeconds,
         done,
       }
     })

@@ -141,14 +141,18 @@ export class ServerLogin {
     )
   }
 
-  /** Tokens for another origin, issuer or identifier than those of the configuration are never sent. */
+  /**
+   * Tokens for another origin, issuer or identifier than those of the configuration are never sent. One that was given
+   * by hand has neither issuer nor identifier.
+   */
   trusts({ issuer, value }: VaultRecord<Pick<TokenSet, 'serverUrl' | 'clientId'>>): boolean {
     const { issuer: wanted, clientId } = this.oauth
     return (
       URL.canParse(value.serverUrl) &&
       new URL(value.serverUrl).origin === new URL(this.url).origin &&
-      (wanted === undefined || wanted.replace(/\/$/, '') === issuer.replace(/\/$/, '')) &&
-      (clientId === undefined || clientId === value.clientId)
+      (issuer === '' ||
+        ((wanted === undefined || wanted.replace(/\/$/, '') === issuer.replace(/\/$/, '')) &&
+          (clientId === undefined || clientId === value.clientId)))
     )
   }
 

@@ -84,7 +84,10 @@ async function finished({ query, browser }: Callback, parts: CallbackParts): Pro
   } catch (caught) {
     const error = loginErrorOf(caught, server)
     logger.warn('A login has failed.', { server, owner: taken.owner, cause: describeError(caught) })
-    await records.put(id, { ...taken, stage: 'failed', reason: error.message })
+    await records.put(id, { ...taken, stage: 'failed', reason: error.message }).catch((failure: unknown) =>
+      // The person gets the cause all the same.
+      logger.debug('The end of a login could not be stored.', { server, cause: describeError(failure) }),
+    )
     const page = messagePage(400, `The login to ${server} has failed`, `${error.message} ${AGAIN}`)
     return { page, error }
   }

@@ -185,14 +185,21 @@ export class Logins {
         server.name,
         `Server "${server.name}" needs a login, and this gateway cannot log in by a code.`,
       )
-    const { verificationUri, userCode, done } = await authorizer.beginDevice(server, login.owner)
+    const ending = new AbortController()
+    login.holds(() => ending.abort(ended(server.name)))
+    const { verificationUri, userCode, expiresInSeconds, done } = await authorizer.beginDevice(
+      server,
+      login.owner,
+      ending.signal,
+    )
     done.then(
       () => login.succeed(),
       (caught: unknown) => login.fail('failed', loginErrorOf(caught, server.name)),
     )
     checkAddress(verificationUri, server.name)
     this.#tellBegun(login)
-    return { url: verificationUri, code: userCode, expiresAt: Date.now() + lifeMs }
+    const expiresAt = Date.now() + Math.min(lifeMs, expiresInSeconds * 1000)
+    return { url: verificationUri, code: userCode, expiresAt }
   }
 
   #tellBegun({ server, owner }: LoginUnderWay): void {

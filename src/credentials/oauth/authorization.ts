@@ -40,12 +40,17 @@ export interface Authorizer {
    * can be shown.
    */
   finish(pending: PendingAuthorization, callback: URLSearchParams): Promise<void>
-  /** A login by a code that is typed in on another device (RFC 8628), where the authorization server has it. */
-  beginDevice?(server: ServerConfig, owner: string): Promise<DeviceRequest>
+  /**
+   * A login by a code that is typed in on another device (RFC 8628), where the authorization server has it. Once `signal`
+   * is aborted, nothing is asked for and saved any more.
+   */
+  beginDevice?(server: ServerConfig, owner: string, signal: AbortSignal): Promise<DeviceRequest>
 }
 
 export interface DeviceRequest {
   readonly verificationUri: string
   readonly userCode: string
+  /** How long the code can be entered. */
+  readonly expiresInSeconds: number
   readonly done: Promise<void>
 }

@@ -7,6 +7,7 @@ import {
   serverOf,
   tokensIn,
 } from '../../../helpers/login-scene.ts'
+import type { TokenSet } from '../../../../src/credentials/oauth/token-set.ts'
 import { startOddServer } from '../../../helpers/odd-authorization-server.ts'
 
 /** Logins while the place that they are for, or the address that browsers come back to, changes. */
@@ -68,4 +69,22 @@ test('logins that come back to different addresses are both completed, and both 
   expect(await at.refused('Bearer')).toBe(true)
   expect(bearerOf(await at.headers())).not.toBe(before)
   expect(at.odd.redeemed).toEqual({ code: 2, refresh: 1 })
+})
+
+test('a token given by hand is sent whatever issuer and identifier are configured, to its origin alone', async () => {
+  await using at = await loginScene({}, { issuer: 'https://as.example', clientId: 'by-hand' })
+  const name = { kind: 'tokens', server: 'odd', owner: 'gateway' } as const
+  const given: TokenSet = {
+    accessToken: 'given',
+    tokenType: 'Bearer',
+    expiresAt: undefined,
+    clientId: '',
+    obtainedAt: Date.now(),
+    resource: undefined,
+    serverUrl: at.odd.url,
+  }
+  await at.vault.write(name, { issuer: '', value: given })
+  expect(bearerOf(await at.headers())).toBe('given')
+  await at.vault.write(name, { issuer: '', value: { ...given, serverUrl: 'https://other.example/mcp' } })
+  expect(await at.headers()).toEqual([])
 })

@@ -6,6 +6,7 @@ import { GatewayError } from '../../../../src/core/errors.ts'
 import type { GatewayEvent } from '../../../../src/core/events.ts'
 import { SILENT } from '../../../../src/core/logger.ts'
 import { Logins, type LoginsOptions } from '../../../../src/credentials/login/logins.ts'
+import type { Authorizer } from '../../../../src/credentials/oauth/authorization.ts'
 import { assertNothingLeft, takeStock } from '../../../helpers/leftovers.ts'
 import { GrantingAuthorizer, OpenVault, remoteServer } from '../../../helpers/login-doubles.ts'
 
@@ -251,4 +252,23 @@ test('a login that is ended while it begins gives out no link', async () => {
   await expect(logins.begin(await remoteServer(), 'gateway')).rejects.toMatchObject({
     message: expect.stringContaining('was ended') as string,
   })
+})
+
+test('a device login that is ended is not completed later, and lasts no longer than its code', async () => {
+  const { authorizer, logins } = setUp()
+  const signals: AbortSignal[] = []
+  const device: Pick<Authorizer, 'beginDevice'> = {
+    beginDevice: (_server, _owner, signal) => {
+      signals.push(signal)
+      const done = new Promise<void>(() => undefined)
+      const verificationUri = 'https://as.example/device'
+      return Promise.resolve({ verificationUri, userCode: 'AB-CD', expiresInSeconds: 60, done })
+    },
+  }
+  Object.assign(authorizer, device)
+  const pending = await logins.begin(await remoteServer(), 'gateway', true)
+  expect(pending.expiresAt - Date.now()).toBeLessThanOrEqual(60_000)
+  logins.abandon('mail')
+  await expect(pending.done).rejects.toMatchObject({ code: 'needs_login' })
+  expect(signals.map(({ aborted }) => aborted)).toEqual([true])
 })
