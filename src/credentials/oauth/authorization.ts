@@ -41,8 +41,8 @@ export interface Authorizer {
    */
   finish(pending: PendingAuthorization, callback: URLSearchParams): Promise<void>
   /**
-   * A login by a code that is typed in on another device (RFC 8628), where the authorization server has it. Once `signal`
-   * is aborted, nothing is asked for and saved any more.
+   * A login by a code that is typed in on another device (RFC 8628), where the authorization server has it. Once
+   * `signal` is aborted, nothing is asked for and saved any more.
    */
   beginDevice?(server: ServerConfig, owner: string, signal: AbortSignal): Promise<DeviceRequest>
 }
