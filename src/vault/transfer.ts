@@ -55,16 +55,22 @@ export async function exportRecords(
  */
 export async function importRecords(vault: Vault, text: string, replaces: boolean): Promise<Imported> {
   const records = toRecords(text)
+  // Also those that cannot be opened here.
+  const there = new Set((await vault.list()).map(keyOf))
   let imported = 0
   for (const { kind, server, owner, issuer, value } of records) {
     const name = { kind, server, owner }
     imported += await vault.exclusively(name, async () => {
-      if (!replaces && (await vault.read(name))) return 0
+      if (!replaces && (there.has(keyOf(name)) || (await vault.read(name)))) return 0
       await vault.write(name, { issuer, value })
       return 1
     })
   }
   return { imported, kept: records.length - imported }
+}
+
+function keyOf({ kind, server, owner }: RecordName): string {
+  return JSON.stringify([kind, server, owner])
 }
 
 function toRecords(text: string): readonly ClearRecord[] {

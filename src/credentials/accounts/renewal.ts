@@ -66,6 +66,7 @@ async function refresh(login: ServerLogin, { issuer, value }: Tokens, lost: Abor
     ...(scope !== undefined && { scope }),
     ...(idToken !== undefined && { idToken }),
     ...next,
+    loggedInAt: value.loggedInAt ?? value.obtainedAt,
     // A trust that was given to one address does not move to another by a renewal.
     serverUrl: value.serverUrl,
   }

@@ -155,7 +155,7 @@ export class Logins {
     const hosted = redirect.hosted !== undefined
     const expiresAt = Date.now() + lifeMs
     const about = loginAbout(server, owner, url)
-    login.tokensBefore = await this.#tokensOf(server.name, owner)
+    login.loginBefore = await this.#loginOf(server.name, owner)
     await this.#records.put(id, {
       server: server.name,
       owner,
@@ -246,8 +246,8 @@ export class Logins {
       if (record?.stage === 'failed')
         return login.fail('failed', loginFailure(login.server, record.reason ?? ''))
       if (record?.stage === 'done') return login.succeed()
-      const tokens = await this.#tokensOf(login.server, login.owner)
-      if (tokens !== undefined && tokens !== login.tokensBefore && !login.isFinishing) login.succeed()
+      const other = await this.#loginOf(login.server, login.owner)
+      if (other !== undefined && other !== login.loginBefore && !login.isFinishing) login.succeed()
     } catch (error) {
       this.#options.logger.debug('A login could not be looked up in the state store.', {
         server: login.server,
@@ -256,10 +256,10 @@ export class Logins {
     }
   }
 
-  /** What tells the tokens of an owner from others of the same owner. */
-  async #tokensOf(server: string, owner: string): Promise<string | undefined> {
+  /** What tells the login of an owner from others of the same owner. A renewal is no login. */
+  async #loginOf(server: string, owner: string): Promise<string | undefined> {
     const record = await this.#options.vault.read<TokenSet>({ kind: 'tokens', server, owner })
-    return record && String(record.value.obtainedAt)
+    return record && String(record.value.loggedInAt ?? record.value.obtainedAt)
   }
 
   async #removeUnused(id: string): Promise<void> {

@@ -30,8 +30,8 @@ export class LoginUnderWay {
   id: string | undefined
   /** Whether its callback has come, here. */
   isFinishing = false
-  /** What was known of the tokens when it began. */
-  tokensBefore: string | undefined
+  /** The login of its owner when it began. */
+  loginBefore: string | undefined
   #resolve: () => void = () => undefined
   #reject: (error: GatewayError) => void = () => undefined
   readonly #onEnd: (login: LoginUnderWay, outcome: LoginOutcome) => void

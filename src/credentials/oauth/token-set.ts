@@ -17,6 +17,8 @@ export interface TokenSet {
   readonly registration?: Registration
   /** Unix milliseconds. */
   readonly obtainedAt: number
+  /** Unix milliseconds of the login that a renewal goes on with; `undefined`: the tokens are those of the login. */
+  readonly loggedInAt?: number
   /** Resource that the token is for (RFC 8707). */
   readonly resource: string | undefined
   /** Address of the server that the token is sent to. It is sent to no other origin. */

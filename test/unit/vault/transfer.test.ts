@@ -44,6 +44,18 @@ it('keeps what is there already, or replaces it on request', async () => {
   expect((await to.read(TOKENS))?.value).toBe('theirs')
 })
 
+it('keeps a record that it cannot open, unless it replaces', async () => {
+  const store = createMemoryStore()
+  await vaultOver(store).write(TOKENS, { issuer: 'i', value: 1 })
+  const [from, to] = [vaultOver(), vaultOver(store)]
+  await from.write(TOKENS, { issuer: 'i', value: 'theirs' })
+  const { text } = await exportRecords(from)
+  expect(await importRecords(to, text, false)).toEqual({ imported: 0, kept: 1 })
+  expect(await to.list()).toMatchObject([{ opens: false }])
+  expect(await importRecords(to, text, true)).toEqual({ imported: 1, kept: 0 })
+  expect((await to.read(TOKENS))?.value).toBe('theirs')
+})
+
 it('names records that it cannot open', async () => {
   const store = createMemoryStore()
   await vaultOver(store).write(TOKENS, { issuer: 'i', value: 1 })

@@ -1,7 +1,7 @@
 import { GatewayError } from '../../../core/errors.ts'
 import type { UpstreamCredentials } from '../../../core/upstream-credentials.ts'
 import { RESERVED } from './configured-headers.ts'
-import { httpRefusal } from './http-error.ts'
+import { HttpStatusError } from './http-error.ts'
 import type { Headers } from './sse-requests.ts'
 
 /** Characters of `WWW-Authenticate` that are kept. A challenge with a URL, scopes and a description is far shorter. */
@@ -72,10 +72,19 @@ export class AuthorizedRequests {
       const outcome = await this.#credentials.refused({ status, wwwAuthenticate, sent })
       if (outcome !== true) return outcome
       // Without the body of the refusal: it may quote what was presented.
-      return repeated ? httpRefusal(this.#server, status, '', undefined) : true
+      return repeated ? this.#refusedAgain(status) : true
     } catch (error) {
       return GatewayError.from(error, this.#server)
     }
+  }
+
+  #refusedAgain(status: number): GatewayError {
+    const server = this.#server
+    return new GatewayError(
+      'upstream_unauthorized',
+      `Server "${server}" refused the gateway's credentials (HTTP ${status}), and those that were obtained anew. Fix: check what they permit at this server, and how it is configured to check them.`,
+      { server, cause: new HttpStatusError(status, ''), delivery: 'not_sent' },
+    )
   }
 
   /** A link sends its requests to one address, in three methods at most. */

@@ -212,6 +212,18 @@ test('another process that logs in ends the wait', async () => {
   expect(authorizer.finished).toEqual([])
 })
 
+test('tokens that are renewed during a login for more permissions do not end it', async () => {
+  const { logins, vault } = setUp()
+  const name = { kind: 'tokens', server: 'mail', owner: 'gateway' } as const
+  await vault.write(name, { issuer: '', value: { obtainedAt: 7 } })
+  const { done } = await logins.begin(await remoteServer(), 'gateway')
+  await vault.write(name, { issuer: '', value: { obtainedAt: 8, loggedInAt: 7 } })
+  await new Promise(resolve => setTimeout(resolve, 20))
+  expect(logins.size).toBe(1)
+  await vault.write(name, { issuer: '', value: { obtainedAt: 9 } })
+  await done
+})
+
 test('the end of the gateway ends every login, and refuses new ones', async () => {
   const { logins } = setUp()
   const server = await remoteServer()
