@@ -92,6 +92,8 @@ export class ServerLogins {
   async logOut(server: string, owner: string): Promise<LoggedOut> {
     const { serverOf, logger } = this.#options
     this.logins.abandon(server, owner)
+    // A callback that has come stores the tokens of its login nevertheless.
+    await this.logins.callbacksDone(server, owner)
     return await logOut(this.#vault, serverOf(server), owner, { logger, dns: () => this.#dns })
   }
 

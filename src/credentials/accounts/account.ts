@@ -250,7 +250,8 @@ export class Account implements UpstreamCredentials {
       } else this.#adopt(await renewed(this.#login, this.#name, value, isRefused))
     } catch (caught) {
       const { expiresAt = Infinity } = value
-      if (isRefused || Date.now() >= expiresAt || this.#tokens?.value !== value) throw caught
+      if (isRefused || Date.now() >= expiresAt || this.#tokens?.value.accessToken !== value.accessToken)
+        throw caught
       // It is good until its end.
       this.#sentUntil = Math.min(expiresAt, Date.now() + PAUSE_MS)
       this.#logDetail(caught)
@@ -264,14 +265,17 @@ export class Account implements UpstreamCredentials {
     this.#note(challengeIn(wwwAuthenticate))
     this.#login.forgetDiscovered()
     if (await this.#hasOtherThan(sent)) return true
-    const value = this.#tokens?.value
-    if (!value) return this.#pause(needsLogin(name), PAUSE_MS)
+    if (!this.#tokens) return this.#pause(needsLogin(name), PAUSE_MS)
+    const { issuer, value } = this.#tokens
     const before = this.#renewedOnRefusal
     const isNew = before?.accessToken === value.accessToken && monotonicNow() - before.at < YOUNG_MS
-    if (isNew && Date.now() < usableUntil(value)) return this.#pause(refusesNewTokens(name), LONG_PAUSE_MS)
+    const hasMoved = (): Promise<boolean> => this.#login.hasMovedFrom(issuer, this.#asked.resourceMetadata)
+    if (isNew && Date.now() < usableUntil(value) && !(await hasMoved()))
+      return this.#pause(refusesNewTokens(name), LONG_PAUSE_MS)
     // Another refusal of the same token may have begun the renewal.
     if (this.#busy) await this.#busy.catch(() => undefined)
-    if (this.#tokens?.value === value) await this.#alone(() => this.#renew(value, true))
+    if (this.#tokens?.value.accessToken === value.accessToken)
+      await this.#alone(() => this.#renew(value, true))
     const now = this.#tokens?.value
     if (!now)
       return this.#pause(needsLogin(name, 'needs a new login: its token is no longer valid'), PAUSE_MS)

@@ -68,6 +68,12 @@ export class ServerLogin {
     this.#ending.abort(new Error(`The server "${this.server.name}" was changed or removed.`))
   }
 
+  /** Whether the server names another authorization server than the one that has granted its tokens. */
+  async hasMovedFrom(issuer: string, hint: string | undefined): Promise<boolean> {
+    const found = await this.discover(hint).catch(() => undefined)
+    return found !== undefined && issuer !== '' && found.metadata.issuer !== issuer
+  }
+
   /** @param hint `resource_metadata` of the last refusal */
   discover(hint: string | undefined): Promise<Discovered> {
     const known = this.#found

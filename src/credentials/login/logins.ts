@@ -52,6 +52,7 @@ export class Logins {
   readonly #redirects: Redirects
   readonly #underWay = new Map<string, LoginUnderWay>()
   readonly #failed = new Map<string, Failed>()
+  readonly #callbacks = new Set<{ readonly key: string; readonly done: Promise<unknown> }>()
   #closed = false
 
   constructor(options: LoginsOptions) {
@@ -108,19 +109,31 @@ export class Logins {
   async callback(callback: Callback): Promise<PageAnswer> {
     const { authorizer, logger } = this.#options
     let login: LoginUnderWay | undefined
-    const { page, error } = await finishCallback(callback, {
+    const finishing = finishCallback(callback, {
       records: this.#records,
       authorizer,
       logger,
       onTaken: id => {
         login = [...this.#underWay.values()].find(each => each.id === id)
-        if (login) login.isFinishing = true
+        if (!login) return
+        login.isFinishing = true
+        const { server, owner } = login
+        const callback = { key: keyOf(server, owner), done: finishing }
+        this.#callbacks.add(callback)
+        void finishing.then(() => this.#callbacks.delete(callback))
       },
     })
+    const { page, error } = await finishing
     const taken = login
     // The page of the login leaves before its listener ends.
     if (taken) setImmediate(() => (error ? taken.fail('failed', error) : taken.succeed()))
     return page
+  }
+
+  /** Resolves when no callback of a login of this owner is under way here. */
+  async callbacksDone(server: string, owner: string): Promise<void> {
+    const key = keyOf(server, owner)
+    await Promise.all([...this.#callbacks].filter(callback => callback.key === key).map(({ done }) => done))
   }
 
   /** Ends the logins of a server, whose waiting calls fail: it was logged out. */

@@ -1,7 +1,7 @@
 import type { ServerConfig } from '../../config/types.ts'
 import { describeError } from '../../core/errors.ts'
 import type { Logger } from '../../core/logger.ts'
-import type { Vault } from '../../vault/vault.ts'
+import type { Vault, VaultRecord } from '../../vault/vault.ts'
 import { guardedFetch, type GuardedFetch, type NameServers } from '../fetch/guarded-fetch.ts'
 import type { AuthorizationServerMetadata } from '../oauth/metadata.ts'
 import type { Registration } from '../oauth/registration.ts'
@@ -28,8 +28,14 @@ export async function logOut(
   { logger, dns }: { readonly logger: Logger; readonly dns: () => NameServers },
 ): Promise<LoggedOut> {
   const name = { kind: 'tokens', server: server.name, owner } as const
-  const kept = await vault.read<TokenSet>(name)
-  const found = await vault.remove(name)
+  let kept: VaultRecord<TokenSet> | undefined
+  // Read as it is removed: what a renewal has stored in between would not be revoked. The second is for a record that
+  // cannot be opened.
+  const take = (record: VaultRecord<unknown>): boolean => {
+    kept = record as VaultRecord<TokenSet>
+    return true
+  }
+  const found = (await vault.remove(name, take)) || (await vault.remove(name))
   if (!kept || kept.issuer === '') return { found, revoked: false }
   try {
     const registration = await registrationOf(vault, server, owner, kept.value)

@@ -75,3 +75,16 @@ test.each([
   await begin()
   later.close()
 })
+
+test('a new token that is refused because its authorization server has changed leads to a new login, in each call', async () => {
+  await using at = await loginScene({ refreshTokens: false })
+  await using other = await startOddServer()
+  await at.login()
+  const sent = await at.headers()
+  at.odd.named = other.issuer
+  const wwwAuthenticate = `Bearer resource_metadata="${at.odd.origin}/.well-known/oauth-protected-resource/mcp"`
+  const refusals = await Promise.all(
+    [1, 2, 3].map(() => at.account.refused({ status: 401, wwwAuthenticate, sent })),
+  )
+  for (const refusal of refusals) expect(refusal).toMatchObject({ code: 'needs_login' })
+})

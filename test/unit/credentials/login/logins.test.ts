@@ -7,6 +7,7 @@ import type { GatewayEvent } from '../../../../src/core/events.ts'
 import { SILENT } from '../../../../src/core/logger.ts'
 import { Logins, type LoginsOptions } from '../../../../src/credentials/login/logins.ts'
 import type { Authorizer } from '../../../../src/credentials/oauth/authorization.ts'
+import { deferred } from '../../../helpers/deferred.ts'
 import { assertNothingLeft, takeStock } from '../../../helpers/leftovers.ts'
 import { GrantingAuthorizer, OpenVault, remoteServer } from '../../../helpers/login-doubles.ts'
 
@@ -124,6 +125,27 @@ test('of two callbacks at once, one completes the login', async () => {
   expect(pages.map(({ status }) => status).sort()).toEqual([200, 409, 409, 409, 409])
   expect(authorizer.finished).toHaveLength(1)
   await done
+})
+
+test('a logout waits for the callback that has come, whose tokens it would not find', async () => {
+  const { authorizer, logins, vault } = setUp()
+  const waiting = deferred()
+  authorizer.held = waiting.promise
+  const { done } = await logins.begin(await remoteServer(), 'gateway')
+  const [{ state }] = authorizer.begun as [(typeof authorizer.begun)[number]]
+  const page = logins.callback({ query: new URLSearchParams({ code: 'good', state }), browser: undefined })
+  await new Promise(resolve => setTimeout(resolve, 20))
+  logins.abandon('mail', 'gateway')
+  await expect(done).rejects.toThrow('"mail"')
+  let isDone = false
+  const callbacks = logins.callbacksDone('mail', 'gateway').then(() => (isDone = true))
+  await logins.callbacksDone('mail', 'another')
+  await new Promise(resolve => setTimeout(resolve, 20))
+  expect(isDone).toBe(false)
+  waiting.resolve()
+  await callbacks
+  expect(await vault.read({ kind: 'tokens', server: 'mail', owner: 'gateway' })).toBeDefined()
+  expect((await page).status).toBe(200)
 })
 
 test('a late callback is refused, and the waiting call told', async () => {
