@@ -19,6 +19,8 @@ export interface WireResponse {
   readonly headers: IncomingHttpHeaders
   /** The whole body, once it has ended; what came of it when the connection breaks. */
   readonly body: Promise<string>
+  /** What has come of the body. */
+  readonly received: string
   /** Events that carry data, in their order. Comments and empty events are left out. */
   readonly events: Inbox<WireEvent>
   /** The id of the last event of all, empty ones included. */
@@ -77,6 +79,9 @@ export function http(
         headers: response.headers,
         body: wholeBody,
         events,
+        get received() {
+          return text
+        },
         get lastId() {
           return lastId
         },
