@@ -4,6 +4,7 @@ import { VERSION } from '../version.ts'
 import { declareCacheCommands } from './cache-commands.ts'
 import { declareClientCommands } from './client-commands.ts'
 import { CLIENT_OPTION } from './common-options.ts'
+import { declareFirstRunCommands } from './first-run-commands.ts'
 import { declareGatewayCommands } from './gateway-commands.ts'
 import { declareLoginCommands } from './login-commands.ts'
 
@@ -41,6 +42,7 @@ export async function runProgram(args: readonly string[]): Promise<void> {
     .configureHelp({ showGlobalOptions: true })
     .showHelpAfterError('Run mcp-manifold --help to see what there is.')
 
+  declareFirstRunCommands(program)
   declareGatewayCommands(program)
   declareClientCommands(program)
   declareLoginCommands(program)

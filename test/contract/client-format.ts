@@ -1,10 +1,15 @@
 import { describe, expect, test } from 'vitest'
-import { NotEditable, NotReadable, type Format, type Section } from '../../src/client-files/formats/format.ts'
+import {
+  NotEditable,
+  NotReadable,
+  type Format,
+  type EntrySection,
+} from '../../src/client-files/formats/format.ts'
 
 /** What a text looks like in one format, for the contract. */
 export interface FormatSamples {
   readonly format: Format
-  readonly section: Section
+  readonly section: EntrySection
   /** Texts with the entries `a` and `b`, in every way that is written; by name. */
   readonly texts: Readonly<Record<string, string>>
   /** Texts without any entry. */

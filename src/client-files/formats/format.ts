@@ -3,7 +3,7 @@ import { isSame } from '../../config/source/differences.ts'
 import type { JsonObject } from '../../core/exchange.ts'
 
 /** Where a client file has its entries: an object by name, or a list whose items have a `name`. */
-export interface Section {
+export interface EntrySection {
   readonly path: readonly string[]
   readonly kind: 'table' | 'list'
 }
@@ -29,17 +29,17 @@ export class NotEditable extends Error {}
 /** Client files of one syntax. Texts may begin with a byte order mark. */
 export interface Format {
   /** @throws NotReadable */
-  entries(text: string, section: Section): readonly NamedEntry[]
+  entries(text: string, section: EntrySection): readonly NamedEntry[]
   /** Adds one entry in front of the others, as one piece of text. @throws NotReadable, NotEditable */
-  insert(text: string, section: Section, entry: NamedEntry): Insertion
+  insert(text: string, section: EntrySection, entry: NamedEntry): Insertion
   /**
    * Removes entries with the comments that belong to them.
    * @param piece what `insert` has inserted: it is removed to the byte where it is still there
    * @throws NotReadable, NotEditable
    */
-  remove(text: string, section: Section, names: readonly string[], piece?: string): string
+  remove(text: string, section: EntrySection, names: readonly string[], piece?: string): string
   /** What to paste into the file by hand. */
-  snippet(section: Section, entry: NamedEntry): string
+  snippet(section: EntrySection, entry: NamedEntry): string
 }
 
 /** A place in a text, and what is inserted there. */
@@ -53,10 +53,10 @@ export interface Syntax {
   /** The value of a text; an empty text has an empty object. @throws NotReadable */
   parse(text: string): unknown
   /** Places for an entry, the best one first. @throws NotEditable */
-  places(text: string, section: Section, entry: NamedEntry): readonly Place[]
+  places(text: string, section: EntrySection, entry: NamedEntry): readonly Place[]
   /** The text without entries that are there. @throws NotEditable */
-  without(text: string, section: Section, names: ReadonlySet<string>): string
-  snippet(section: Section, entry: NamedEntry): string
+  without(text: string, section: EntrySection, names: ReadonlySet<string>): string
+  snippet(section: EntrySection, entry: NamedEntry): string
 }
 
 const MARK = '\uFEFF'
@@ -76,7 +76,7 @@ export function formatOf(syntax: Syntax): Format {
   }
 
   /** The text, when it says what was meant. */
-  const proven = (text: string, expected: unknown, section: Section): boolean => {
+  const proven = (text: string, expected: unknown, section: EntrySection): boolean => {
     try {
       return isSame(pruned(parse(text), section), pruned(expected, section))
     } catch {
@@ -129,7 +129,7 @@ export function formatOf(syntax: Syntax): Format {
 function says(
   parse: (text: string) => unknown,
   text: string,
-  section: Section,
+  section: EntrySection,
   { name, value }: NamedEntry,
 ): boolean {
   try {
@@ -140,7 +140,7 @@ function says(
   }
 }
 
-function entriesOf(value: unknown, { path, kind }: Section): NamedEntry[] {
+function entriesOf(value: unknown, { path, kind }: EntrySection): NamedEntry[] {
   const found = at(value, path)
   if (kind === 'table')
     return isJsonObject(found) ? Object.entries(found).map(([name, value]) => ({ name, value })) : []
@@ -151,7 +151,7 @@ function entriesOf(value: unknown, { path, kind }: Section): NamedEntry[] {
   })
 }
 
-function withoutEntries(value: unknown, section: Section, names: ReadonlySet<string>): unknown {
+function withoutEntries(value: unknown, section: EntrySection, names: ReadonlySet<string>): unknown {
   return changed(value, section.path, found => {
     if (Array.isArray(found))
       return (found as unknown[]).filter(item => !(isJsonObject(item) && names.has(String(item['name']))))
@@ -161,7 +161,7 @@ function withoutEntries(value: unknown, section: Section, names: ReadonlySet<str
 }
 
 /** A value in which an empty section, and what holds nothing but it, is as good as none. */
-function pruned(value: unknown, { path }: Section): unknown {
+function pruned(value: unknown, { path }: EntrySection): unknown {
   let cut = value
   for (let depth = path.length; depth > 0; depth--)
     cut = changed(cut, path.slice(0, depth), found => (isEmpty(found) ? undefined : found))

@@ -5,7 +5,14 @@ import { isNestedTooDeep } from '../../config/load/nesting.ts'
 import { parseJsonc } from '../../config/load/source-text.ts'
 import { GatewayError } from '../../core/errors.ts'
 import { isJsonObject } from '../../core/json-object.ts'
-import { formatOf, NotEditable, NotReadable, type NamedEntry, type Place, type Section } from './format.ts'
+import {
+  formatOf,
+  NotEditable,
+  NotReadable,
+  type NamedEntry,
+  type Place,
+  type EntrySection,
+} from './format.ts'
 
 /** JSON, with comments and trailing commas. */
 export const JSONC = formatOf({ parse, places, without, snippet })
@@ -25,7 +32,7 @@ function parse(text: string): unknown {
   }
 }
 
-function places(text: string, { path, kind }: Section, { name, value }: NamedEntry): Place[] {
+function places(text: string, { path, kind }: EntrySection, { name, value }: NamedEntry): Place[] {
   if (kind === 'list') throw new NotEditable('has its servers in a list')
   const layout = new Layout(text)
   const root = parseTree(text, [], { allowTrailingComma: true })
@@ -65,7 +72,7 @@ function placeIn(text: string, layout: Layout, object: Node, key: string, value:
   return { at, piece: layout.isBroken(at, close) ? member : member + layout.eol + layout.indentAt(open) }
 }
 
-function without(text: string, { path }: Section, names: ReadonlySet<string>): string {
+function without(text: string, { path }: EntrySection, names: ReadonlySet<string>): string {
   const { value } = parseJsonc(text)
   let section = value
   for (const key of path) section = isJsonObject(section) ? section[key] : undefined
@@ -78,7 +85,7 @@ function without(text: string, { path }: Section, names: ReadonlySet<string>): s
   }
 }
 
-function snippet({ path }: Section, { name, value }: NamedEntry): string {
+function snippet({ path }: EntrySection, { name, value }: NamedEntry): string {
   return JSON.stringify(nested(path, name, value), undefined, 2)
 }
 

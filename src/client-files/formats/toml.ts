@@ -1,7 +1,14 @@
 import { getStaticTOMLValue, parseTOML, type AST } from 'toml-eslint-parser'
 import { isJsonObject } from '../../core/json-object.ts'
 import { cutOut, lineBreakOf, lineStart, membersOut, wholeLines, type Cut } from './cuts.ts'
-import { formatOf, NotEditable, NotReadable, type NamedEntry, type Place, type Section } from './format.ts'
+import {
+  formatOf,
+  NotEditable,
+  NotReadable,
+  type NamedEntry,
+  type Place,
+  type EntrySection,
+} from './format.ts'
 
 /** TOML 1.0. Entries are written as tables of their own at the end, or into an inline table that is there. */
 export const TOML = formatOf({ parse, places, without, snippet })
@@ -20,7 +27,7 @@ function programOf(text: string): AST.TOMLProgram {
   }
 }
 
-function places(text: string, { path, kind }: Section, { name, value }: NamedEntry): Place[] {
+function places(text: string, { path, kind }: EntrySection, { name, value }: NamedEntry): Place[] {
   if (kind === 'list') throw new NotEditable('has its servers in a list')
   const { body } = programOf(text).body[0]
   for (const node of body) {
@@ -39,7 +46,7 @@ function places(text: string, { path, kind }: Section, { name, value }: NamedEnt
   ]
 }
 
-function without(text: string, { path }: Section, names: ReadonlySet<string>): string {
+function without(text: string, { path }: EntrySection, names: ReadonlySet<string>): string {
   const { body } = programOf(text).body[0]
   /** Whether a key leads into one of the entries. */
   const isGone = (keys: readonly (string | number)[]): boolean =>
@@ -79,7 +86,7 @@ function withBlankLines(text: string, { from, to }: Cut): Cut {
   return { from: start, to: text.length }
 }
 
-function snippet({ path }: Section, { name, value }: NamedEntry): string {
+function snippet({ path }: EntrySection, { name, value }: NamedEntry): string {
   return table(path, name, value, '\n').trimEnd()
 }
 

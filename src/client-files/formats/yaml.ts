@@ -1,7 +1,14 @@
 import { isAlias, isMap, isScalar, isSeq, parseDocument } from 'yaml'
 import { isJsonObject } from '../../core/json-object.ts'
 import { cutOut, lineBreakOf, lineStart, membersOut, nextLine, wholeLines, type Cut } from './cuts.ts'
-import { formatOf, NotEditable, NotReadable, type NamedEntry, type Place, type Section } from './format.ts'
+import {
+  formatOf,
+  NotEditable,
+  NotReadable,
+  type NamedEntry,
+  type Place,
+  type EntrySection,
+} from './format.ts'
 import { blockLines, flow } from './yaml-text.ts'
 import type { Document, Node, Pair, YAMLMap, YAMLSeq } from 'yaml'
 
@@ -24,7 +31,7 @@ function documentOf(text: string): Document {
   return document
 }
 
-function places(text: string, { path, kind }: Section, entry: NamedEntry): Place[] {
+function places(text: string, { path, kind }: EntrySection, entry: NamedEntry): Place[] {
   const eol = lineBreakOf(text)
   const { contents } = documentOf(text)
   const item = itemOf(kind, entry)
@@ -44,7 +51,7 @@ function places(text: string, { path, kind }: Section, entry: NamedEntry): Place
   throw new NotEditable(`has a ${path.join('.')} that cannot be changed`)
 }
 
-function itemOf(kind: Section['kind'], { name, value }: NamedEntry): unknown {
+function itemOf(kind: EntrySection['kind'], { name, value }: NamedEntry): unknown {
   if (kind === 'table') return { [name]: value }
   return [{ name, ...(isJsonObject(value) ? value : {}) }]
 }
@@ -128,7 +135,7 @@ function columnOf(text: string, { range }: Node): string {
   return before
 }
 
-function without(text: string, { path, kind }: Section, names: ReadonlySet<string>): string {
+function without(text: string, { path, kind }: EntrySection, names: ReadonlySet<string>): string {
   let key: Node | undefined
   let value: unknown = documentOf(text).contents
   for (const name of path) {
@@ -189,6 +196,6 @@ function isAbsent(value: unknown): boolean {
   return value === null || value === undefined || (isScalar(value) && value.value === null && !value.source)
 }
 
-function snippet({ path, kind }: Section, entry: NamedEntry): string {
+function snippet({ path, kind }: EntrySection, entry: NamedEntry): string {
   return blockLines(nestedIn(path, itemOf(kind, entry)), '', '\n').trimEnd()
 }

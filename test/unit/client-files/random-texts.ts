@@ -1,10 +1,10 @@
-import type { Section } from '../../../src/client-files/formats/format.ts'
+import type { EntrySection } from '../../../src/client-files/formats/format.ts'
 
 /** Random client files of three formats, with comments, blank lines, line ends, indents and orders of any kind. */
 
 export interface RandomText {
   readonly text: string
-  readonly section: Section
+  readonly section: EntrySection
   /** Names of its entries, each with text around it that holds the word `kept`. */
   readonly names: readonly string[]
 }
