@@ -346,6 +346,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'cache/shared/clear',
     'cache/shared/reports',
     'catalog',
+    'client-files',
     'config',
     'config/load',
     'type:config/resolve/environment',
@@ -357,6 +358,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'credentials/login',
     'type:credentials/oauth/token-set',
     'credentials/owner',
+    'first-run',
     'front/http/listener',
     'gateway/gateway',
     'gateway/status',
@@ -370,6 +372,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'state/open',
     'type:state/store',
     'regular-file',
+    'os-keyring',
     'vault',
   ],
   embedding: [
@@ -519,6 +522,7 @@ const WALL: Readonly<Record<string, string>> = {
   'policy/decide': '`now` in conditions',
   'cli/explain': '`now` in conditions',
   'config/edit/replace-file': 'the age of a file, which the file system gives by the wall',
+  'first-run/record': 'when files were changed, which people read',
   'cli/keys': 'when a key was made, and when it ends',
   'observe/append-file': 'names of files, and times that the file system gives',
   'observe/logger': 'times in the log',
@@ -808,6 +812,9 @@ describe('transports', () => {
   )
   const CONFIGURED: Readonly<Record<string, string>> = {
     'config/resolve/config': 'the type that a configuration names becomes the kind of an endpoint',
+    'client-files/applications/read-entry': 'words of applications for the transport of an entry',
+    'client-files/applications/read-others': 'words of applications for the transport of an entry',
+    'first-run/merge': 'an address with the deprecated transport is another server',
   }
   const TABLE = 'upstream/transport/transports'
   const comparing = [...sources]

@@ -11,7 +11,7 @@ import { writeKeyring } from '../os-keyring.ts'
 import { readRegularFile, whyUnreadable } from '../regular-file.ts'
 import { ask, isInteractive, stoppedByUser } from './ask.ts'
 import { appliedText, planText } from './init-text.ts'
-import { applicationNamed, configOf, recordsFolder, thisMachine } from './this-machine.ts'
+import { applicationNamed, ownConfigFile, recordsFolder, thisMachine } from './this-machine.ts'
 import { thisProgram, typed } from './this-program.ts'
 import type { Machine } from '../client-files/applications/application.ts'
 
@@ -42,7 +42,7 @@ export async function runInit(options: InitOptions): Promise<void> {
     name: options.name,
     secrets: options.secrets,
   }
-  const file = given?.file ?? configOf(options.config, machine)
+  const file = given?.file ?? ownConfigFile(options.config, machine)
   const only = planned.only?.map(applicationNamed)
   const found = await lookAround(only ?? APPLICATIONS, machine, file, planned)
   const plan = given ? accepted(given.plan, found.plan, options.apply as string) : kept(found.plan, options)

@@ -8,7 +8,7 @@ import { readConfigFile } from '../first-run/config-file.ts'
 import { installEntry, targetOf, uninstallEntry } from '../first-run/install.ts'
 import { ownEntryFor } from '../first-run/own-program.ts'
 import { alignColumns } from './columns.ts'
-import { applicationNamed, configOf, recordsFolder, shownPath, thisMachine } from './this-machine.ts'
+import { applicationNamed, ownConfigFile, recordsFolder, shownPath, thisMachine } from './this-machine.ts'
 import { thisProgram, typed } from './this-program.ts'
 import type { Application, Machine, OwnEntry, Scope } from '../client-files/applications/application.ts'
 import type { ListenAddress } from '../config/validate/self-reference.ts'
@@ -31,7 +31,8 @@ export async function runInstall(name: string | undefined, options: InstallOptio
   if (name === undefined) return print(applicationsText(machine))
   const application = applicationNamed(name)
   const local = join(machine.cwd, 'servers.json')
-  const file = options.config === undefined && existsSync(local) ? local : configOf(options.config, machine)
+  const file =
+    options.config === undefined && existsSync(local) ? local : ownConfigFile(options.config, machine)
   const config = await readConfigFile(file)
   if (!config.before && !options.print)
     throw new GatewayError(
@@ -74,7 +75,7 @@ export async function runUninstall(name: string | undefined, options: InstallOpt
   const machine = thisMachine()
   if (name === undefined) return print(applicationsText(machine))
   const application = applicationNamed(name)
-  const { address } = await readConfigFile(configOf(options.config, machine))
+  const { address } = await readConfigFile(ownConfigFile(options.config, machine))
   const results: { file: string; state: string; reason?: string }[] = []
   for (const scope of options.scope === undefined ? (['user', 'project'] as const) : [options.scope]) {
     const target = await targetOf(application, scope, machine, address)

@@ -15,7 +15,7 @@ export function recordsFolder({ home, env, platform }: Machine): string {
 }
 
 /** The configuration that a first run writes: the one that is named, else that of the user. */
-export function configOf(named: string | undefined, { home, env, cwd }: Machine): string {
+export function ownConfigFile(named: string | undefined, { home, env, cwd }: Machine): string {
   if (named !== undefined) return absolutePath(named, cwd, home)
   return candidateFiles(cwd, home, env).at(-1) as string
 }

@@ -1,9 +1,9 @@
 import { NotEditable } from '../client-files/formats/format.ts'
 import { GatewayError } from '../core/errors.ts'
-import { changeFile, type Outcome } from './change-file.ts'
-import { withServers, type ConfigFile } from './config-file.ts'
+import { changeFile, type FileOutcome } from './change-file.ts'
+import { withServers, type OwnConfig } from './config-file.ts'
 import { hashOf, type FoundFile } from './find.ts'
-import { writeRecord, type Change, type RecordedEdit } from './record.ts'
+import { writeRecord, type FileChange, type RecordedEdit } from './record.ts'
 import { KEYRING_SERVICE, withReferences } from './secrets.ts'
 import type { Machine, OwnEntry } from '../client-files/applications/application.ts'
 import type { MergedServer } from './merge.ts'
@@ -13,7 +13,7 @@ import type { JsonObject } from '../core/exchange.ts'
 /** What a plan is carried out with. */
 export interface Applying {
   readonly plan: Plan
-  readonly config: ConfigFile
+  readonly config: OwnConfig
   readonly files: readonly FoundFile[]
   readonly servers: readonly MergedServer[]
   readonly machine: Machine
@@ -30,7 +30,7 @@ export interface Applying {
 export interface Applied {
   /** Names of the servers that the configuration has now. */
   readonly added: readonly string[]
-  readonly config: Outcome | { readonly state: 'unchanged' }
+  readonly config: FileOutcome | { readonly state: 'unchanged' }
   /** Names of secrets that are in the keyring now. */
   readonly stored: readonly string[]
   readonly files: readonly AppliedFile[]
@@ -41,7 +41,7 @@ export interface Applied {
 export interface AppliedFile {
   readonly file: string
   readonly title: string
-  readonly outcome: Outcome
+  readonly outcome: FileOutcome
   /** What to paste by hand where the file could not be changed. */
   readonly snippet?: string
 }
@@ -70,7 +70,7 @@ export async function applyPlan(applying: Applying): Promise<Applied> {
   const configText = names.length > 0 ? withServers(config, added) : undefined
   const { texts, refused } = newTexts(applying, new Set(taken.flatMap(({ from }) => from.map(sourceKey))))
 
-  const changes: Change[] = [
+  const changes: FileChange[] = [
     ...(configText === undefined
       ? []
       : [{ file: config.file, before: config.before, after: hashOf(configText) }]),
@@ -79,7 +79,7 @@ export async function applyPlan(applying: Applying): Promise<Applied> {
   const result = { added: names, stored: [...secrets.keys()], isRecorded: changes.length > 0 }
   if (changes.length === 0) return { ...result, config: { state: 'unchanged' }, files: refused }
   await store(secrets, applying)
-  writeRecord(stateFolder, applying.command, changes, new Date())
+  writeRecord(stateFolder, applying.command, changes)
 
   let written: Applied['config'] = { state: 'unchanged' }
   if (configText !== undefined) {
@@ -89,7 +89,7 @@ export async function applyPlan(applying: Applying): Promise<Applied> {
   }
   const files: AppliedFile[] = [...refused]
   for (const { file, text } of texts) {
-    const outcome: Outcome = applying.isStopped()
+    const outcome: FileOutcome = applying.isStopped()
       ? { state: 'left', reason: 'was not reached: the command was stopped' }
       : await changeFile(file.file, file.content?.hash, text)
     files.push({ file: file.file, title: file.application.title, outcome })
@@ -139,7 +139,7 @@ function isWished({ files }: Plan, { file, section }: FoundFile): boolean {
   return files.some(planned => planned.change && planned.file === file && planned.section.join('\0') === path)
 }
 
-function changeOf({ file, text, edits }: NewText): Change {
+function changeOf({ file, text, edits }: NewText): FileChange {
   const { content, application, syntax } = file
   return {
     file: file.file,

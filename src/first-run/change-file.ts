@@ -3,7 +3,7 @@ import { NotWritten, replaceFile } from '../config/edit/replace-file.ts'
 import { readContent } from './find.ts'
 
 /** What became of a file that was to be changed. */
-export type Outcome = { readonly state: 'changed' } | { readonly state: 'left'; readonly reason: string }
+export type FileOutcome = { readonly state: 'changed' } | { readonly state: 'left'; readonly reason: string }
 
 /**
  * Writes a file as a whole, where it still is what it was when its new content was made.
@@ -15,7 +15,7 @@ export async function changeFile(
   before: string | undefined,
   content: string | Uint8Array,
   mode = 0o600,
-): Promise<Outcome> {
+): Promise<FileOutcome> {
   const changed = { state: 'left', reason: 'has changed meanwhile' } as const
   try {
     if (before === undefined) return (await createFile(file, content, mode)) ? { state: 'changed' } : changed

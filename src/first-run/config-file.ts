@@ -10,7 +10,7 @@ import type { ListenAddress } from '../config/validate/self-reference.ts'
 import type { JsonObject } from '../core/exchange.ts'
 
 /** The configuration of the gateway, into which servers are taken over. */
-export interface ConfigFile {
+export interface OwnConfig {
   readonly file: string
   /** `undefined` when there is no such file. */
   readonly before: { readonly bytes: Buffer; readonly text: string; readonly hash: string } | undefined
@@ -21,8 +21,8 @@ export interface ConfigFile {
 }
 
 /** @throws GatewayError `config` for a file that cannot be extended */
-export async function readConfigFile(file: string): Promise<ConfigFile> {
-  let before: ConfigFile['before']
+export async function readConfigFile(file: string): Promise<OwnConfig> {
+  let before: OwnConfig['before']
   try {
     before = await readContent(file)
   } catch (error) {
@@ -63,7 +63,7 @@ function valueOf(file: string, text: string): JsonObject {
 }
 
 /** The text of the configuration with more servers. What is there stays as it is written. */
-export function withServers(config: ConfigFile, added: Readonly<Record<string, JsonObject>>): string {
+export function withServers(config: OwnConfig, added: Readonly<Record<string, JsonObject>>): string {
   const { before, value } = config
   const own = isJsonObject(value['mcpServers']) ? value['mcpServers'] : {}
   const after = { ...value, mcpServers: { ...own, ...added } }

@@ -20,7 +20,7 @@ export interface FoundServer {
 }
 
 /** The content of a file at one time. */
-export interface Content {
+export interface FileContent {
   readonly bytes: Buffer
   readonly text: string
   readonly hash: string
@@ -31,7 +31,7 @@ export interface FoundFile extends ClientFile {
   readonly application: Application
   readonly format: Format
   /** `undefined` for a file that cannot be read. */
-  readonly content: Content | undefined
+  readonly content: FileContent | undefined
   /** Why nothing of it can be used; the part of a sentence that follows its name. */
   readonly problem?: string
   readonly servers: readonly FoundServer[]
@@ -77,7 +77,7 @@ export async function readClientFile(
   if (!isThere(file.file)) return undefined
   const format = await loadFormat(file.syntax)
   const nothing = { ...file, application, format, servers: [], left: [], own: [], names: [] }
-  let content: Content
+  let content: FileContent
   try {
     content = await readContent(file.file)
   } catch (error) {
@@ -102,7 +102,7 @@ export async function readClientFile(
 }
 
 /** @throws the error of the file system, or that of a text that is not UTF-8 */
-export async function readContent(file: string): Promise<Content> {
+export async function readContent(file: string): Promise<FileContent> {
   const bytes = await readRegularFile(file)
   return { bytes, text: utf8Of(bytes), hash: hashOf(bytes) }
 }

@@ -1,5 +1,5 @@
 import { findProgram } from '../config/load/programs.ts'
-import { readConfigFile, type ConfigFile } from './config-file.ts'
+import { readConfigFile, type OwnConfig } from './config-file.ts'
 import { findFiles, type FoundFile } from './find.ts'
 import { mergeServers, type MergedServer } from './merge.ts'
 import { planOf, type Plan, type PlanOptions } from './plan.ts'
@@ -8,7 +8,7 @@ import type { Application, Machine } from '../client-files/applications/applicat
 /** Everything that a first run knows before it changes anything. */
 export interface FirstRun {
   readonly plan: Plan
-  readonly config: ConfigFile
+  readonly config: OwnConfig
   readonly files: readonly FoundFile[]
   readonly servers: readonly MergedServer[]
   /** Files of the project that are left, because only those of the user are asked for. */

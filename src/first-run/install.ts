@@ -4,7 +4,7 @@ import { NotEditable } from '../client-files/formats/format.ts'
 import { loadFormat } from '../client-files/load-format.ts'
 import { isSame } from '../config/source/differences.ts'
 import { freeName } from './apply.ts'
-import { changeFile, type Outcome } from './change-file.ts'
+import { changeFile, type FileOutcome } from './change-file.ts'
 import { hashOf, readClientFile, type FoundFile } from './find.ts'
 import { readRecords, writeRecord, type RecordedEdit } from './record.ts'
 import type {
@@ -17,7 +17,7 @@ import type {
 import type { ListenAddress } from '../config/validate/self-reference.ts'
 
 /** One application and its file, for the commands that add or remove the entry of the gateway. */
-export interface Target {
+export interface EntryTarget {
   readonly application: Application
   readonly file: ClientFile
   /** `undefined` when there is no such file yet. */
@@ -30,7 +30,7 @@ export async function targetOf(
   scope: Scope,
   machine: Machine,
   address: ListenAddress,
-): Promise<Target | undefined> {
+): Promise<EntryTarget | undefined> {
   const all = application.files(machine).filter(file => file.scope === scope)
   const [first] = all
   if (!first) return undefined
@@ -52,7 +52,7 @@ export type Installed =
   | { readonly state: 'left'; readonly reason: string; readonly snippet: string }
 
 export interface Installing {
-  readonly target: Target
+  readonly target: EntryTarget
   readonly entry: OwnEntry
   /** The wished name of the entry. */
   readonly name: string
@@ -100,10 +100,10 @@ export async function installEntry({
 
 /** Removes the entries of the gateway from a client file. */
 export async function uninstallEntry(
-  target: Target,
+  target: EntryTarget,
   stateFolder: string,
   command: string,
-): Promise<Outcome | { readonly state: 'absent' }> {
+): Promise<FileOutcome | { readonly state: 'absent' }> {
   const { file, found } = target
   if (!found || found.own.length === 0)
     return found?.problem === undefined ? { state: 'absent' } : { state: 'left', reason: found.problem }
@@ -125,11 +125,11 @@ interface Recorded extends Pick<Installing, 'target' | 'stateFolder' | 'command'
 }
 
 /** Writes a new text, after the record of the old one. */
-async function recorded({ target, text, edit, stateFolder, command }: Recorded): Promise<Outcome> {
+async function recorded({ target, text, edit, stateFolder, command }: Recorded): Promise<FileOutcome> {
   const { application, file, found } = target
   const before = found?.content
   const client = { application: application.id, syntax: file.syntax, edits: [edit] }
-  writeRecord(stateFolder, command, [{ file: file.file, before, after: hashOf(text), client }], new Date())
+  writeRecord(stateFolder, command, [{ file: file.file, before, after: hashOf(text), client }])
   return await changeFile(file.file, before?.hash, text, file.scope === 'project' ? 0o644 : 0o600)
 }
 

@@ -49,7 +49,7 @@ const NAME = 'record.json'
 const MOST = 50
 
 /** A file that will be changed. */
-export interface Change extends Omit<RecordedFile, 'copy' | 'before'> {
+export interface FileChange extends Omit<RecordedFile, 'copy' | 'before'> {
   readonly before: { readonly bytes: Buffer; readonly hash: string } | undefined
 }
 
@@ -60,9 +60,9 @@ export interface Change extends Omit<RecordedFile, 'copy' | 'before'> {
 export function writeRecord(
   stateFolder: string,
   command: string,
-  changes: readonly Change[],
-  now: Date,
+  changes: readonly FileChange[],
 ): UndoRecord {
+  const now = new Date()
   // In the order of their names, records are in the order of time.
   const id = `${now.toISOString().replaceAll(':', '-')}-${randomUUID().slice(0, 8)}`
   const folder = join(stateFolder, FOLDER, id)

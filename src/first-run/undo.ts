@@ -3,8 +3,8 @@ import { applicationOf } from '../client-files/applications/applications.ts'
 import { loadFormat } from '../client-files/load-format.ts'
 import { NotEditable, NotReadable } from '../client-files/formats/format.ts'
 import { utf8Of } from '../config/load/utf8.ts'
-import { changeFile, type Outcome } from './change-file.ts'
-import { readContent, type Content } from './find.ts'
+import { changeFile, type FileOutcome } from './change-file.ts'
+import { readContent, type FileContent } from './find.ts'
 import { keepFiles, readCopy, type RecordedFile, type UndoRecord } from './record.ts'
 
 /** What undoing a record would do to one of its files. */
@@ -44,7 +44,7 @@ async function stepOf(recorded: RecordedFile): Promise<UndoStep> {
 }
 
 /** `undefined` when there is no such file; a text that says why it cannot be read. */
-async function contentOf(file: string): Promise<Content | undefined | string> {
+async function contentOf(file: string): Promise<FileContent | undefined | string> {
   try {
     return await readContent(file)
   } catch (error) {
@@ -55,7 +55,7 @@ async function contentOf(file: string): Promise<Content | undefined | string> {
 
 export interface Undone {
   readonly step: UndoStep
-  readonly outcome: Outcome | { readonly state: 'unchanged' }
+  readonly outcome: FileOutcome | { readonly state: 'unchanged' }
 }
 
 /** Undoes a record, and forgets of it what is undone. A file that cannot be written stays in the record. */

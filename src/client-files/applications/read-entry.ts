@@ -101,7 +101,7 @@ const OF_EDITOR = /^(?:input|command|config|promptString):/
 const NAME = /^[A-Za-z_]\w*$/
 
 /** A text with the variables of the gateway in place of those of a client. */
-export function translated(written: string, variables: VariableStyle): string {
+function translated(written: string, variables: VariableStyle): string {
   if (!written.includes('$')) return written
   if (variables === 'none') return written.replaceAll('${', '$${')
   if (/\$\{\{/.test(written)) throw new Left('its secrets are kept by the client')
