@@ -16,8 +16,7 @@ function readOpenCode(value: unknown): ReadEntry {
     return { left: 'it has neither a command nor a url' }
   const { entry } = convertOpenCode(value)
   // Its variables are converted already.
-  const read = readEntry({ ...entry, type: value['type'] === 'remote' ? 'http' : undefined }, 'shell')
-  return 'entry' in read ? { ...read, dropped: read.dropped.filter(key => key !== 'oauth') } : read
+  return readEntry({ ...entry, type: value['type'] === 'remote' ? 'http' : undefined }, 'shell')
 }
 
 function readZed(value: unknown): ReadEntry {

@@ -25,6 +25,7 @@ const OF_CLIENT = new Set([
 ])
 const TAKEN = new Set([
   ...['type', 'command', 'args', 'env', 'envFile', 'cwd', 'url', 'serverUrl', 'httpUrl', 'headers'],
+  ...['headersHelper', 'oauth'],
 ])
 
 /** An entry with `command` or `url`, as most clients write it. */
@@ -45,7 +46,6 @@ function converted(value: JsonObject, text: (written: string) => string): JsonOb
   const url = value['url'] ?? value['serverUrl'] ?? value['httpUrl']
   const isOff = value['disabled'] === true || value['enabled'] === false
   const off = isOff ? { disabled: true } : {}
-  if (value['headersHelper'] !== undefined) throw new Left('its headers come from a program of the client')
   if (typeof command === 'string' && command !== '') {
     const args = listOf(value['args'], 'args', text)
     const env = textsOf(value['env'], 'env', text)
@@ -63,10 +63,13 @@ function converted(value: JsonObject, text: (written: string) => string): JsonOb
   if (!/^https?:\/\//i.test(address) && !address.startsWith('${'))
     throw new Left('the gateway knows http and https addresses only')
   const headers = textsOf(value['headers'], 'headers', text)
+  const { headersHelper, oauth } = value
   return {
     ...typeOf(type, value),
     url: address,
     ...(Object.keys(headers).length > 0 && { headers }),
+    ...(typeof headersHelper === 'string' && { headersHelper }),
+    ...(isJsonObject(oauth) && { oauth }),
     ...off,
   }
 }
