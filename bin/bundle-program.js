@@ -20,6 +20,8 @@ const bundle = await rolldown({
   },
   platform: 'node',
   external: OUTSIDE,
+  // Where a package has modules, they are taken: what is wrapped for several kinds of modules hides what it requires.
+  resolve: { mainFields: ['module', 'main'] },
   logLevel: 'warn',
 })
 rmSync(target, { recursive: true, force: true })
@@ -32,5 +34,9 @@ const { output } = await bundle.write({
 })
 await bundle.close()
 
+for (const { fileName, code = '' } of output) {
+  const missing = /\brequire\d*\(['"](\.[^'"]*)['"]\)/.exec(code)
+  if (missing) throw new Error(`${fileName} requires ${missing[1]}, which is not in the bundle.`)
+}
 const modules = output.flatMap(({ moduleIds = [] }) => moduleIds)
 writeFileSync(`${target}/LICENSES.txt`, licencesOf(modules.filter(id => id.includes('node_modules'))))
