@@ -1,0 +1,48 @@
+import { UNSEEN } from '../core/seen-text.ts'
+import { redact } from '../observe/redact.ts'
+import type { LogFields, Logger } from '../core/logger.ts'
+
+/** Lines of each kind that are kept. */
+const MOST = 200
+const LONGEST = 300
+
+/** A log that keeps what tells about one server, without known secrets. */
+export class HeardLog implements Logger {
+  /** Standard error of its program. */
+  readonly said: string[] = []
+  /** Lines of its standard output that are no messages. */
+  readonly noise: string[] = []
+  /** Warnings about its lists, with their fields. */
+  readonly aboutLists: { readonly message: string; readonly fields: LogFields }[] = []
+
+  error(message: string, fields: LogFields = {}): void {
+    this.warn(message, fields)
+  }
+
+  warn(message: string, fields: LogFields = {}): void {
+    if (typeof fields['line'] === 'string') keep(this.noise, fields['line'])
+    else if (fields['list'] !== undefined && this.aboutLists.length < MOST) this.aboutLists.push({ message, fields })
+  }
+
+  info(message: string, fields: LogFields = {}): void {
+    if (fields['source'] === 'stderr') keep(this.said, message)
+  }
+
+  debug(message: string, fields: LogFields = {}): void {
+    this.info(message, fields)
+  }
+
+  child(): Logger {
+    return this
+  }
+
+  /** The last lines of its standard error. */
+  tail(count: number): readonly string[] {
+    return this.said.slice(-count)
+  }
+}
+
+function keep(lines: string[], line: string): void {
+  lines.push(redact(line).slice(0, LONGEST).replace(UNSEEN, ' '))
+  if (lines.length > MOST) lines.shift()
+}
