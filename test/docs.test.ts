@@ -213,9 +213,17 @@ describe('the lists of CONTRIBUTING.md', () => {
 
   test('a command: each has a file, is loaded by its name alone, and is described on a page', () => {
     expect(filesOf('a command')).toEqual(
-      expect.arrayContaining(['src/cli/<name>.ts', 'src/cli/program.ts', 'test/unit/cli/program.test.ts']),
+      expect.arrayContaining([
+        'src/cli/<name>.ts',
+        'src/cli/<area>-commands.ts',
+        'test/unit/cli/program.test.ts',
+      ]),
     )
-    const program = read('src/cli/program.ts')
+    const areas = filesIn('src/cli').filter(file => file.endsWith('-commands.ts'))
+    expect(areas.length).toBeGreaterThan(3)
+    const caller = read('src/cli/program.ts')
+    for (const area of areas) expect(caller, area).toContain(`from './${area}'`)
+    const program = areas.map(area => read(`src/cli/${area}`)).join('\n')
     const commands = [...program.matchAll(/program\s*\.command\('([a-z-]+)'\)/g)].map(
       ([, name]) => name as string,
     )

@@ -1,0 +1,73 @@
+import { toObject } from './arguments.ts'
+import type { Command } from 'commander'
+import type { JsonObject } from '../core/exchange.ts'
+import type { CommonOptions } from './common-options.ts'
+import type { ExplainOptions } from './explain.ts'
+
+interface KeyOptions {
+  readonly expires?: string
+  readonly note?: string
+}
+
+/** Declares the commands of clients: their keys, what they may use, what they have used. */
+export function declareClientCommands(program: Command): void {
+  program
+    .command('explain')
+    .description(
+      'say what a client may use and why; starts nothing. Exit code 0: allowed, 2: denied, 3: it depends',
+    )
+    .argument('<client>', 'client of the configuration; "local" and "anonymous" are those without one')
+    .argument('<name>', 'server/name as the server has it, or the name that clients see')
+    .argument('[arguments]', 'arguments of the call, as JSON', toObject)
+    .option('--prompt', 'the name is that of a prompt')
+    .option('--resource', 'the name is the URI of a resource')
+    .option('--role <name...>', 'roles that the credentials bring')
+    .option('--json', 'print JSON')
+    .action(
+      async (client: string, name: string, args: JsonObject | undefined, _options, command: Command) => {
+        const { runExplain } = await import('./explain.ts')
+        await runExplain(client, name, args, command.optsWithGlobals<ExplainOptions>())
+      },
+    )
+
+  const keys = program.command('keys').description('make, list and revoke API keys of clients')
+
+  keys
+    .command('create')
+    .description('make a key and print it, once')
+    .argument('<client>', 'name in "clients"')
+    .option('--expires <duration>', 'how long it counts, such as 90d (default: until it is revoked)')
+    .option('--note <text>', 'what it is for')
+    .action(async (client: string, options: KeyOptions, command: Command) => {
+      const { createClientKey } = await import('./keys.ts')
+      await createClientKey(client, { ...options, ...command.optsWithGlobals<CommonOptions>() })
+    })
+
+  keys
+    .command('list')
+    .description('show the keys there are')
+    .argument('[client]', 'name in "clients"')
+    .action(async (client: string | undefined, _options: unknown, command: Command) => {
+      const { listKeys } = await import('./keys.ts')
+      await listKeys(client, command.optsWithGlobals<CommonOptions>())
+    })
+
+  keys
+    .command('revoke')
+    .description('end a key; running gateways notice within seconds')
+    .argument('<id>', 'as keys list shows it')
+    .action(async (id: string, _options: unknown, command: Command) => {
+      const { revokeKey } = await import('./keys.ts')
+      await revokeKey(id, command.optsWithGlobals<CommonOptions>())
+    })
+
+  program
+    .command('usage')
+    .description('print what clients, servers and tools have used of their quotas')
+    .argument('[client]', 'only this client')
+    .option('--json', 'print JSON')
+    .action(async (client: string | undefined, _options: unknown, command: Command) => {
+      const { runUsage } = await import('./usage.ts')
+      await runUsage(client, command.optsWithGlobals<CommonOptions & { readonly json?: boolean }>())
+    })
+}

@@ -1,0 +1,11 @@
+import type { LogLevel } from '../core/logger.ts'
+
+/** Options of the program, which every command has. */
+export interface CommonOptions {
+  readonly config?: string
+  readonly log?: LogLevel
+  readonly profile?: string
+}
+
+/** The option of a command that is for one client. */
+export const CLIENT_OPTION = '--client'
