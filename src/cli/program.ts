@@ -4,6 +4,7 @@ import { VERSION } from '../version.ts'
 import { declareCacheCommands } from './cache-commands.ts'
 import { declareClientCommands } from './client-commands.ts'
 import { CLIENT_OPTION } from './common-options.ts'
+import { declareDoctorCommands } from './doctor-commands.ts'
 import { declareGatewayCommands } from './gateway-commands.ts'
 import { declareLoginCommands } from './login-commands.ts'
 
@@ -45,6 +46,7 @@ export async function runProgram(args: readonly string[]): Promise<void> {
   declareClientCommands(program)
   declareLoginCommands(program)
   declareCacheCommands(program)
+  declareDoctorCommands(program)
 
   await program.parseAsync([...args], { from: 'user' })
 }

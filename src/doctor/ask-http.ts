@@ -19,7 +19,10 @@ export interface HttpQuestion {
 }
 
 /** Asks once over a connection of its own, and ends it after the first bytes. `undefined`: there was no answer. */
-export function askHttp(url: string, { method, headers, body }: HttpQuestion): Promise<HttpAnswer | undefined> {
+export function askHttp(
+  url: string,
+  { method, headers, body }: HttpQuestion,
+): Promise<HttpAnswer | undefined> {
   const request = url.startsWith('https:') ? requestTls : requestPlain
   return new Promise(resolve => {
     const options = { method, headers, agent: false, timeout: TIMEOUT_MS } as const

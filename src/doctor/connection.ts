@@ -6,7 +6,12 @@ import { connect as connectTls, type TLSSocket } from 'node:tls'
 export type Reached =
   | { readonly step: 'name'; readonly why: string }
   | { readonly step: 'connection'; readonly why: 'refused' | 'silent' | 'unreachable'; readonly code: string }
-  | { readonly step: 'tls'; readonly code: string; readonly names: readonly string[]; readonly until: string | undefined }
+  | {
+      readonly step: 'tls'
+      readonly code: string
+      readonly names: readonly string[]
+      readonly until: string | undefined
+    }
   | { readonly step: 'open' }
 
 const TIMEOUT_MS = 5000

@@ -19,7 +19,8 @@ export async function explainFailure(visit: Visit, error: GatewayError, world: W
   const of = (code: FindingCode, details: FindingDetails): Finding[] => [
     finding(code, { server: name, said, ...details }),
   ]
-  const cause = error.message
+  if (/printed plain text in place of/.test(error.message)) return [notAServer(visit)]
+  const cause = withoutFix(error)
   switch (error.code) {
     case 'needs_login':
       return of('needs_login', {
@@ -30,7 +31,8 @@ export async function explainFailure(visit: Visit, error: GatewayError, world: W
     case 'upstream_start_failed':
       return of('upstream_start_failed', {
         cause,
-        fix: /Fix: (.*)$/s.exec(cause)?.[1]?.replace(/^./, first => first.toUpperCase()) ?? 'Correct "command".',
+        fix:
+          /Fix: (.*)$/s.exec(cause)?.[1]?.replace(/^./, first => first.toUpperCase()) ?? 'Correct "command".',
         set: { key: `${at}.command` },
       })
     case 'upstream_timeout':
@@ -50,21 +52,24 @@ export async function explainFailure(visit: Visit, error: GatewayError, world: W
   return [await addressFailure(visit, error)]
 }
 
-function stdioFailure({ target: { server, at, replica }, heard }: Visit, { code, message }: GatewayError): Finding {
+function notAServer({ target: { server, at }, heard }: Visit): Finding {
+  return finding('not_a_server', {
+    server: server.name,
+    cause: 'Its program prints plain text and answers nothing.',
+    fix: `Check that ${at}.args start an MCP server over stdio; some need an option such as "--stdio".`,
+    said: heard.noise.slice(0, 3),
+    set: { key: `${at}.args` },
+  })
+}
+
+function stdioFailure({ target: { server, at, replica }, heard }: Visit, error: GatewayError): Finding {
   const { endpoint } = replica
-  if (/printed plain text in place of/.test(message))
-    return finding('not_a_server', {
-      server: server.name,
-      cause: 'Its program prints plain text and answers nothing.',
-      fix: `Check that ${at}.args start an MCP server over stdio; some need an option such as "--stdio".`,
-      said: heard.noise.slice(0, 3),
-      set: { key: `${at}.args` },
-    })
+  const { code } = error
   const said = heard.tail(TAIL_LINES)
   if (code === 'upstream_closed')
     return finding('server_exits', {
       server: server.name,
-      cause: message,
+      cause: withoutFix(error),
       fix: `Mend what its last lines name; ${at}.args and ${at}.env are what it is started with.`,
       said,
       set: { key: `${at}.args` },
@@ -72,7 +77,7 @@ function stdioFailure({ target: { server, at, replica }, heard }: Visit, { code,
     })
   return finding('upstream_protocol', {
     server: server.name,
-    cause: message,
+    cause: withoutFix(error),
     fix: `Update the server, or check that ${at}.command starts an MCP server.`,
     said,
     set: { key: `${at}.command` },
@@ -85,14 +90,14 @@ async function addressFailure({ target }: Visit, error: GatewayError): Promise<F
   const { endpoint } = replica
   const of = (code: FindingCode, details: FindingDetails): Finding =>
     finding(code, { server: server.name, set: { key: `${at}.url` }, ...details })
-  const cause = error.message
+  const cause = withoutFix(error)
   const { url = '' } = endpoint
   const headers = 'headers' in endpoint ? endpoint.headers : {}
   if (endpoint.kind === 'http' && (await speaksSse(url, headers)))
     return of('wrong_transport', transportDetails(at, 'HTTP+SSE', 'sse'))
   if (endpoint.kind === 'sse' && (await speaksStreamable(url, headers)))
     return of('wrong_transport', transportDetails(at, 'Streamable HTTP', 'http'))
-  if (cause.includes(NO_ENDPOINT))
+  if (error.message.includes(NO_ENDPOINT))
     return of('web_page', {
       cause,
       fix: `Write the address of its MCP endpoint in ${at}.url; the path often ends in /mcp.`,
@@ -132,6 +137,11 @@ function transportDetails(at: string, transport: string, type: string): FindingD
     fix: `Write "${type}" in ${at}.type.`,
     set: { key: `${at}.type`, value: type },
   }
+}
+
+/** The message, without the fix that the finding says better. */
+function withoutFix({ message }: GatewayError): string {
+  return message.replace(/ Fix: .*$/s, '')
 }
 
 function statusOf(error: GatewayError): HttpStatusError | undefined {

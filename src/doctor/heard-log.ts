@@ -5,6 +5,8 @@ import type { LogFields, Logger } from '../core/logger.ts'
 /** Lines of each kind that are kept. */
 const MOST = 200
 const LONGEST = 300
+/** Of the gateway, in place of lines that a program printed before. */
+const SAME = /^It printed the same (?:line|\d+ lines) as before\.$/
 
 /** A log that keeps what tells about one server, without known secrets. */
 export class HeardLog implements Logger {
@@ -21,7 +23,8 @@ export class HeardLog implements Logger {
 
   warn(message: string, fields: LogFields = {}): void {
     if (typeof fields['line'] === 'string') keep(this.noise, fields['line'])
-    else if (fields['list'] !== undefined && this.aboutLists.length < MOST) this.aboutLists.push({ message, fields })
+    else if (fields['list'] !== undefined && this.aboutLists.length < MOST)
+      this.aboutLists.push({ message, fields })
   }
 
   info(message: string, fields: LogFields = {}): void {
@@ -43,6 +46,9 @@ export class HeardLog implements Logger {
 }
 
 function keep(lines: string[], line: string): void {
-  lines.push(redact(line).slice(0, LONGEST).replace(UNSEEN, ' '))
+  const shown = redact(line).slice(0, LONGEST).replace(UNSEEN, ' ')
+  // A program that fails is started once more, in the other era, and fails in the same way.
+  if (lines.includes(shown) || SAME.test(shown)) return
+  lines.push(shown)
   if (lines.length > MOST) lines.shift()
 }

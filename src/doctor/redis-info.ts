@@ -18,7 +18,10 @@ export function redisInfo(address: string): Promise<RedisInfo> {
   const { protocol, hostname, port, username, password } = new URL(address)
   const host = hostname.replace(/^\[|\]$/g, '')
   const to = { host, port: Number(port || 6379) }
-  const login = password === '' ? [] : [['AUTH', ...(username === '' ? [] : [username]), password].map(decodeURIComponent)]
+  const login =
+    password === ''
+      ? []
+      : [['AUTH', ...(username === '' ? [] : [username]), password].map(decodeURIComponent)]
   const socket = protocol === 'rediss:' ? connectTls({ ...to, servername: host }) : connectPlain(to)
   return new Promise(resolve => {
     let said = ''

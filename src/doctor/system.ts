@@ -58,13 +58,15 @@ function ofProc(port: number): string | undefined {
   for (const table of ['/proc/net/tcp', '/proc/net/tcp6'])
     for (const line of linesOf(table)) {
       const [, local = '', , state, , , , , , inode] = line.trim().split(/\s+/)
-      if (state === '0A' && local.endsWith(`:${wanted}`) && inode !== undefined) inodes.add(`socket:[${inode}]`)
+      if (state === '0A' && local.endsWith(`:${wanted}`) && inode !== undefined)
+        inodes.add(`socket:[${inode}]`)
     }
   if (inodes.size === 0) return undefined
   const pids = namesIn('/proc').filter(name => /^\d+$/.test(name))
   for (const pid of pids.slice(0, MOST_PROCESSES))
     for (const fd of namesIn(`/proc/${pid}/fd`))
-      if (inodes.has(targetOf(`/proc/${pid}/fd/${fd}`))) return `${linesOf(`/proc/${pid}/comm`)[0] ?? '?'} (pid ${pid})`
+      if (inodes.has(targetOf(`/proc/${pid}/fd/${fd}`)))
+        return `${linesOf(`/proc/${pid}/comm`)[0] ?? '?'} (pid ${pid})`
   return undefined
 }
 

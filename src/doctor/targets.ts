@@ -18,7 +18,9 @@ export function targetsOf({ servers }: Config, only: readonly string[]): Target[
     .flatMap(server =>
       server.replicas.map((replica, at) => {
         const single = server.replicas.length === 1
-        const name = /^[A-Za-z_$][\w$-]*$/.test(server.name) ? `.${server.name}` : `[${JSON.stringify(server.name)}]`
+        const name = /^[A-Za-z_$][\w$-]*$/.test(server.name)
+          ? `.${server.name}`
+          : `[${JSON.stringify(server.name)}]`
         return {
           server,
           replica,

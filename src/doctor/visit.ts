@@ -37,7 +37,9 @@ const CLIENT_INFO = JSON.stringify({ name: 'mcp-manifold doctor', version: VERSI
 const ALONE: LinkListener = {
   onNotification: () => undefined,
   onRequest: (link, method) =>
-    Promise.reject(new GatewayError('cannot_ask', `${link.server.name} asks for ${method}, and no client is there.`)),
+    Promise.reject(
+      new GatewayError('cannot_ask', `${link.server.name} asks for ${method}, and no client is there.`),
+    ),
   onLost: () => undefined,
   onGap: () => undefined,
 }

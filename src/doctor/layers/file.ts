@@ -88,8 +88,7 @@ function warningsOf({ config, world }: Examination, file: string, text: string):
 
 async function renameIn(file: string, before: string): Promise<string> {
   const { text, renamed } = renameOldKeys(before)
-  const isCurrent = async (): Promise<boolean> =>
-    (await readMainText(file, new FilesRead(), true)) === before
+  const isCurrent = async (): Promise<boolean> => (await readMainText(file, new FilesRead(), true)) === before
   if (!(await replaceFile(file, text, isCurrent))) throw new Error(`${file} was changed meanwhile`)
   return `Renamed ${renamed.map(({ key, present }) => `${key} to "${present}"`).join(', ')} in ${file}.`
 }

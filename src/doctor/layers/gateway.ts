@@ -153,7 +153,10 @@ async function portFindings({ gateway }: Config, world: World): Promise<Finding[
           code === 'EACCES'
             ? 'Write a port above 1023 in gateway.http.port.'
             : 'Write an address of this machine in gateway.http.host.',
-        set: code === 'EACCES' ? { key: 'gateway.http.port', value: 3333 } : { key: 'gateway.http.host', value: '127.0.0.1' },
+        set:
+          code === 'EACCES'
+            ? { key: 'gateway.http.port', value: 3333 }
+            : { key: 'gateway.http.host', value: '127.0.0.1' },
       }),
     ]
   const holder = await world.listenerOn(port)

@@ -170,7 +170,7 @@ export function tokensOf(texts: readonly string[]): number {
 function named(tools: readonly ShownTool[]): string {
   const shown = tools.slice(0, MOST_NAMED).map(({ exposed }) => JSON.stringify(exposed.slice(0, 100)))
   const more = tools.length - shown.length
-  return `not so ${tools.length === 1 ? "is" : "are"} ${shown.join(', ')}${more > 0 ? ` and ${more} more` : ''}`
+  return `not so ${tools.length === 1 ? 'is' : 'are'} ${shown.join(', ')}${more > 0 ? ` and ${more} more` : ''}`
 }
 
 function descriptionIn(text: string): string {

@@ -10,7 +10,10 @@ const OTHER_HOST = 'ERR_TLS_CERT_ALTNAME_INVALID'
 const NO_TLS = new Set(['ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET_LENGTH_TOO_LONG', 'EPROTO'])
 
 /** Whether the address of a server can be reached: its name, the connection, TLS. */
-export async function checkNetwork({ server: { name: server }, replica, at }: Target, world: World): Promise<Finding[]> {
+export async function checkNetwork(
+  { server: { name: server }, replica, at }: Target,
+  world: World,
+): Promise<Finding[]> {
   const { endpoint } = replica
   if (endpoint.url === undefined || !URL.canParse(endpoint.url)) return []
   const url = new URL(endpoint.url)

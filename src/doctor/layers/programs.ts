@@ -17,7 +17,10 @@ const COMES_WITH: Readonly<Record<string, string>> = {
 }
 
 /** Whether the program of a server can be started: here, and by an application that the desktop has started. */
-export async function checkProgram({ server: { name: server }, replica, at }: Target, world: World): Promise<Finding[]> {
+export async function checkProgram(
+  { server: { name: server }, replica, at }: Target,
+  world: World,
+): Promise<Finding[]> {
   const { endpoint } = replica
   if (endpoint.kind !== 'stdio') return []
   const { command, cwd } = endpoint
