@@ -41,6 +41,7 @@ export async function runDoctor(
         only: servers,
         online,
         signal: stop.signal,
+        now: Date.now,
         typed: rest => typed(rest, file),
       },
       fix,

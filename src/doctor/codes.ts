@@ -77,7 +77,6 @@ export const FINDING_CODES = {
   tls_needed: of('network'),
 
   needs_login: of('credentials'),
-  missing_value: of('credentials', 'warning'),
   upstream_unauthorized: of('credentials'),
   upstream_forbidden: of('credentials'),
 

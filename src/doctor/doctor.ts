@@ -2,7 +2,7 @@ import { describeError } from '../core/errors.ts'
 import { LAYER_EXITS } from './codes.ts'
 import { isBroken, newExamination, type Examination, type Mended, type Skipped } from './examination.ts'
 import { LAYERS, type Layer } from './layers.ts'
-import { tokensOf } from './layers/lists.ts'
+import { tokensOf } from './check-lists.ts'
 import type { Finding } from './finding.ts'
 import type { World } from './world.ts'
 

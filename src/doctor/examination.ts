@@ -2,7 +2,7 @@ import type { Config } from '../config/types.ts'
 import type { Store } from '../state/store.ts'
 import type { LayerName } from './codes.ts'
 import type { Finding } from './finding.ts'
-import type { Target } from './targets.ts'
+import type { ProbedEndpoint } from './targets.ts'
 import type { Visit } from './visit.ts'
 import type { World } from './world.ts'
 
@@ -33,7 +33,7 @@ export interface Examination {
   /** The configuration as written, with the names of its keys. */
   written: unknown
   /** What the servers are reached by, without those that the file leaves out. */
-  targets: readonly Target[]
+  targets: readonly ProbedEndpoint[]
   /** Open from the layer `state` on, where the store can be used. */
   store: Store | undefined
   /** What the servers said, by the label of the target. */

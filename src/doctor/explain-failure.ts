@@ -48,7 +48,7 @@ export async function explainFailure(visit: Visit, error: GatewayError, world: W
         set: { key: `${at}.headers.Authorization`, value: 'Bearer ${TOKEN}' },
       })
   }
-  if (replica.endpoint.kind === 'stdio') return [stdioFailure(visit, error)]
+  if (replica.endpoint.url === undefined) return [processFailure(visit, error)]
   return [await addressFailure(visit, error)]
 }
 
@@ -62,7 +62,7 @@ function notAServer({ target: { server, at }, heard }: Visit): Finding {
   })
 }
 
-function stdioFailure({ target: { server, at, replica }, heard }: Visit, error: GatewayError): Finding {
+function processFailure({ target: { server, at, replica }, heard }: Visit, error: GatewayError): Finding {
   const { endpoint } = replica
   const { code } = error
   const said = heard.tail(TAIL_LINES)
@@ -73,7 +73,7 @@ function stdioFailure({ target: { server, at, replica }, heard }: Visit, error: 
       fix: `Mend what its last lines name; ${at}.args and ${at}.env are what it is started with.`,
       said,
       set: { key: `${at}.args` },
-      ...(endpoint.kind === 'stdio' && { command: `cd ${endpoint.cwd} && ${endpoint.command} …` }),
+      ...(endpoint.url === undefined && { command: `cd ${endpoint.cwd} && ${endpoint.command} …` }),
     })
   return finding('upstream_protocol', {
     server: server.name,

@@ -1,19 +1,19 @@
-import { checkFile } from './layers/file.ts'
-import { checkGateway } from './layers/gateway.ts'
-import { checkLists } from './layers/lists.ts'
-import { checkMachine } from './layers/machine.ts'
-import { checkNetwork } from './layers/network.ts'
-import { checkProgram } from './layers/programs.ts'
-import { checkQuotas } from './layers/quotas.ts'
-import { checkStarts } from './layers/start.ts'
-import { checkState } from './layers/state.ts'
-import { checkVault } from './layers/vault.ts'
-import { checkVersions } from './layers/versions.ts'
+import { checkFile } from './check-file.ts'
+import { checkGateway } from './check-gateway.ts'
+import { checkLists } from './check-lists.ts'
+import { checkMachine } from './check-machine.ts'
+import { checkNetwork } from './check-network.ts'
+import { checkProgram } from './check-programs.ts'
+import { checkQuotas } from './check-quotas.ts'
+import { checkStarts } from './check-start.ts'
+import { checkState } from './check-state.ts'
+import { checkVault } from './check-vault.ts'
+import { checkVersions } from './check-versions.ts'
 import { isBroken, type Examination } from './examination.ts'
 import { inParallel } from './in-parallel.ts'
 import type { LayerName } from './codes.ts'
 import type { Finding } from './finding.ts'
-import type { Target } from './targets.ts'
+import type { ProbedEndpoint } from './targets.ts'
 import type { World } from './world.ts'
 
 export interface Layer {
@@ -44,7 +44,7 @@ export const LAYERS: readonly Layer[] = [
 
 /** A check of each endpoint of the servers that have no error yet. */
 function eachTarget(
-  check: (target: Target, world: World) => Promise<Finding[]>,
+  check: (target: ProbedEndpoint, world: World) => Promise<Finding[]>,
 ): (exam: Examination) => Promise<Finding[]> {
   return async exam => {
     const sound = exam.targets.filter(({ server }) => !isBroken(exam, server.name))

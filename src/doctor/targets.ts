@@ -2,7 +2,7 @@ import type { Config, ServerConfig } from '../config/types.ts'
 import type { ReplicaConfig } from '../config/replica-types.ts'
 
 /** One endpoint of one server. */
-export interface Target {
+export interface ProbedEndpoint {
   readonly server: ServerConfig
   readonly replica: ReplicaConfig
   /** Unique; for people. */
@@ -12,7 +12,7 @@ export interface Target {
 }
 
 /** The endpoints of all usable servers, or of those named. */
-export function targetsOf({ servers }: Config, only: readonly string[]): Target[] {
+export function targetsOf({ servers }: Config, only: readonly string[]): ProbedEndpoint[] {
   return servers
     .filter(({ name, problem }) => problem === undefined && (only.length === 0 || only.includes(name)))
     .flatMap(server =>

@@ -10,11 +10,11 @@ import type { ServerSnapshot } from '../catalog/snapshot.ts'
 import type { UpstreamCredentials } from '../core/upstream-credentials.ts'
 import type { LinkListener } from '../upstream/link/link.ts'
 import { HeardLog } from './heard-log.ts'
-import type { Target } from './targets.ts'
+import type { ProbedEndpoint } from './targets.ts'
 
 /** What one start of a server, or one connection to it, has shown. */
 export interface Visit {
-  readonly target: Target
+  readonly target: ProbedEndpoint
   /** Why the handshake failed. */
   readonly error: GatewayError | undefined
   /** Why the lists could not be fetched. */
@@ -48,7 +48,7 @@ const ALONE: LinkListener = {
  * Does with a server what a gateway does at its first use: starts it or connects to it, agrees on an era, fetches its
  * lists. Nothing of it stays behind. Never rejects.
  */
-export async function visit(target: Target, { credentials, signal }: VisitOptions): Promise<Visit> {
+export async function visit(target: ProbedEndpoint, { credentials, signal }: VisitOptions): Promise<Visit> {
   const { server, replica: config } = target
   const heard = new HeardLog()
   const began = performance.now()

@@ -17,6 +17,8 @@ export interface World extends SystemFacts {
   readonly online: boolean
   /** Aborted when the person gives up. */
   readonly signal: AbortSignal
+  /** The time of the wall, in Unix milliseconds. */
+  now(): number
   /** A command of this program as it is typed. */
   typed(rest: string): string
 }

@@ -1,10 +1,10 @@
-import { hiddenBy } from '../../catalog/hidden.ts'
-import { exposedName } from '../../catalog/names.ts'
-import { APPLICATION_LIMITS } from '../application-limits.ts'
-import { finding, type Finding } from '../finding.ts'
-import type { Config } from '../../config/types.ts'
-import type { Examination } from '../examination.ts'
-import type { Visit } from '../visit.ts'
+import { hiddenBy } from '../catalog/hidden.ts'
+import { exposedName } from '../catalog/names.ts'
+import { APPLICATION_LIMITS } from './application-limits.ts'
+import { finding, type Finding } from './finding.ts'
+import type { Config } from '../config/types.ts'
+import type { Examination } from './examination.ts'
+import type { Visit } from './visit.ts'
 
 /** Names that are quoted in one finding. */
 const MOST_NAMED = 3

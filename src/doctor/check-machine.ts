@@ -1,5 +1,5 @@
-import { finding, type Finding } from '../finding.ts'
-import type { World } from '../world.ts'
+import { finding, type Finding } from './finding.ts'
+import type { World } from './world.ts'
 
 /** The oldest Node.js that the gateway runs with. */
 const OLDEST = [20, 19] as const

@@ -1,9 +1,9 @@
 import { statSync } from 'node:fs'
-import { findProgram, isPath } from '../../config/load/programs.ts'
-import { childEnv } from '../../upstream/transport/stdio/child-env.ts'
-import { finding, type Finding } from '../finding.ts'
-import type { Target } from '../targets.ts'
-import type { World } from '../world.ts'
+import { findProgram, isPath } from '../config/load/programs.ts'
+import { childEnv } from '../upstream/transport/stdio/child-env.ts'
+import { finding, type Finding } from './finding.ts'
+import type { ProbedEndpoint } from './targets.ts'
+import type { World } from './world.ts'
 
 /** Programs that another one brings. */
 const COMES_WITH: Readonly<Record<string, string>> = {
@@ -18,11 +18,11 @@ const COMES_WITH: Readonly<Record<string, string>> = {
 
 /** Whether the program of a server can be started: here, and by an application that the desktop has started. */
 export async function checkProgram(
-  { server: { name: server }, replica, at }: Target,
+  { server: { name: server }, replica, at }: ProbedEndpoint,
   world: World,
 ): Promise<Finding[]> {
   const { endpoint } = replica
-  if (endpoint.kind !== 'stdio') return []
+  if (endpoint.url !== undefined) return []
   const { command, cwd } = endpoint
   if (!isFolder(cwd))
     return [

@@ -1,7 +1,7 @@
-import { describeError } from '../../core/errors.ts'
-import { isJsonObject } from '../../core/json-object.ts'
-import type { Examination } from '../examination.ts'
-import { finding, type Finding } from '../finding.ts'
+import { describeError } from '../core/errors.ts'
+import { isJsonObject } from '../core/json-object.ts'
+import type { Examination } from './examination.ts'
+import { finding, type Finding } from './finding.ts'
 
 const PACKAGE = 'mcp-manifold'
 const REGISTRY = 'https://registry.npmjs.org'

@@ -1,6 +1,6 @@
-import { storedUsage } from '../../quota/stored.ts'
-import type { Examination } from '../examination.ts'
-import { finding, type Finding } from '../finding.ts'
+import { storedUsage } from '../quota/stored.ts'
+import type { Examination } from './examination.ts'
+import { finding, type Finding } from './finding.ts'
 
 /** What of the configured limits is used up. */
 export async function checkQuotas({ config, store, world }: Examination): Promise<Finding[]> {

@@ -1,16 +1,16 @@
-import { linkCredentials } from '../../credentials/upstream-credentials.ts'
-import { Credentials } from '../../credentials/accounts/credentials.ts'
-import { ClientValues } from '../../credentials/client-values.ts'
-import { UNHEARD } from '../../core/event-bus.ts'
-import { SILENT } from '../../core/logger.ts'
-import { createMemoryStore } from '../../state/memory.ts'
-import { openVault } from '../../vault/open.ts'
-import { isBroken, type Examination } from '../examination.ts'
-import { explainFailure } from '../explain-failure.ts'
-import { finding, type Finding } from '../finding.ts'
-import { inParallel } from '../in-parallel.ts'
-import { visit, type Visit } from '../visit.ts'
-import type { Target } from '../targets.ts'
+import { linkCredentials } from '../credentials/upstream-credentials.ts'
+import { Credentials } from '../credentials/accounts/credentials.ts'
+import { ClientValues } from '../credentials/client-values.ts'
+import { UNHEARD } from '../core/event-bus.ts'
+import { SILENT } from '../core/logger.ts'
+import { createMemoryStore } from '../state/memory.ts'
+import { openVault } from '../vault/open.ts'
+import { isBroken, type Examination } from './examination.ts'
+import { explainFailure } from './explain-failure.ts'
+import { finding, type Finding } from './finding.ts'
+import { inParallel } from './in-parallel.ts'
+import { visit, type Visit } from './visit.ts'
+import type { ProbedEndpoint } from './targets.ts'
 
 /** A start of this length lets some applications give up. */
 const SLOW_MS = 10_000
@@ -41,7 +41,7 @@ export async function checkStarts(exam: Examination): Promise<Finding[]> {
   const { credentials } = linkCredentials(new ClientValues(config.clients), (server, principal) =>
     logins.for(server, principal),
   )
-  const visited = async (target: Target): Promise<Finding[]> => {
+  const visited = async (target: ProbedEndpoint): Promise<Finding[]> => {
     const { server, replica } = target
     const found = await visit(target, {
       credentials: credentials(server, undefined, replica.endpoint),
@@ -69,8 +69,8 @@ function startFindings({ target, snapshot, startMs, heard }: Visit): Finding[] {
       finding('slow_start', {
         server: name,
         cause: `It took ${(startMs / 1000).toFixed(1)} s to start; "startTimeout" is ${startTimeoutMs / 1000} s.`,
-        fix: `Install its package beforehand, or keep it running: write "never" in ${at}.idleTimeout.`,
-        set: { key: `${at}.idleTimeout`, value: 'never' },
+        fix: `Install its package beforehand, or keep it running: write "never" in ${at}.idle.`,
+        set: { key: `${at}.idle`, value: 'never' },
       }),
     )
   if (heard.noise.length > 0)

@@ -2,18 +2,18 @@ import { chmodSync, lstatSync, readdirSync, unlinkSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { X509Certificate } from 'node:crypto'
-import { askGateway } from '../../admin/client.ts'
-import { answers, findGateways, socketFolder } from '../../admin/socket-files.ts'
-import { checkExposure } from '../../auth/exposure.ts'
-import { stateFolder } from '../../config/paths.ts'
-import { describeError } from '../../core/errors.ts'
-import { isJsonObject } from '../../core/json-object.ts'
-import { SILENT } from '../../core/logger.ts'
-import { readCertificates } from '../../front/http/listener.ts'
-import type { Config } from '../../config/types.ts'
-import type { Examination } from '../examination.ts'
-import { finding, type Finding } from '../finding.ts'
-import type { World } from '../world.ts'
+import { askGateway } from '../admin/client.ts'
+import { answers, findGateways, socketFolder } from '../admin/socket-files.ts'
+import { checkExposure } from '../auth/exposure.ts'
+import { stateFolder } from '../config/paths.ts'
+import { describeError } from '../core/errors.ts'
+import { isJsonObject } from '../core/json-object.ts'
+import { SILENT } from '../core/logger.ts'
+import { readCertificates } from '../front/http/listener.ts'
+import type { Config } from '../config/types.ts'
+import type { Examination } from './examination.ts'
+import { finding, type Finding } from './finding.ts'
+import type { World } from './world.ts'
 
 const OTHERS = 0o077
 const STATUS_MS = 3000
@@ -30,7 +30,7 @@ export async function checkGateway(exam: Examination): Promise<Finding[]> {
   return [
     ...inFolder,
     ...versions.flat(),
-    ...(isConfigured ? [...exposure(config), ...(await certificateFindings(config))] : []),
+    ...(isConfigured ? [...exposure(config), ...(await certificateFindings(config, world))] : []),
     // A gateway of this configuration that runs has the port.
     ...(isConfigured && pids.length === 0 ? await portFindings(config, world) : []),
   ]
@@ -114,14 +114,14 @@ function exposure(config: Config): Finding[] {
   }
 }
 
-async function certificateFindings({ gateway }: Config): Promise<Finding[]> {
+async function certificateFindings({ gateway }: Config, { now }: World): Promise<Finding[]> {
   const { tls } = gateway.http
   if (!tls) return []
   const set = { key: 'gateway.http.tls' }
   try {
     const { cert } = await readCertificates(tls)
     const { validTo } = new X509Certificate(String(cert))
-    if (Date.parse(validTo) > Date.now()) return []
+    if (Date.parse(validTo) > now()) return []
     return [
       finding('certificate_expired', {
         cause: `The certificate ${tls.cert} of the gateway has ended at ${validTo}.`,

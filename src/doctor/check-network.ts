@@ -1,9 +1,12 @@
-import { reach, type Reached } from '../connection.ts'
-import { finding, type Finding, type FindingDetails } from '../finding.ts'
-import type { FindingCode } from '../codes.ts'
-import type { Target } from '../targets.ts'
-import type { World } from '../world.ts'
+import { askHttp } from './ask-http.ts'
+import { reach, type Reached } from './connection.ts'
+import { finding, type Finding, type FindingDetails } from './finding.ts'
+import type { FindingCode } from './codes.ts'
+import type { ProbedEndpoint } from './targets.ts'
+import type { World } from './world.ts'
 
+/** Tokens and certificates allow for less. */
+const MOST_SKEW_MS = 60_000
 const EXPIRED = new Set(['CERT_HAS_EXPIRED', 'CERT_NOT_YET_VALID'])
 const OTHER_HOST = 'ERR_TLS_CERT_ALTNAME_INVALID'
 /** Of OpenSSL, for an answer that is no TLS. */
@@ -11,14 +14,17 @@ const NO_TLS = new Set(['ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET_LENGTH_T
 
 /** Whether the address of a server can be reached: its name, the connection, TLS. */
 export async function checkNetwork(
-  { server: { name: server }, replica, at }: Target,
+  { server: { name: server }, replica, at }: ProbedEndpoint,
   world: World,
 ): Promise<Finding[]> {
   const { endpoint } = replica
   if (endpoint.url === undefined || !URL.canParse(endpoint.url)) return []
   const url = new URL(endpoint.url)
   const reached = await reach(url, endpoint.addresses)
-  if (reached.step === 'open') return url.protocol === 'http:' ? await tlsNeeded(server, url, at) : []
+  if (reached.step === 'open') {
+    const needed = url.protocol === 'http:' ? await tlsNeeded(server, url, at) : []
+    return needed.length > 0 ? needed : await clockFinding(server, url, world)
+  }
   const set = { key: `${at}.url` }
   const found = (code: FindingCode, details: FindingDetails): Finding[] => [
     finding(code, { server, set, ...details }),
@@ -31,6 +37,8 @@ export async function checkNetwork(
       command: `nslookup ${url.hostname}`,
     })
   if (reached.step === 'connection') return found(...connectionFinding(url, reached, set.key))
+  if (reached.code === 'ETIMEDOUT')
+    return found(...connectionFinding(url, { step: 'connection', why: 'silent', code: 'ETIMEDOUT' }, set.key))
   return found(...tlsFinding(url, reached, set.key))
 }
 
@@ -117,6 +125,23 @@ async function tlsNeeded(server: string, url: URL, at: string): Promise<Finding[
       cause: `The port ${url.port} of ${url.hostname} wants TLS, and "url" says "http".`,
       fix: `Write "https://" in ${at}.url.`,
       set: { key: `${at}.url`, value: secure.href },
+    }),
+  ]
+}
+
+/** The time that a server says it is, in the header of any answer. */
+async function clockFinding(server: string, url: URL, { now }: World): Promise<Finding[]> {
+  const answer = await askHttp(url.href, { method: 'GET', headers: { accept: 'text/event-stream' } })
+  const there = Date.parse(answer?.headers.date ?? '')
+  const aheadMs = now() - there
+  if (Number.isNaN(there) || Math.abs(aheadMs) < MOST_SKEW_MS) return []
+  const seconds = Math.round(Math.abs(aheadMs) / 1000)
+  return [
+    finding('clock_skew', {
+      server,
+      cause: `The clock of this machine is ${seconds} s ${aheadMs > 0 ? 'ahead of' : 'behind'} that of ${url.host}.`,
+      fix: 'Let the system set its clock by the network, on the machine that is wrong.',
+      command: 'timedatectl set-ntp true',
     }),
   ]
 }

@@ -1,14 +1,14 @@
 import { chmodSync } from 'node:fs'
 import { join } from 'node:path'
-import { describeError } from '../../core/errors.ts'
-import { SILENT } from '../../core/logger.ts'
-import { readKeyring } from '../../os-keyring.ts'
-import { readKeyFile } from '../../vault/data-key/key-file.ts'
-import { openVault } from '../../vault/open.ts'
-import type { Config } from '../../config/types.ts'
-import type { Store } from '../../state/store.ts'
-import type { Examination } from '../examination.ts'
-import { finding, type Finding } from '../finding.ts'
+import { describeError } from '../core/errors.ts'
+import { SILENT } from '../core/logger.ts'
+import { readKeyring } from '../os-keyring.ts'
+import { readKeyFile } from '../vault/data-key/key-file.ts'
+import { openVault } from '../vault/open.ts'
+import type { Config } from '../config/types.ts'
+import type { Store } from '../state/store.ts'
+import type { Examination } from './examination.ts'
+import { finding, type Finding } from './finding.ts'
 
 const KEYRING_MS = 5000
 
