@@ -506,7 +506,7 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
  * measured by `monotonicNow` or `performance.now`.
  */
 const WALL: Readonly<Record<string, string>> = {
-    'cli/doctor': 'certificates end by the wall, and the clocks of machines are compared',
+  'cli/doctor': 'certificates end by the wall, and the clocks of machines are compared',
   'core/caller-tokens': 'the ends of tokens',
   'core/clock': 'the one place that knows both clocks',
   'cli/start-report': 'when a server is tried again, which is told by the wall',
