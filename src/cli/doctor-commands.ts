@@ -1,3 +1,4 @@
+import { example } from './example.ts'
 import type { Command } from 'commander'
 import type { CommonOptions } from './common-options.ts'
 import type { DoctorOptions } from './doctor.ts'
@@ -13,7 +14,7 @@ export function declareDoctorCommands(program: Command): void {
     .option('--fix', 'do what is safe: modes of folders, sockets that were left behind, former names of keys')
     .option('--online', 'also ask the npm registry for a newer version')
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nExample:\n  mcp-manifold doctor search --json')
+    .addHelpText('after', example('doctor search --json'))
     .action(async (servers: readonly string[], _options: unknown, command: Command) => {
       const { runDoctor } = await import('./doctor.ts')
       await runDoctor(servers, command.optsWithGlobals<CommonOptions & DoctorOptions>())
@@ -24,7 +25,7 @@ export function declareDoctorCommands(program: Command): void {
     .command('help')
     .description('print the help of a command, or the page of an error code')
     .argument('[topic...]', 'a command, or a code such as upstream_timeout')
-    .addHelpText('after', '\nExample:\n  mcp-manifold help upstream_timeout')
+    .addHelpText('after', example('help upstream_timeout', 'help keys create'))
     .action(async (topic: readonly string[]) => {
       const { runHelp } = await import('./help.ts')
       await runHelp(topic, program)

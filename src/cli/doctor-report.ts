@@ -1,62 +1,58 @@
 import { alignColumns } from './columns.ts'
+import { painted, terminalWidth, type Colour } from './terminal.ts'
 import type { Finding } from '../doctor/finding.ts'
 import type { Report, ServerFacts } from '../doctor/doctor.ts'
 
-export interface Screen {
-  readonly colours: boolean
-  /** Characters of a line. */
-  readonly width: number
-}
-
 const MARKS = { error: '✗', warning: '!' } as const
-const COLOURS = { error: 31, warning: 33, dim: 2, bold: 1, good: 32 } as const
+const COLOURS = { error: 'red', warning: 'yellow' } as const satisfies Record<Finding['severity'], Colour>
+const WIDEST = 120
+const NARROWEST = 40
 
 /** The report for a person, grouped by layer. */
-export function render(report: Report, screen: Screen): string {
+export function render(report: Report): string {
   const { findings, skipped, mended, servers, file } = report
-  const paint = (text: string, colour: keyof typeof COLOURS): string =>
-    screen.colours ? `\u001B[${COLOURS[colour]}m${text}\u001B[0m` : text
+  const width = Math.max(NARROWEST, Math.min(terminalWidth() ?? WIDEST, WIDEST))
   const lines: string[] = []
   const layers = [...new Set(findings.map(({ layer }) => layer))]
   for (const layer of layers) {
-    lines.push(paint(layer, 'bold'))
-    for (const found of findings.filter(one => one.layer === layer))
-      lines.push(...linesOf(found, screen, paint), '')
+    lines.push(layer)
+    for (const found of findings.filter(one => one.layer === layer)) lines.push(...linesOf(found, width), '')
   }
   if (mended.length > 0) {
-    lines.push(paint('mended', 'bold'))
+    lines.push('mended')
     for (const { code, done, failed } of mended)
-      lines.push(...wrapped(`${code}: ${done ?? `could not be mended: ${failed}.`}`, '  ', screen.width))
+      lines.push(...wrapped(`${code}: ${done ?? `could not be mended: ${failed}.`}`, '  ', width))
     lines.push('')
   }
-  if (servers.length > 0) lines.push(paint('servers', 'bold'), ...alignColumns(servers.map(rowOf)), '')
+  if (servers.length > 0) lines.push('servers', ...alignColumns(servers.map(rowOf)), '')
   for (const { layer, server, because } of skipped) {
     const what = server === undefined ? layer : `${layer} of ${JSON.stringify(server)}`
     lines.push(
-      ...wrapped(`Skipped: ${what}, because ${because}.`, '', screen.width).map(line => paint(line, 'dim')),
+      ...wrapped(`Skipped: ${what}, because ${because}.`, '', width).map(line => painted(line, 'dim')),
     )
   }
-  lines.push(...conclusion(findings, file).map(line => (findings.length === 0 ? paint(line, 'good') : line)))
+  lines.push(
+    ...conclusion(findings, file).map(line => (findings.length === 0 ? painted(line, 'green') : line)),
+  )
   return `${lines.join('\n')}\n`
 }
 
 function linesOf(
   { severity, server, code, cause, fix, command, set, said, mend }: Finding,
-  { width }: Screen,
-  paint: (text: string, colour: keyof typeof COLOURS) => string,
+  width: number,
 ): string[] {
   const about = server === undefined ? '' : `${server}: `
   const [first = '', ...rest] = wrapped(`${about}${cause}`, '    ', width)
   const key = set && (set.value === undefined ? set.key : `${set.key}: ${JSON.stringify(set.value)}`)
   return [
-    `  ${paint(MARKS[severity], severity)} ${first.trimStart()}`,
+    `  ${painted(MARKS[severity], COLOURS[severity])} ${first.trimStart()}`,
     ...rest,
-    ...said.map(line => paint(`      ${line}`, 'dim')),
+    ...said.map(line => painted(`      ${line}`, 'dim')),
     ...wrapped(`Fix: ${fix}`, '    ', width),
     ...(key === undefined ? [] : [`      ${key}`]),
     ...(command === undefined ? [] : [`      $ ${command}`]),
     ...(mend ? ['    --fix does that.'] : []),
-    paint(`    mcp-manifold help ${code}`, 'dim'),
+    painted(`    mcp-manifold help ${code}`, 'dim'),
   ]
 }
 

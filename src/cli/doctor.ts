@@ -46,7 +46,7 @@ export async function runDoctor(
       },
       fix,
     )
-    process.stdout.write(json ? asJson(report) : render(report, screenOf(process.stdout)))
+    process.stdout.write(json ? asJson(report) : render(report))
     process.exitCode = report.exitCode
   } catch (error) {
     if (!stop.signal.aborted) throw error
@@ -64,15 +64,6 @@ async function assertServers(servers: readonly string[], file: string | undefine
   for (const server of servers)
     if (names && !names.includes(server))
       throw notThere(quoted => `There is no server ${quoted} in ${config?.file}`, server, names)
-}
-
-/** How output is shown: colours only on a terminal, and not with NO_COLOR. */
-function screenOf({ isTTY, columns }: NodeJS.WriteStream): {
-  readonly colours: boolean
-  readonly width: number
-} {
-  const colours = isTTY && (process.env['NO_COLOR'] ?? '') === ''
-  return { colours, width: isTTY ? Math.max(40, Math.min(columns, 120)) : 120 }
 }
 
 function asJson({ findings, ...report }: Report): string {

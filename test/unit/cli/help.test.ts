@@ -23,7 +23,7 @@ describe('help', () => {
     const doctor = await help('doctor')
     expect(doctor.code).toBe(0)
     expect(doctor.stdout).toContain('Usage: mcp-manifold doctor [options] [servers...]')
-    expect(doctor.stdout).toContain('Example:')
+    expect(doctor.stdout).toContain('Example:\n  mcp-manifold doctor search')
     expect((await help('keys', 'create')).stdout).toContain('Usage: mcp-manifold keys create')
     expect((await help()).stdout).toContain('Usage: mcp-manifold [options] [command]')
   })
