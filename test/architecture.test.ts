@@ -298,7 +298,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'vault/open',
     'type:vault/vault',
   ],
-  'config/edit': ['config/source/differences', 'core'],
+  'config/edit': ['config/load', 'config/source/differences', 'core', 'make-folder', 'regular-file'],
+  registry: ['core'],
+  bundles: ['core', 'make-folder', 'registry/plan'],
   admin: [
     'config/edit',
     'config/load/adopt',
@@ -343,6 +345,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'protocol/json-text',
     'type:policy/decide',
     'quota/stored',
+    'registry',
+    'bundles',
+    'os-keyring',
     'state/drained',
     'state/open',
     'type:state/store',
@@ -398,6 +403,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   jose: ['auth', 'credentials/oauth/client-authentication'],
   commander: ['cli'],
   express: ['admin/app'],
+  fflate: ['bundles'],
 }
 
 /** Loaded when first needed, so that a client's child is there at once: these are never imported statically as values. */
@@ -409,6 +415,7 @@ const LAZY = [
   '@redis/client',
   '@marcbachmann/cel-js',
   'jose',
+  'fflate',
   '@modelcontextprotocol/client',
 ]
 
@@ -786,6 +793,9 @@ describe('transports', () => {
   )
   const CONFIGURED: Readonly<Record<string, string>> = {
     'config/resolve/config': 'the type that a configuration names becomes the kind of an endpoint',
+    'cli/add': 'what is typed becomes the type that a configuration names',
+    'registry/registry-plan': 'what a registry says becomes the type that a configuration names',
+    'registry/registry-server': 'what a registry says becomes the type that a configuration names',
   }
   const TABLE = 'upstream/transport/transports'
   const comparing = [...sources]

@@ -6,6 +6,7 @@ import { declareClientCommands } from './client-commands.ts'
 import { CLIENT_OPTION } from './common-options.ts'
 import { declareGatewayCommands } from './gateway-commands.ts'
 import { declareLoginCommands } from './login-commands.ts'
+import { declareServerCommands } from './server-commands.ts'
 import { declareRunningCommands } from './running-commands.ts'
 import { declareUseCommands } from './use-commands.ts'
 
@@ -50,6 +51,7 @@ export function declaredProgram(): Command {
 
   declareGatewayCommands(program)
   declareRunningCommands(program)
+  declareServerCommands(program)
   declareUseCommands(program)
   declareClientCommands(program)
   declareLoginCommands(program)
