@@ -188,11 +188,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'core',
     'credentials/fetch/guarded-fetch',
     'credentials/login-settings',
-    'credentials/oauth/failure',
-    'type:credentials/oauth/authorization',
-    'type:credentials/oauth/metadata',
-    'type:credentials/oauth/registration',
-    'type:credentials/oauth/token-set',
+    'credentials/oauth',
     'type:vault/vault',
   ],
   middleware: [
