@@ -294,7 +294,16 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'vault/open',
     'type:vault/vault',
   ],
-  'config/edit': ['config/load/old-names', 'config/problem', 'config/source/differences', 'core'],
+  'config/edit': [
+    'config/load',
+    'config/problem',
+    'config/source/differences',
+    'core',
+    'make-folder',
+    'regular-file',
+  ],
+  registry: ['core'],
+  bundles: ['core', 'make-folder', 'registry/plan'],
   admin: [
     'config/edit',
     'config/load/adopt',
@@ -375,6 +384,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'protocol/json-text',
     'type:policy/decide',
     'quota/stored',
+    'registry',
+    'bundles',
+    'os-keyring',
     'state/drained',
     'state/open',
     'type:state/store',
@@ -430,6 +442,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   jose: ['auth', 'credentials/oauth/client-authentication'],
   commander: ['cli'],
   express: ['admin/app'],
+  fflate: ['bundles'],
 }
 
 /** Loaded when first needed, so that a client's child is there at once: these are never imported statically as values. */
@@ -441,6 +454,7 @@ const LAZY = [
   '@redis/client',
   '@marcbachmann/cel-js',
   'jose',
+  'fflate',
   '@modelcontextprotocol/client',
 ]
 
@@ -820,6 +834,9 @@ describe('transports', () => {
     'config/resolve/config': 'the type that a configuration names becomes the kind of an endpoint',
     'doctor/check-start': 'a deprecated transport is named to the person that configures it',
     'doctor/explain-failure': 'the other transport is named that "type" has to be changed to',
+    'cli/add': 'what is typed becomes the type that a configuration names',
+    'registry/registry-plan': 'what a registry says becomes the type that a configuration names',
+    'registry/registry-server': 'what a registry says becomes the type that a configuration names',
   }
   const TABLE = 'upstream/transport/transports'
   const comparing = [...sources]

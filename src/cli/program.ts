@@ -7,6 +7,7 @@ import { CLIENT_OPTION } from './common-options.ts'
 import { declareDoctorCommands } from './doctor-commands.ts'
 import { declareGatewayCommands } from './gateway-commands.ts'
 import { declareLoginCommands } from './login-commands.ts'
+import { declareServerCommands } from './server-commands.ts'
 import { declareRunningCommands } from './running-commands.ts'
 import { declareUseCommands } from './use-commands.ts'
 
@@ -51,6 +52,7 @@ export function declaredProgram(): Command {
 
   declareGatewayCommands(program)
   declareRunningCommands(program)
+  declareServerCommands(program)
   declareUseCommands(program)
   declareClientCommands(program)
   declareLoginCommands(program)
