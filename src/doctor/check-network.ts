@@ -1,5 +1,5 @@
 import { askHttp } from './ask-http.ts'
-import { reach, type Reached } from './connection.ts'
+import { reach, type ConnectionOutcome } from './connection.ts'
 import { finding, type Finding, type FindingDetails } from './finding.ts'
 import type { FindingCode } from './codes.ts'
 import type { ProbedEndpoint } from './targets.ts'
@@ -44,7 +44,7 @@ export async function checkNetwork(
 
 function connectionFinding(
   { host, origin }: URL,
-  { why, code }: Reached & { step: 'connection' },
+  { why, code }: ConnectionOutcome & { step: 'connection' },
   key: string,
 ): [FindingCode, FindingDetails] {
   if (why === 'refused')
@@ -68,7 +68,7 @@ function connectionFinding(
 
 function tlsFinding(
   url: URL,
-  { code, names, until }: Reached & { step: 'tls' },
+  { code, names, until }: ConnectionOutcome & { step: 'tls' },
   key: string,
 ): [FindingCode, FindingDetails] {
   const { host, hostname } = url

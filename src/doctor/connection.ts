@@ -3,7 +3,7 @@ import { connect as connectPlain, isIP, type Socket } from 'node:net'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
 
 /** How far a connection to an address gets, one step after the other. */
-export type Reached =
+export type ConnectionOutcome =
   | { readonly step: 'name'; readonly why: string }
   | { readonly step: 'connection'; readonly why: 'refused' | 'silent' | 'unreachable'; readonly code: string }
   | {
@@ -17,7 +17,7 @@ export type Reached =
 const TIMEOUT_MS = 5000
 
 /** Looks a host up, connects to it, and begins TLS where the URL says so. */
-export async function reach(url: URL, addresses: readonly string[] = []): Promise<Reached> {
+export async function reach(url: URL, addresses: readonly string[] = []): Promise<ConnectionOutcome> {
   const host = url.hostname.replace(/^\[|\]$/g, '')
   const isTls = url.protocol === 'https:'
   const port = Number(url.port || (isTls ? 443 : 80))
@@ -49,11 +49,11 @@ function openTls(to: { readonly host: string; readonly port: number }, servernam
   return connectTls({ ...to, ...(isIP(servername) === 0 && { servername }), host: to.host })
 }
 
-function begin(open: () => Socket, isTls: boolean): Promise<Reached> {
+function begin(open: () => Socket, isTls: boolean): Promise<ConnectionOutcome> {
   return new Promise(resolve => {
     const socket = open()
     let isConnected = false
-    const end = (reached: Reached): void => {
+    const end = (reached: ConnectionOutcome): void => {
       socket.destroy()
       resolve(reached)
     }
@@ -80,7 +80,7 @@ interface Presented {
   readonly valid_to?: string
 }
 
-function failed(error: NodeJS.ErrnoException, isConnected: boolean): Reached {
+function failed(error: NodeJS.ErrnoException, isConnected: boolean): ConnectionOutcome {
   const { code = 'unknown' } = error
   if (isConnected) {
     const { subjectaltname, valid_to } = (error as { cert?: Presented }).cert ?? {}
