@@ -5,6 +5,7 @@ import { declareCacheCommands } from './cache-commands.ts'
 import { declareClientCommands } from './client-commands.ts'
 import { CLIENT_OPTION } from './common-options.ts'
 import { declareDoctorCommands } from './doctor-commands.ts'
+import { declareCompletionCommands } from './completion-commands.ts'
 import { declareGatewayCommands } from './gateway-commands.ts'
 import { declareLoginCommands } from './login-commands.ts'
 import { declareServerCommands } from './server-commands.ts'
@@ -58,5 +59,6 @@ export function declaredProgram(): Command {
   declareLoginCommands(program)
   declareCacheCommands(program)
   declareDoctorCommands(program)
+  declareCompletionCommands(program)
   return program
 }
