@@ -13,6 +13,7 @@ import { pause } from '../core/timeout.ts'
 import { buildGateway } from '../gateway/gateway.ts'
 import { logConsole } from '../observe/console-records.ts'
 import { createLogger } from '../observe/logger.ts'
+import { RecentRecords } from '../observe/recent-records.ts'
 import { openStore } from '../state/open.ts'
 import { startAdmin, type OpenAdmin } from './admin.ts'
 import type { ReadRequest } from '../config/source/reading.ts'
@@ -51,7 +52,8 @@ export async function runGateway(
   const files = new FilesRead()
   const loaded = await loadWithSource({ ...options, files, ...knownValid() })
   const { config } = loaded
-  const logger = createLogger({ level: config.gateway.log, stream: process.stderr })
+  const recent = new RecentRecords()
+  const logger = createLogger({ level: config.gateway.log, stream: process.stderr, recent })
   logConsole(logger)
   for (const warning of config.warnings) logger.warn(warning)
   const problems = config.servers.flatMap(({ name, problem }) =>
@@ -116,7 +118,7 @@ export async function runGateway(
     reloader = startReloader({ gateway, loaded, files, options, threads, logger })
     if (isReloadAsked && reloader) reloadOn(reloader, logger)
     const { overrides, allowsCommandAdmin: allowsCommands = false } = options
-    const adminOptions = { gateway, config, overrides, reloader, threads, allowsCommands, logger }
+    const adminOptions = { gateway, config, overrides, reloader, threads, allowsCommands, recent, logger }
     admin = overrides?.serves ? startAdmin(adminOptions) : startAdminLater(adminOptions, ended)
     // The start fails when the admin API cannot use its configured address.
     const failed = admin.then(() => new Promise<never>(() => {}))
