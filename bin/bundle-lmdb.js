@@ -3,34 +3,15 @@
 // `lmdb` and `msgpackr-extract` have install scripts that compile them where no prebuilt binary fits. Package managers
 // warn of such scripts or refuse to run them. The prebuilt binaries are packages of their own, `@lmdb/*`, without a
 // script: package.json lists them as optional dependencies, and the bundle finds the one of the platform.
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { rolldown } from 'rolldown'
+import { licencesOf, manifestOf, packageOf } from './licences.js'
 
 const root = fileURLToPath(new URL('../', import.meta.url))
 const target = join(root, 'dist/vendor/lmdb')
-
-/** Folder of the package that a file belongs to. */
-function packageOf(file) {
-  let folder = dirname(file)
-  while (!existsSync(join(folder, 'package.json')) || !manifestOf(folder).version) folder = dirname(folder)
-  return folder
-}
-
-function manifestOf(folder) {
-  return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
-}
-
-function noticeOf(folder) {
-  const { name, version, license, author } = manifestOf(folder)
-  const file = readdirSync(folder).find(entry => /^licen[cs]e/i.test(entry))
-  const text = file
-    ? readFileSync(join(folder, file), 'utf8').trim()
-    : `${license}, ${author?.name ?? author ?? ''}`
-  return `${name} ${version} (${license})\n\n${text}\n`
-}
 
 const input = createRequire(import.meta.url).resolve('lmdb')
 const bundle = await rolldown({
@@ -48,8 +29,7 @@ mkdirSync(target, { recursive: true })
 const { output } = await bundle.write({ file: join(target, 'index.cjs'), format: 'cjs', comments: true })
 await bundle.close()
 
-const folders = new Set(output[0].moduleIds.filter(id => existsSync(id)).map(packageOf))
-writeFileSync(join(target, 'LICENSES.txt'), [...folders].map(noticeOf).join(`\n${'-'.repeat(80)}\n\n`))
+writeFileSync(join(target, 'LICENSES.txt'), licencesOf(output[0].moduleIds))
 // The name is where the loader of the binary starts from: `lmdb` leads it to `@lmdb/lmdb-<platform>-<cpu>`.
 const { name, version } = manifestOf(packageOf(input))
 writeFileSync(

@@ -35,9 +35,9 @@ const installed = changed('node_modules/.package-lock.json')
 if (installed === 0) run('Installing what the project needs', 'ci')
 else if (changed('package-lock.json') > installed) run('The lock file has changed, installing again', 'ci')
 
-// The bundle of lmdb is made last; after an installation it may be another version.
-const built = Math.min(changed('dist/bundle/main.js'), changed('dist/vendor/lmdb/index.cjs'))
-const sources = ['tsconfig.json', 'package-lock.json', 'bin/bundle-lmdb.js', 'bin/bundle-program.js'].map(
-  changed,
-)
+// The declarations are selected last; after an installation lmdb may be another version.
+const parts = ['dist/bundle/main.js', 'dist/vendor/lmdb/index.cjs', 'dist/types/index.d.ts']
+const built = Math.min(...parts.map(changed))
+const scripts = ['bundle-program', 'bundle-lmdb', 'select-types', 'licences'].map(name => `bin/${name}.js`)
+const sources = ['tsconfig.json', 'package-lock.json', ...scripts].map(changed)
 if (Math.max(newestIn('src'), ...sources) > built) run('Building', 'run', 'build')

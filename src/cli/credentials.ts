@@ -47,7 +47,11 @@ export async function revokeCredential(
   { config: file }: CommonOptions,
 ): Promise<void> {
   const config = await loadConfigFile({ file })
-  const known = config.servers.find(({ name }) => name === server) ?? { name: server, oauth: false as const }
+  const known = config.servers.find(({ name }) => name === server) ?? {
+    name: server,
+    oauth: false as const,
+    replicas: [],
+  }
   await withVault(config, async ({ vault, logger }) => {
     const { found, revoked } = await logOut(vault, known, owner, { logger, dns: () => config.gateway.dns })
     if (!found)

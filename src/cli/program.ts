@@ -4,12 +4,22 @@ import { VERSION } from '../version.ts'
 import { declareCacheCommands } from './cache-commands.ts'
 import { declareClientCommands } from './client-commands.ts'
 import { CLIENT_OPTION } from './common-options.ts'
+import { declareDoctorCommands } from './doctor-commands.ts'
+import { declareCompletionCommands } from './completion-commands.ts'
 import { declareFirstRunCommands } from './first-run-commands.ts'
 import { declareGatewayCommands } from './gateway-commands.ts'
 import { declareLoginCommands } from './login-commands.ts'
+import { declareServerCommands } from './server-commands.ts'
+import { declareRunningCommands } from './running-commands.ts'
+import { declareUseCommands } from './use-commands.ts'
 
 /** Handles everything except a plain start on stdio: commands, help, and errors. */
 export async function runProgram(args: readonly string[]): Promise<void> {
+  await declaredProgram().parseAsync([...args], { from: 'user' })
+}
+
+/** The program with all its commands. */
+export function declaredProgram(): Command {
   const program = new Command('mcp-manifold')
     .description(
       'One MCP server in front of many.\n\nWithout a command it speaks MCP on stdin and stdout, for clients that start programs.',
@@ -44,9 +54,13 @@ export async function runProgram(args: readonly string[]): Promise<void> {
 
   declareFirstRunCommands(program)
   declareGatewayCommands(program)
+  declareRunningCommands(program)
+  declareServerCommands(program)
+  declareUseCommands(program)
   declareClientCommands(program)
   declareLoginCommands(program)
   declareCacheCommands(program)
-
-  await program.parseAsync([...args], { from: 'user' })
+  declareDoctorCommands(program)
+  declareCompletionCommands(program)
+  return program
 }

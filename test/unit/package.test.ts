@@ -30,6 +30,10 @@ it('brings no package with an install script, which package managers refuse or w
   expect(scripted).toEqual([])
 })
 
+it('needs no other package: what it uses is in the build, and the rest is optional', () => {
+  expect(read<{ dependencies?: object }>('package.json').dependencies).toBeUndefined()
+})
+
 it('has a lock file that names no registry', () => {
   const { packages } = read<{ packages: Record<string, Locked> }>('package-lock.json')
   expect(Object.values(packages).filter(({ resolved }) => resolved !== undefined)).toEqual([])
@@ -60,12 +64,20 @@ it('opens a database by the lmdb of the build with nothing but the binary beside
 })
 
 it('has the licences of what is in the build', () => {
-  const licences = readFileSync(join(LMDB, 'LICENSES.txt'), 'utf8')
+  const inLmdb = readFileSync(join(LMDB, 'LICENSES.txt'), 'utf8')
   for (const name of ['lmdb', 'msgpackr', 'ordered-binary', 'weak-lru-cache', 'detect-libc'])
-    expect(licences).toMatch(new RegExp(`^${name} \\d+\\.\\d+\\.\\d+ \\((?:MIT|Apache-2\\.0)\\)$`, 'm'))
+    expect(inLmdb).toMatch(licenceOf(name))
+  const inProgram = readFileSync(join(ROOT, 'dist/bundle/LICENSES.txt'), 'utf8')
+  for (const name of ['@redis/client', 'commander', 'express', 'jose', 'undici', 'winston', 'zod'])
+    expect(inProgram).toMatch(licenceOf(name))
 })
 
-describe('the packed package, with the packages that it declares beside it', () => {
+/** The line that names a package with its version and licence. */
+function licenceOf(name: string): RegExp {
+  return new RegExp(`^${name} \\d+\\.\\d+\\.\\d+ \\((?:MIT|Apache-2\\.0)\\)$`, 'm')
+}
+
+describe('the packed package, with no other package beside it', () => {
   const scratch = makeScratch()
   const modules = join(scratch.path, 'node_modules')
   const installed = join(modules, 'mcp-manifold')
@@ -77,9 +89,8 @@ describe('the packed package, with the packages that it declares beside it', () 
     writeFileSync(join(scratch.path, 'package.json'), '{"type":"module"}')
     mkdirSync(installed, { recursive: true })
     await run('tar', ['-xzf', join(scratch.path, filename), '-C', installed, '--strip-components=1'])
-    const { dependencies } = read<{ dependencies: object }>('package.json')
     // TypeScript programs bring the types of Node.js themselves.
-    for (const name of [...Object.keys(dependencies), '@types/node', 'undici-types']) {
+    for (const name of ['@types/node', 'undici-types']) {
       mkdirSync(dirname(join(modules, name)), { recursive: true })
       symlinkSync(join(ROOT, 'node_modules', name), join(modules, name), 'junction')
     }

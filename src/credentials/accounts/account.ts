@@ -88,6 +88,10 @@ export class Account implements UpstreamCredentials {
     return this.#login
   }
 
+  get isEnded(): boolean {
+    return this.#ended
+  }
+
   /** What refusals have asked for: of each part, the last that was named. */
   get asked(): Partial<ServerChallenge> {
     return this.#asked

@@ -71,10 +71,17 @@ export class Accounts {
     const account = this.#accounts.get(key) ?? this.#made(login, owner, principal)
     this.#accounts.delete(key)
     this.#accounts.set(key, account)
-    const [oldest] = this.#accounts.keys()
-    // It goes on for the links that have it.
-    if (this.#accounts.size > MAX_ACCOUNTS && oldest !== undefined) this.#accounts.delete(oldest)
+    if (this.#accounts.size > MAX_ACCOUNTS) this.#endOldest()
     return account
+  }
+
+  /** Its links look it up again. */
+  #endOldest(): void {
+    const [oldest] = this.#accounts
+    if (!oldest) return
+    const [id, account] = oldest
+    account.end()
+    this.#accounts.delete(id)
   }
 
   /** Goes on with the servers of another configuration. */

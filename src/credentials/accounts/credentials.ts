@@ -3,6 +3,7 @@ import type { Principal } from '../../core/principal.ts'
 import type { UpstreamCredentials } from '../../core/upstream-credentials.ts'
 import { Accounts, type AccountsOptions } from './accounts.ts'
 import { CodeAuthorizer } from './code-authorizer.ts'
+import { OwnersAccount } from './owners-account.ts'
 import type { Authorizer } from '../oauth/authorization.ts'
 import { GATEWAY_OWNER, ownerOf } from '../owner.ts'
 
@@ -22,7 +23,10 @@ export class Credentials {
    */
   for(server: ServerConfig, principal: Principal | undefined): UpstreamCredentials | undefined {
     const owner = principal ? ownerOf(server, principal) : GATEWAY_OWNER
-    return this.#accounts.known(server.name, owner, owner === GATEWAY_OWNER ? undefined : principal)
+    const lookUp = () =>
+      this.#accounts.known(server.name, owner, owner === GATEWAY_OWNER ? undefined : principal)
+    const account = lookUp()
+    return account && new OwnersAccount(account, lookUp)
   }
 
   /** Goes on with the servers of another configuration. */

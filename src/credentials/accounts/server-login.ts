@@ -8,9 +8,11 @@ import { serverUrlOf } from '../login-settings.ts'
 import { discover, knownMetadata, resourceOf, type Discovered } from '../oauth/discovery.ts'
 import { DPOP_ALGORITHM, type DpopKey } from '../oauth/dpop-key.ts'
 import type { GrantContext } from '../oauth/grant.ts'
+import { isSameIssuer } from '../oauth/issuer.ts'
 import type { AuthorizationServerMetadata } from '../oauth/metadata.ts'
-import { checkSecretIssuer, type Registration } from '../oauth/registration.ts'
-import type { TokenSet } from '../oauth/token-set.ts'
+import type { Registration } from '../oauth/registration.ts'
+import { checkSecretIssuer } from '../oauth/secret-issuer.ts'
+import { trusts, type TokenSet } from '../oauth/token-set.ts'
 
 /** How long what was discovered is believed. A refusal of the server ends it early. */
 const BELIEVED_MS = 10 * 60_000
@@ -71,7 +73,7 @@ export class ServerLogin {
   /** Whether the server names another authorization server than the one that has granted its tokens. */
   async hasMovedFrom(issuer: string, hint: string | undefined): Promise<boolean> {
     const found = await this.discover(hint).catch(() => undefined)
-    return found !== undefined && issuer !== '' && found.metadata.issuer !== issuer
+    return found !== undefined && issuer !== '' && !isSameIssuer(found.metadata.issuer, issuer)
   }
 
   /** @param hint `resource_metadata` of the last refusal */
@@ -125,7 +127,7 @@ export class ServerLogin {
   async #metadataOf(issuer: string): Promise<AuthorizationServerMetadata> {
     const { server, fetch, url: serverUrl } = this
     const found = await this.#found?.what.catch(() => undefined)
-    if (found?.metadata.issuer === issuer) return found.metadata
+    if (found && isSameIssuer(found.metadata.issuer, issuer)) return found.metadata
     return await knownMetadata(issuer, { server: server.name, serverUrl, fetch, signal: this.signal })
   }
 
@@ -147,19 +149,9 @@ export class ServerLogin {
     )
   }
 
-  /**
-   * Tokens for another origin, issuer or identifier than those of the configuration are never sent. One that was given
-   * by hand has neither issuer nor identifier.
-   */
-  trusts({ issuer, value }: VaultRecord<Pick<TokenSet, 'serverUrl' | 'clientId'>>): boolean {
-    const { issuer: wanted, clientId } = this.oauth
-    return (
-      URL.canParse(value.serverUrl) &&
-      new URL(value.serverUrl).origin === new URL(this.url).origin &&
-      (issuer === '' ||
-        ((wanted === undefined || wanted.replace(/\/$/, '') === issuer.replace(/\/$/, '')) &&
-          (clientId === undefined || clientId === value.clientId)))
-    )
+  /** As `trusts`, of the configuration of this server. */
+  trusts(record: VaultRecord<Pick<TokenSet, 'serverUrl' | 'clientId'>>): boolean {
+    return trusts(this.oauth, this.url, record)
   }
 
   context(parts: {

@@ -2,10 +2,14 @@ import type { ServerConfig } from '../../config/types.ts'
 import { describeError } from '../../core/errors.ts'
 import type { Logger } from '../../core/logger.ts'
 import type { Vault, VaultRecord } from '../../vault/vault.ts'
-import { guardedFetch, type GuardedFetch, type NameServers } from '../fetch/guarded-fetch.ts'
+import { guardedFetch, type NameServers } from '../fetch/guarded-fetch.ts'
+import { serverUrlOf } from '../login-settings.ts'
+import { authenticationOf, type ClientAuthentication } from '../oauth/client-authentication.ts'
+import { knownMetadata } from '../oauth/discovery.ts'
 import type { AuthorizationServerMetadata } from '../oauth/metadata.ts'
-import type { Registration } from '../oauth/registration.ts'
-import type { TokenSet } from '../oauth/token-set.ts'
+import { registrationOf, type ClientSettings } from '../oauth/registration.ts'
+import { revoke } from '../oauth/revocation.ts'
+import { trusts, type TokenSet } from '../oauth/token-set.ts'
 
 /** What a logout has done. */
 export interface LoggedOut {
@@ -15,7 +19,20 @@ export interface LoggedOut {
   readonly revoked: boolean
 }
 
+/** Of one request, and of all. */
 const TIMEOUT_MS = 5000
+const TOTAL_MS = 15_000
+
+const NOTHING: ClientSettings = {
+  clientId: undefined,
+  clientSecret: undefined,
+  clientMetadataUrl: undefined,
+  privateKey: undefined,
+  authMethod: undefined,
+}
+
+/** A server as far as its configuration is there. */
+type RevokedServer = Pick<ServerConfig, 'name' | 'oauth' | 'replicas'>
 
 /**
  * Forgets the login of an owner at a server, and has the authorization server revoke it where that can be done. The
@@ -23,7 +40,7 @@ const TIMEOUT_MS = 5000
  */
 export async function logOut(
   vault: Vault,
-  server: Pick<ServerConfig, 'name' | 'oauth'>,
+  server: RevokedServer,
   owner: string,
   { logger, dns }: { readonly logger: Logger; readonly dns: () => NameServers },
 ): Promise<LoggedOut> {
@@ -38,9 +55,15 @@ export async function logOut(
   const found = (await vault.remove(name, take)) || (await vault.remove(name))
   if (!kept || kept.issuer === '') return { found, revoked: false }
   try {
-    const registration = await registrationOf(vault, server, owner, kept.value)
-    const fetch = guardedFetch({ serverUrl: kept.value.serverUrl, timeoutMs: TIMEOUT_MS, dns })
-    return { found, revoked: await revoke(fetch, kept.issuer, kept.value, registration) }
+    const { issuer, value } = kept
+    const { serverUrl } = value
+    const fetch = guardedFetch({ serverUrl, timeoutMs: TIMEOUT_MS, dns })
+    const signal = AbortSignal.timeout(TOTAL_MS)
+    const metadata = await knownMetadata(issuer, { server: server.name, serverUrl, fetch, signal })
+    const { revocation_endpoint: endpoint } = metadata
+    if (endpoint === undefined) return { found, revoked: false }
+    const client = await authenticationFor(vault, server, kept, metadata)
+    return { found, revoked: await revoke(endpoint, value, { client, fetch, signal }) }
   } catch (error) {
     logger.info('The login is forgotten, but the authorization server did not revoke it.', {
       server: server.name,
@@ -50,56 +73,18 @@ export async function logOut(
   }
 }
 
-async function registrationOf(
+/** As what the tokens were got, and how the gateway shows it there: as for a renewal. */
+async function authenticationFor(
   vault: Vault,
-  { name, oauth }: Pick<ServerConfig, 'name' | 'oauth'>,
-  owner: string,
-  { clientId, registration }: TokenSet,
-): Promise<Pick<Registration, 'clientId' | 'clientSecret'>> {
-  if (oauth !== false && oauth.clientId === clientId && oauth.clientSecret !== undefined)
-    return { clientId, clientSecret: oauth.clientSecret }
-  if (registration) return registration
-  for (const of of new Set([owner, 'gateway'])) {
-    const known = await vault.read<Registration>({ kind: 'registration', server: name, owner: of })
-    if (known?.value.clientId === clientId) return known.value
-  }
-  return { clientId }
-}
-
-/** Revokes a refresh token with everything that was issued for it (RFC 7009), else the access token. */
-async function revoke(
-  fetch: GuardedFetch,
-  issuer: string,
-  { refreshToken, accessToken }: TokenSet,
-  { clientId, clientSecret }: Pick<Registration, 'clientId' | 'clientSecret'>,
-): Promise<boolean> {
-  const endpoint = await revocationEndpoint(fetch, issuer)
-  if (endpoint === undefined) return false
-  const form = new URLSearchParams({
-    token: refreshToken ?? accessToken,
-    token_type_hint: refreshToken === undefined ? 'access_token' : 'refresh_token',
-  })
-  const headers: Record<string, string> = { 'content-type': 'application/x-www-form-urlencoded' }
-  if (clientSecret === undefined) form.set('client_id', clientId)
-  else
-    headers['authorization'] =
-      `Basic ${btoa(`${encodeURIComponent(clientId)}:${encodeURIComponent(clientSecret)}`)}`
-  const answer = await fetch(endpoint, { method: 'POST', headers, body: form.toString() })
-  return answer.ok
-}
-
-async function revocationEndpoint(fetch: GuardedFetch, issuer: string): Promise<string | undefined> {
-  const { origin, pathname } = new URL(issuer)
-  const path = pathname === '/' ? '' : pathname.replace(/\/$/, '')
-  for (const url of [
-    `${origin}/.well-known/oauth-authorization-server${path}`,
-    `${origin}/.well-known/openid-configuration${path}`,
-    `${origin}${path}/.well-known/openid-configuration`,
-  ]) {
-    const answer = await fetch(url, { headers: { accept: 'application/json' } })
-    if (!answer.ok) continue
-    const metadata = (await answer.json()) as Partial<AuthorizationServerMetadata>
-    if (metadata.issuer === issuer) return metadata.revocation_endpoint
-  }
-  return undefined
+  server: RevokedServer,
+  kept: VaultRecord<TokenSet>,
+  metadata: AuthorizationServerMetadata,
+): Promise<ClientAuthentication> {
+  const { clientId } = kept.value
+  // What is configured now may be for another place.
+  const oauth =
+    server.oauth !== false && trusts(server.oauth, serverUrlOf(server), kept) ? server.oauth : NOTHING
+  const registration = await registrationOf(kept.value, { server: server.name, oauth, metadata, vault })
+  if (registration) return authenticationOf({ oauth, registration, metadata })
+  return authenticationOf({ oauth: NOTHING, registration: { kind: 'document', clientId }, metadata })
 }

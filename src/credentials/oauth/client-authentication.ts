@@ -1,6 +1,8 @@
 import { createPrivateKey, randomUUID } from 'node:crypto'
 import type { JsonWebKey, KeyObject } from 'node:crypto'
 import { OAuthFailure } from './failure.ts'
+import type { AuthorizationServerMetadata } from './metadata.ts'
+import type { ClientSettings, Registration } from './registration.ts'
 
 /** How the gateway authenticates at a token endpoint. */
 export interface ClientAuthentication {
@@ -24,7 +26,29 @@ const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
 /** An assertion is used at once. */
 const ASSERTION_SECONDS = 60
 
-/** Adds to a token request what authenticates the gateway. @throws OAuthFailure that names the key to set */
+/** How the gateway authenticates at the authorization server of a server, by what is configured and registered. */
+export function authenticationOf({
+  oauth,
+  registration,
+  metadata,
+}: {
+  readonly oauth: Pick<ClientSettings, 'privateKey' | 'authMethod'>
+  readonly registration: Registration
+  readonly metadata: AuthorizationServerMetadata
+}): ClientAuthentication {
+  return {
+    key: 'oauth',
+    clientId: registration.clientId,
+    clientSecret: registration.clientSecret,
+    privateKey: oauth.privateKey,
+    method: oauth.authMethod ?? registration.authMethod,
+    supported: metadata.token_endpoint_auth_methods_supported,
+    algorithms: metadata.token_endpoint_auth_signing_alg_values_supported,
+    audience: metadata.issuer,
+  }
+}
+
+/** Adds to a request what authenticates the gateway. @throws OAuthFailure that names the key to set */
 export async function authenticateClient(
   form: URLSearchParams,
   headers: Headers,

@@ -1,8 +1,10 @@
 import { describeError } from '../../core/errors.ts'
 import { isLoopback } from '../../core/loopback.ts'
 import type { GuardedFetch } from '../fetch/guarded-fetch.ts'
-import { fetchObject, resourceMetadataIn, serverMetadataIn } from './documents.ts'
+import { documentsAt, resourceMetadataIn } from './documents.ts'
 import { OAuthFailure } from './failure.ts'
+import { isSameIssuer } from './issuer.ts'
+import { findIssuer } from './issuer-metadata.ts'
 import type { AuthorizationServerMetadata, ResourceMetadata } from './metadata.ts'
 
 /** Where to log in at a server, and for what. */
@@ -24,8 +26,6 @@ export interface DiscoveryRequest {
 }
 
 const RESOURCE = '/.well-known/oauth-protected-resource'
-const OAUTH = '/.well-known/oauth-authorization-server'
-const OPENID = '/.well-known/openid-configuration'
 /** Authorization servers that are tried of those that a server names. */
 const MAX_ISSUERS = 3
 
@@ -64,41 +64,6 @@ async function resourceMetadata(request: DiscoveryRequest): Promise<ResourceMeta
   return undefined
 }
 
-/** What is at an address. */
-interface Found {
-  readonly object?: Readonly<Record<string, unknown>> | undefined
-  /** Why nothing answers there. */
-  readonly failure?: unknown
-}
-
-/**
- * The documents at several addresses, in their order. All are asked for at once, so that a host that never answers
- * takes the time of one request. What is still under way when no more is wanted is given up.
- */
-async function* documentsAt(
-  addresses: readonly string[],
-  fetch: GuardedFetch,
-  signal: AbortSignal,
-): AsyncGenerator<Found, void> {
-  const enough = new AbortController()
-  const ended = AbortSignal.any([signal, enough.signal])
-  const all = addresses.map(address =>
-    fetchObject(fetch, address, ended).then(
-      (object): Found => ({ object }),
-      (failure: unknown): Found => ({ failure }),
-    ),
-  )
-  try {
-    for (const found of all) {
-      const document = await found
-      signal.throwIfAborted()
-      yield document
-    }
-  } finally {
-    enough.abort()
-  }
-}
-
 /** The metadata of an issuer that is configured or has granted tokens: that of a server itself has no document. */
 export async function knownMetadata(
   issuer: string,
@@ -115,36 +80,16 @@ export async function knownMetadata(
   }
 }
 
-/**
- * The metadata of an issuer (RFC 8414, OpenID Connect), at its path first. The endpoint for registrations is taken from
- * whichever document of the same issuer has it.
- *
- * @param isOwn whether a document may name this issuer instead
- */
+/** The metadata of an issuer. @param isOwn whether a document may name this issuer instead */
 async function metadataOf(
   issuer: string,
   { server, fetch, signal }: Pick<DiscoveryRequest, 'server' | 'fetch' | 'signal'>,
-  isOwn = (named: string) => isSameIssuer(named, issuer),
+  isOwn?: (named: string) => boolean,
 ): Promise<AuthorizationServerMetadata> {
-  const { host, origin, pathname } = new URL(issuer)
-  const path = pathname.replace(/\/$/, '')
-  const places =
-    path === ''
-      ? [origin + OAUTH, origin + OPENID]
-      : [origin + OAUTH + path, origin + OPENID + path, origin + path + OPENID, origin + path + OAUTH]
-  let found: AuthorizationServerMetadata | undefined
-  let other: string | undefined
-  let failure: unknown
-  for await (const document of documentsAt(places, fetch, signal)) {
-    failure ??= document.failure
-    const read = document.object && serverMetadataIn(document.object)
-    if (!read) continue
-    if (found ? !isSameIssuer(read.issuer, found.issuer) : !isOwn(read.issuer)) other ??= read.issuer
-    else found = found ? withRegistration(found, read) : read
-    if (found?.registration_endpoint !== undefined) break
-  }
-  if (found) return found
-  const about = `Server "${server}" names the authorization server ${host}`
+  const found = await findIssuer(issuer, { fetch, signal, wanted: 'registration_endpoint', isOwn })
+  const { metadata, other, failure } = found
+  if (metadata) return metadata
+  const about = `Server "${server}" names the authorization server ${new URL(issuer).host}`
   if (other !== undefined)
     throw new OAuthFailure(
       `${about}, which calls itself ${new URL(other).origin + new URL(other).pathname} instead of ${issuer}. Fix: set "oauth.issuer" to the right one of the two.`,
@@ -157,19 +102,6 @@ async function metadataOf(
   throw new OAuthFailure(
     `${about}, which has no metadata. Fix: set "oauth.issuer" to the address of the right one.`,
   )
-}
-
-/** A trailing slash alone makes no other issuer. */
-function isSameIssuer(a: string, b: string): boolean {
-  return a.replace(/\/$/, '') === b.replace(/\/$/, '')
-}
-
-function withRegistration(
-  found: AuthorizationServerMetadata,
-  other: AuthorizationServerMetadata,
-): AuthorizationServerMetadata {
-  const { registration_endpoint: endpoint } = other
-  return endpoint === undefined ? found : { ...found, registration_endpoint: endpoint }
 }
 
 /** A page for logins is there without a login. */

@@ -31,13 +31,48 @@ const FLAGS = [
 ] as const
 
 /** The JSON object at an address. `undefined`: there is none. Rejects when nothing answers there. */
-export async function fetchObject(
+async function fetchObject(
   fetch: GuardedFetch,
   url: string,
   signal: AbortSignal,
 ): Promise<Readonly<Record<string, unknown>> | undefined> {
   const response = await fetch(url, { headers: { accept: 'application/json' }, signal })
   return response.ok ? jsonObjectIn(await response.text()) : undefined
+}
+
+/** What is at an address. */
+interface Found {
+  readonly object?: Readonly<Record<string, unknown>> | undefined
+  /** Why nothing answers there. */
+  readonly failure?: unknown
+}
+
+/**
+ * The documents at several addresses, in their order. All are asked for at once, so that a host that never answers
+ * takes the time of one request. What is still under way when no more is wanted is given up.
+ */
+export async function* documentsAt(
+  addresses: readonly string[],
+  fetch: GuardedFetch,
+  signal: AbortSignal,
+): AsyncGenerator<Found, void> {
+  const enough = new AbortController()
+  const ended = AbortSignal.any([signal, enough.signal])
+  const all = addresses.map(address =>
+    fetchObject(fetch, address, ended).then(
+      (object): Found => ({ object }),
+      (failure: unknown): Found => ({ failure }),
+    ),
+  )
+  try {
+    for (const found of all) {
+      const document = await found
+      signal.throwIfAborted()
+      yield document
+    }
+  } finally {
+    enough.abort()
+  }
 }
 
 /** `undefined` for any other text. */

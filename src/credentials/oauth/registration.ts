@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util'
 import { isLoopback } from '../../core/loopback.ts'
 import type { OAuthConfig } from '../../config/types.ts'
 import type { RecordName, Vault } from '../../vault/vault.ts'
@@ -6,6 +5,7 @@ import type { GuardedFetch } from '../fetch/guarded-fetch.ts'
 import { GATEWAY_OWNER } from '../owner.ts'
 import { jsonObjectIn } from './documents.ts'
 import { OAuthFailure } from './failure.ts'
+import { isSameIssuer } from './issuer.ts'
 import type { AuthorizationServerMetadata } from './metadata.ts'
 
 /** What an authorization server knows the gateway as. */
@@ -14,8 +14,6 @@ export interface Registration {
   readonly clientSecret?: string
   /** `configured`: by the file; `document`: by the address of a document (CIMD); `dynamic`: by registration (DCR). */
   readonly kind: 'configured' | 'document' | 'dynamic'
-  /** Of a configured one: the server that has named its authorization server. */
-  readonly serverUrl?: string
   /** Of a dynamic registration: the address it was made with. */
   readonly redirectUri?: string
   /** Of a dynamic registration: the name it was made with. */
@@ -27,6 +25,12 @@ export interface Registration {
   /** Of a dynamic registration: Unix milliseconds at which the secret ends. */
   readonly secretExpiresAt?: number
 }
+
+/** What the configuration says of the gateway as a client. */
+export type ClientSettings = Pick<
+  OAuthConfig,
+  'clientId' | 'clientSecret' | 'clientMetadataUrl' | 'privateKey' | 'authMethod'
+>
 
 export interface RegistrationRequest {
   readonly server: string
@@ -55,7 +59,7 @@ function registrationRecord(server: string): RecordName {
 
 /** The registration that needs no request: that of the file, or a document that the authorization server reads. */
 export function knownRegistration(
-  oauth: OAuthConfig,
+  oauth: ClientSettings,
   metadata: AuthorizationServerMetadata,
 ): Registration | undefined {
   const { clientId, clientSecret, clientMetadataUrl } = oauth
@@ -77,7 +81,7 @@ export async function registrationFor(request: RegistrationRequest): Promise<Reg
   const name = registrationRecord(server)
   return await vault.exclusively(name, async () => {
     const kept = await vault.read<Registration>(name)
-    if (kept?.issuer === metadata.issuer && isUsable(kept.value, request)) return kept.value
+    if (kept && isSameIssuer(kept.issuer, metadata.issuer) && isUsable(kept.value, request)) return kept.value
     const made = await register(request)
     await vault.write(name, { issuer: metadata.issuer, value: made })
     return made
@@ -104,52 +108,27 @@ export function keptRegistration(registration: Registration): { readonly registr
 /** The registration with which a login was begun or got. `undefined`: it is gone, and the login cannot go on. */
 export async function registrationOf(
   { clientId, registration: own }: { readonly clientId: string; readonly registration?: Registration },
-  { server, oauth, metadata, vault }: Pick<RegistrationRequest, 'server' | 'oauth' | 'metadata' | 'vault'>,
+  {
+    server,
+    oauth,
+    metadata,
+    vault,
+  }: Pick<RegistrationRequest, 'server' | 'metadata' | 'vault'> & { readonly oauth: ClientSettings },
 ): Promise<Registration | undefined> {
   const known = knownRegistration(oauth, metadata)
   if (known?.clientId === clientId) return known
   if (own) return own
   const kept = await vault.read<Registration>(registrationRecord(server))
-  return kept?.issuer === metadata.issuer && kept.value.clientId === clientId ? kept.value : undefined
-}
-
-/**
- * A configured secret is for one authorization server: that of the configuration, else the first that the server has
- * named, so that a server that is taken over cannot have the secret sent elsewhere.
- * @throws OAuthFailure for another one
- */
-export async function checkSecretIssuer(
-  issuer: string,
-  {
-    server,
-    serverUrl,
-    oauth,
-    vault,
-  }: Pick<RegistrationRequest, 'server' | 'oauth' | 'vault'> & { readonly serverUrl: string },
-): Promise<void> {
-  const { clientId, clientSecret, idp } = oauth
-  const given = idp !== undefined && idp.issuer === undefined && idp.tokenEndpoint === undefined
-  if (oauth.issuer !== undefined || (clientSecret === undefined && !given)) return
-  const name = registrationRecord(server)
-  const value: Registration = { kind: 'configured', clientId: clientId ?? '', serverUrl }
-  const first = await vault.exclusively(name, async () => {
-    const kept = await vault.read<Registration>(name)
-    if (kept && isDeepStrictEqual(kept.value, value)) return kept.issuer
-    await vault.write(name, { issuer, value })
-    return issuer
-  })
-  if (first === issuer) return
-  throw new OAuthFailure(
-    `Server "${server}" names the authorization server ${new URL(issuer).host}, and the secrets in its "oauth" were for ${new URL(first).host}. Fix: set "oauth.issuer" to the right one: ${first} or ${issuer}.`,
-  )
+  if (!kept || !isSameIssuer(kept.issuer, metadata.issuer)) return undefined
+  return kept.value.clientId === clientId ? kept.value : undefined
 }
 
 /** Forgets a registration that the authorization server no longer knows. The next login makes another. */
 export async function forgetRegistration(vault: Vault, server: string, clientId: string): Promise<boolean> {
-  return await vault.remove(registrationRecord(server), ({ value }) => {
-    const { kind, clientId: known } = value as Partial<Registration>
-    return known === clientId && kind !== 'configured'
-  })
+  return await vault.remove(
+    registrationRecord(server),
+    ({ value }) => (value as Partial<Registration>).clientId === clientId,
+  )
 }
 
 async function register(request: RegistrationRequest): Promise<Registration> {

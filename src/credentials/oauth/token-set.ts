@@ -1,4 +1,7 @@
 import type { JsonWebKey } from 'node:crypto'
+import type { OAuthConfig } from '../../config/types.ts'
+import type { VaultRecord } from '../../vault/vault.ts'
+import { isSameIssuer } from './issuer.ts'
 import type { Registration } from './registration.ts'
 
 /** What an authorization server has granted, as it is kept in the vault. */
@@ -40,4 +43,24 @@ export function renewalAt({ obtainedAt, expiresAt }: TokenSet): number {
 export function usableUntil({ obtainedAt, expiresAt }: TokenSet): number {
   if (expiresAt === undefined) return Infinity
   return expiresAt - Math.min(LAST_MS, (expiresAt - obtainedAt) * (1 - RENEW_AT))
+}
+
+/**
+ * Tokens for another origin, issuer or identifier than those of the configuration are never sent. One that was given by
+ * hand has neither issuer nor identifier.
+ * @param serverUrl address of the server as it is configured
+ */
+export function trusts(
+  { issuer: wanted, clientId }: Pick<OAuthConfig, 'issuer' | 'clientId'>,
+  serverUrl: string,
+  { issuer, value }: VaultRecord<Pick<TokenSet, 'serverUrl' | 'clientId'>>,
+): boolean {
+  return (
+    URL.canParse(serverUrl) &&
+    URL.canParse(value.serverUrl) &&
+    new URL(value.serverUrl).origin === new URL(serverUrl).origin &&
+    (issuer === '' ||
+      ((wanted === undefined || isSameIssuer(wanted, issuer)) &&
+        (clientId === undefined || clientId === value.clientId)))
+  )
 }

@@ -1,10 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { authenticateClient } from '../client-authentication.ts'
+import { authenticateClient, authenticationOf } from '../client-authentication.ts'
 import { OAuthFailure } from '../failure.ts'
 import type { GrantContext } from '../grant.ts'
 import { requestToken } from '../token-request.ts'
 import type { TokenSet } from '../token-set.ts'
-import { aboutGrant, authenticationOf, granted, scopeText, tokenEndpointOf } from './granted.ts'
+import { aboutGrant, granted, scopeText, tokenEndpointOf } from './granted.ts'
 
 /** A login by a code that a person types in on another device (RFC 8628). */
 export interface DeviceLogin {

@@ -1,24 +1,10 @@
 import { serverUrlOf } from '../../login-settings.ts'
-import type { ClientAuthentication } from '../client-authentication.ts'
+import { authenticationOf } from '../client-authentication.ts'
 import { OAuthFailure } from '../failure.ts'
 import type { GrantContext } from '../grant.ts'
 import { keptRegistration } from '../registration.ts'
 import { requestToken, type TokenAnswer } from '../token-request.ts'
 import type { TokenSet } from '../token-set.ts'
-
-/** How the gateway authenticates at the authorization server of a server. */
-export function authenticationOf({ oauth, registration, metadata }: GrantContext): ClientAuthentication {
-  return {
-    key: 'oauth',
-    clientId: registration.clientId,
-    clientSecret: registration.clientSecret,
-    privateKey: oauth.privateKey,
-    method: oauth.authMethod ?? registration.authMethod,
-    supported: metadata.token_endpoint_auth_methods_supported,
-    algorithms: metadata.token_endpoint_auth_signing_alg_values_supported,
-    audience: metadata.issuer,
-  }
-}
 
 /** Asks the authorization server of the server for tokens, with what every grant has in common. */
 export async function requestGrant(

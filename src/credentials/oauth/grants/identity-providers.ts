@@ -3,6 +3,7 @@ import { monotonicNow } from '../../../core/clock.ts'
 import type { ClientAuthentication } from '../client-authentication.ts'
 import { OAuthFailure } from '../failure.ts'
 import type { GrantContext } from '../grant.ts'
+import { findIssuer } from '../issuer-metadata.ts'
 import { aboutGrant } from './granted.ts'
 
 /** Fetches on behalf of an address of the configuration. */
@@ -60,23 +61,13 @@ export class IdentityProviders {
   async #discover(issuer: string, fetch: GrantContext['fetch'], context: GrantContext): Promise<Found> {
     const known = this.#found.get(issuer)
     if (known !== undefined && known.until > monotonicNow()) return known
-    let failure: unknown
-    for (const url of metadataUrls(issuer)) {
-      let metadata: Readonly<Record<string, unknown>> | undefined
-      try {
-        metadata = await documentAt(url, fetch, context.signal)
-      } catch (cause) {
-        if (context.signal.aborted) throw cause
-        failure = cause
-      }
-      if (metadata === undefined) continue
-      // Anything else would be the metadata of another issuer.
-      if (withoutSlash(metadata['issuer']) !== withoutSlash(issuer)) continue
-      const { token_endpoint: tokenEndpoint, token_endpoint_auth_methods_supported: methods } = metadata
-      if (typeof tokenEndpoint !== 'string' || !URL.canParse(tokenEndpoint)) continue
-      const supported = Array.isArray(methods)
-        ? methods.filter(method => typeof method === 'string')
-        : undefined
+    const { metadata, failure } = await findIssuer(issuer, {
+      fetch,
+      signal: context.signal,
+      wanted: 'token_endpoint',
+    })
+    if (metadata?.token_endpoint !== undefined) {
+      const { token_endpoint: tokenEndpoint, token_endpoint_auth_methods_supported: supported } = metadata
       const found = { tokenEndpoint, supported, until: monotonicNow() + BELIEVED_MS }
       this.#found.set(issuer, found)
       return found
@@ -85,35 +76,4 @@ export class IdentityProviders {
     const message = `${aboutGrant(context)} found no metadata of the identity provider ${new URL(issuer).host} with that issuer.${said} Fix: check oauth.idp.issuer, or set oauth.idp.tokenEndpoint.`
     throw new OAuthFailure(message, { cause: failure, isTransient: failure !== undefined })
   }
-}
-
-/** RFC 8414 and OpenID Connect Discovery, the addresses with the path of the issuer first. */
-function metadataUrls(issuer: string): string[] {
-  const { origin, pathname } = new URL(issuer)
-  const path = pathname.replace(/\/$/, '')
-  return [
-    `${origin}/.well-known/oauth-authorization-server${path}`,
-    `${origin}/.well-known/openid-configuration${path}`,
-    ...(path === '' ? [] : [`${origin}${path}/.well-known/openid-configuration`]),
-  ]
-}
-
-async function documentAt(
-  url: string,
-  fetch: GrantContext['fetch'],
-  signal: AbortSignal,
-): Promise<Readonly<Record<string, unknown>> | undefined> {
-  const response = await fetch(url, { headers: { accept: 'application/json' }, signal })
-  const text = await response.text()
-  if (!response.ok) return undefined
-  try {
-    const value: unknown = JSON.parse(text)
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined
-  } catch {
-    return undefined
-  }
-}
-
-function withoutSlash(issuer: unknown): string | undefined {
-  return typeof issuer === 'string' ? issuer.replace(/\/$/, '') : undefined
 }
