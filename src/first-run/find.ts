@@ -13,7 +13,7 @@ import type { JsonObject } from '../core/exchange.ts'
 /** What is in the client files of a machine. */
 
 /** A server in a client file, in the form of the gateway. */
-export interface FoundServer {
+export interface ClientServer {
   readonly name: string
   readonly entry: JsonObject
   readonly dropped: readonly string[]
@@ -34,7 +34,7 @@ export interface FoundFile extends ClientFile {
   readonly content: FileContent | undefined
   /** Why nothing of it can be used; the part of a sentence that follows its name. */
   readonly problem?: string
-  readonly servers: readonly FoundServer[]
+  readonly servers: readonly ClientServer[]
   /** Entries that stay, each with its reason. */
   readonly left: readonly { readonly name: string; readonly reason: string }[]
   /** Names of entries that are this gateway. */
@@ -85,7 +85,7 @@ export async function readClientFile(
   }
   try {
     const entries = format.entries(content.text, file.section)
-    const servers: FoundServer[] = []
+    const servers: ClientServer[] = []
     const left: { name: string; reason: string }[] = []
     const own: string[] = []
     for (const { name, value } of entries) {

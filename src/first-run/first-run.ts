@@ -2,7 +2,7 @@ import { findProgram } from '../config/load/programs.ts'
 import { readConfigFile, type OwnConfig } from './config-file.ts'
 import { findFiles, type FoundFile } from './find.ts'
 import { mergeServers, type MergedServer } from './merge.ts'
-import { planOf, type Plan, type PlanOptions } from './plan.ts'
+import { firstRunPlan, type Plan, type PlanOptions } from './plan.ts'
 import type { Application, Machine } from '../client-files/applications/application.ts'
 
 /** Everything that a first run knows before it changes anything. */
@@ -41,7 +41,7 @@ export async function lookAround(
     if (lookup === 'found') return undefined
     return lookup === 'absent' ? 'its command is not found here' : 'its command is not executable'
   }
-  const plan = planOf({
+  const plan = firstRunPlan({
     options,
     config: { file: configFile, hash: config.before?.hash ?? null },
     files,

@@ -1,7 +1,7 @@
 import { isSame } from '../config/source/differences.ts'
 import { toolPrefixOf } from '../config/validate/self-reference.ts'
 import { isJsonObject } from '../core/json-object.ts'
-import type { FoundFile, FoundServer } from './find.ts'
+import type { FoundFile, ClientServer } from './find.ts'
 import type { JsonObject } from '../core/exchange.ts'
 
 /** Where a server was found. */
@@ -25,8 +25,8 @@ export interface MergedServer {
 }
 
 /**
- * Makes one server of all that are the same: the same command, arguments and variables, or the same address and headers. Two with one
- * name and other values are both kept, the later one under another name.
+ * Makes one server of all that are the same: the same command, arguments and variables, or the same address and
+ * headers. Two with one name and other values are both kept, the later one under another name.
  * @param known the servers of the configuration
  */
 export function mergeServers(
@@ -71,7 +71,7 @@ export function mergeServers(
 }
 
 /** What makes a server the one that it is; not its name, and not whether it is off. */
-function isSameServer(a: JsonObject, b: FoundServer['entry']): boolean {
+function isSameServer(a: JsonObject, b: ClientServer['entry']): boolean {
   return isSame(identity(a), identity(b))
 }
 

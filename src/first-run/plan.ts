@@ -66,7 +66,7 @@ export interface PlanParts {
   readonly hintOf: (server: MergedServer) => string | undefined
 }
 
-export function planOf({ options, config, files, servers, hintOf }: PlanParts): Plan {
+export function firstRunPlan({ options, config, files, servers, hintOf }: PlanParts): Plan {
   return {
     version: 1,
     options,

@@ -16,7 +16,7 @@ function readOpenCode(value: unknown): ReadEntry {
     return { left: 'it has neither a command nor a url' }
   const { entry } = convertOpenCode(value)
   // Its variables are converted already.
-  return readEntry({ ...entry, type: value['type'] === 'remote' ? 'http' : undefined }, 'shell')
+  return readEntry({ ...entry, type: undefined }, 'gateway')
 }
 
 function readZed(value: unknown): ReadEntry {

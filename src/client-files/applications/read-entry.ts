@@ -3,30 +3,21 @@ import type { JsonObject } from '../../core/exchange.ts'
 import type { ReadEntry } from './application.ts'
 
 /** How an application writes variables in the texts of an entry. */
-export type VariableStyle = 'none' | 'shell' | 'dollar' | 'editor'
+export type VariableStyle = 'none' | 'shell' | 'dollar' | 'editor' | 'gateway'
 
 /** The entry stays with its application. `message` says why. */
 class Left extends Error {}
 
 /** Keys of all clients that mean the same, and keys that only concern the client itself. */
-const OF_CLIENT = new Set([
-  ...['name', 'description', 'disabled', 'enabled', 'autoApprove', 'alwaysAllow', 'alwaysLoad', 'trust'],
-  ...[
-    'icon',
-    'gallery',
-    'version',
-    'dev',
-    'source',
-    'watchPaths',
-    'bundled',
-    'display_name',
-    'available_tools',
-  ],
-])
-const TAKEN = new Set([
-  ...['type', 'command', 'args', 'env', 'envFile', 'cwd', 'url', 'serverUrl', 'httpUrl', 'headers'],
-  ...['headersHelper', 'oauth'],
-])
+const OF_CLIENT = new Set(
+  (
+    'name description disabled enabled autoApprove alwaysAllow alwaysLoad trust icon gallery version dev source ' +
+    'watchPaths bundled display_name available_tools'
+  ).split(' '),
+)
+const TAKEN = new Set(
+  'type command args env envFile cwd url serverUrl httpUrl headers headersHelper oauth'.split(' '),
+)
 
 /** An entry with `command` or `url`, as most clients write it. */
 export function readEntry(value: unknown, variables: VariableStyle): ReadEntry {
@@ -65,7 +56,7 @@ function converted(value: JsonObject, text: (written: string) => string): JsonOb
   const headers = textsOf(value['headers'], 'headers', text)
   const { headersHelper, oauth } = value
   return {
-    ...typeOf(type, value),
+    ...typeOf(type),
     url: address,
     ...(Object.keys(headers).length > 0 && { headers }),
     ...(typeof headersHelper === 'string' && { headersHelper }),
@@ -74,12 +65,12 @@ function converted(value: JsonObject, text: (written: string) => string): JsonOb
   }
 }
 
-function typeOf(type: unknown, { url, httpUrl }: JsonObject): JsonObject {
-  if (type === undefined || type === null || type === 'remote') return {}
+/** Without a type, the gateway finds out what a server speaks. */
+function typeOf(type: unknown): JsonObject {
+  if (type === undefined || type === null) return {}
   const word = String(type).toLowerCase().replace(/[-_]/g, '')
   if (word === 'sse') return { type: 'sse' }
-  if (word === 'http' || word === 'streamablehttp')
-    return url === undefined && httpUrl === undefined ? {} : { type: 'http' }
+  if (word === 'http' || word === 'streamablehttp') return {}
   throw new Left(`the gateway has no transport ${JSON.stringify(String(type).slice(0, 40))}`)
 }
 
@@ -105,8 +96,8 @@ const NAME = /^[A-Za-z_]\w*$/
 
 /** A text with the variables of the gateway in place of those of a client. */
 function translated(written: string, variables: VariableStyle): string {
-  if (!written.includes('$')) return written
-  if (variables === 'none') return written.replaceAll('${', '$${')
+  if (!written.includes('$') || variables === 'gateway') return written
+  if (variables === 'none') return written.replaceAll('${', () => '$${')
   if (/\$\{\{/.test(written)) throw new Left('its secrets are kept by the client')
   return written.replace(/\$\{([^}]*)\}|\$([A-Za-z_]\w*)/g, (whole: string, body?: string, bare?: string) => {
     if (bare !== undefined) return variables === 'dollar' ? `\${${bare}}` : whole

@@ -140,7 +140,7 @@ export function randomToml(random: () => number): RandomText {
       '0x1F',
       'true',
       '1979-05-27',
-      '"""' + `m${w.eol}n` + '"""',
+      `"""m${w.eol}n"""`,
     ])
   const list = (): string =>
     w.pick([`[${scalar()}, 1]`, `[${w.eol}  ${scalar()}, # ${w.comment()}${w.eol}]`, '[]'])
