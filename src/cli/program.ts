@@ -209,10 +209,13 @@ export async function runProgram(args: readonly string[]): Promise<void> {
   credentials
     .command('list')
     .description('show the logins there are, without their tokens')
+    .option('--server <name>', 'only those to this server')
     .option('--json', 'print JSON')
     .action(async (_options: unknown, command: Command) => {
       const { listCredentials } = await import('./credentials.ts')
-      await listCredentials(command.optsWithGlobals<CommonOptions & { readonly json?: boolean }>())
+      await listCredentials(
+        command.optsWithGlobals<CommonOptions & { readonly json?: boolean; readonly server?: string }>(),
+      )
     })
 
   credentials
