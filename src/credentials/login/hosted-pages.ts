@@ -104,7 +104,7 @@ function gone(): PageAnswer {
   return messagePage(
     404,
     'This link is not valid',
-    'It has expired, or was never given out. Make the call in your MCP client again for a new link.',
+    'It has expired, was never given out, or was of a gateway that has ended. Make the call in your MCP client again, or run "mcp-manifold login" again, for a new link.',
   )
 }
 
