@@ -5,6 +5,7 @@ import { describeError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import type { ConfigFile } from './config-file.ts'
 import type { AdminCaller, AdminGuard } from './guard.ts'
+import { MCP_PATH } from './conversations.ts'
 import { OPENAPI_PATH, openapiOf } from './openapi.ts'
 import { AdminProblem, problemOf } from './problem-details.ts'
 import { ROUTES } from './routes.ts'
@@ -56,6 +57,13 @@ export function createApp({ service, config, guard, logger }: AppOptions): Expre
       const allow = methods.join(', ').toUpperCase()
       throw new AdminProblem(405, `The method is not offered here. Use: ${allow}.`, { allow })
     })
+  app.get(MCP_PATH, () => {
+    throw new AdminProblem(
+      426,
+      'Ask for an upgrade: send "Connection: Upgrade" and "Upgrade: mcp". Only the socket of the gateway offers it.',
+      { upgrade: 'mcp' },
+    )
+  })
   app.use(() => {
     throw new AdminProblem(404, `There is no such path. ${OPENAPI_PATH} lists all of them.`)
   })
@@ -88,14 +96,39 @@ export function createApp({ service, config, guard, logger }: AppOptions): Expre
         service: to,
         config,
         params,
+        query: new URL(request.url, 'http://localhost').searchParams,
         body: request.body as unknown,
         headers,
       })
       const caller = callers.get(request)
       if (caller && isWrite(route, request)) note(to, caller, request, 200, answer.detail)
+      if (answer.lines) return await sendLines(answer.lines, route.answerType, response)
       response.set(answer.headers ?? {}).json(answer.body)
     }
   }
+}
+
+/** Sends lines as they come, until they end or the caller leaves. A slow caller is waited for. */
+async function sendLines(
+  lines: AsyncIterableIterator<string>,
+  type: string | undefined,
+  response: Response,
+): Promise<void> {
+  response.once('close', () => void lines.return?.())
+  response.type(type ?? 'application/x-ndjson')
+  response.flushHeaders()
+  for await (const line of lines) {
+    if (response.destroyed) break
+    if (!response.write(`${line}\n`))
+      await new Promise<void>(resolve => {
+        const go = (): void => {
+          response.off('drain', go).off('close', go)
+          resolve()
+        }
+        response.on('drain', go).on('close', go)
+      })
+  }
+  response.end()
 }
 
 function isWrite({ writes }: AdminRoute, request: Request): boolean {

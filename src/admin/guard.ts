@@ -12,7 +12,7 @@ const RATE = { perSecond: 20, burst: 100 }
  */
 const GUESSES = { perSecond: 0.5, burst: 10 }
 
-export interface GuardOptions {
+interface GuardOptions {
   /** Host names of the API besides loopback names; `undefined`: any. */
   readonly hosts: ReadonlySet<string> | undefined
   /** `undefined` for the socket, which is protected by its file mode. */

@@ -13,8 +13,9 @@ import type { Logger } from '../core/logger.ts'
 import { readRegularFile } from '../regular-file.ts'
 import { DueAnswers } from './due-answers.ts'
 import { AdminConnections } from './connections.ts'
+import { Conversations } from './conversations.ts'
 import type { ConfigFile } from './config-file.ts'
-import { AdminGuard, type GuardOptions } from './guard.ts'
+import { AdminGuard } from './guard.ts'
 import type { AdminService } from './service.ts'
 import { makeSocketFolder, removeSocket, removeStale, socketPath } from './socket-files.ts'
 
@@ -52,7 +53,11 @@ export async function listenOnSocket(
   const fresh = path.slice(0, -'.sock'.length)
   removeSocket(fresh)
   const due = new DueAnswers()
-  const server = await serverFor({ rules: { hosts: undefined, token: undefined }, due }, options)
+  const guard = new AdminGuard({ hosts: undefined, token: undefined })
+  const server = await serverFor({ guard, due }, options)
+  server.maxConnections = MAX_SOCKET_CONNECTIONS
+  const conversations = new Conversations(options.service, guard, options.logger)
+  conversations.watch(server)
   await listening(server, () => server.listen(fresh))
   chmodSync(fresh, 0o600)
   renameSync(fresh, path)
@@ -60,7 +65,7 @@ export async function listenOnSocket(
     at: path,
     async close() {
       removeSocket(path)
-      await closed(server, due)
+      await Promise.all([closed(server, due), conversations.ended()])
     },
   }
 }
@@ -86,11 +91,13 @@ export async function listenOnAddress(
   const host = listen.slice(0, colon).toLowerCase()
   const isAny = /^(?:0\.0\.0\.0|\[::\])$/.test(host)
   const due = new DueAnswers()
+  const guard = new AdminGuard({ hosts: isAny ? undefined : new Set([host]), token })
   const server = await serverFor(
-    { rules: { hosts: isAny ? undefined : new Set([host]), token }, due },
+    { guard, due },
     options,
     tls && { ...(await filesOf(tls)), minVersion: 'TLSv1.2' },
   )
+  new AdminConnections().watch(server, request => guard.hasCredential(request))
   const bare = host.replace(/^\[|\]$/g, '')
   await listening(server, () => server.listen(Number(listen.slice(colon + 1)), bare))
   const { port } = server.address() as AddressInfo
@@ -106,11 +113,10 @@ async function filesOf({ cert, key }: { readonly cert: string; readonly key: str
 
 /** An HTTP server that loads the application with the first request. It does not keep the process alive. */
 async function serverFor(
-  { rules, due }: { readonly rules: GuardOptions; readonly due: DueAnswers },
+  { guard, due }: { readonly guard: AdminGuard; readonly due: DueAnswers },
   { service, config, logger }: AdminListenerOptions,
   tls?: TlsOptions,
 ): Promise<Server> {
-  const guard = new AdminGuard(rules)
   let app: Promise<RequestListener> | undefined
   const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
     due.add(request, response)
@@ -129,8 +135,6 @@ async function serverFor(
   const server = tls
     ? (await import('node:https')).createServer({ ...TIMEOUTS, ...tls }, onRequest)
     : createServer(TIMEOUTS, onRequest)
-  if (rules.token === undefined) server.maxConnections = MAX_SOCKET_CONNECTIONS
-  else new AdminConnections().watch(server, request => guard.hasCredential(request))
   server.unref()
   return server
 }

@@ -1,5 +1,6 @@
 import { VERSION } from '../version.ts'
 import type { JsonObject } from '../core/exchange.ts'
+import { MCP_PATH } from './conversations.ts'
 import type { AdminRoute, Schema } from './route.ts'
 
 /** Error statuses of every route. */
@@ -23,6 +24,27 @@ const PROBLEM: Schema = {
 export function openapiOf(routes: readonly AdminRoute[]): JsonObject {
   const paths: Record<string, JsonObject> = {}
   for (const route of routes) paths[route.path] = { ...paths[route.path], [route.method]: operationOf(route) }
+  paths[MCP_PATH] = {
+    get: {
+      operationId: 'converse',
+      summary:
+        'Only on the socket: after the upgrade, the connection is MCP as on stdio, a message a line, as the local user.',
+      parameters: ['endpoint', 'client'].map(name => ({
+        name,
+        in: 'query',
+        required: false,
+        schema: { type: 'string' },
+        description:
+          name === 'client'
+            ? 'The configured client that is served, in place of the local user.'
+            : 'A profile or a server; everything when left out.',
+      })),
+      responses: {
+        101: { description: 'From here on, both sides send messages of JSON-RPC, each on a line.' },
+        ...refusals([400, 403, 404, 422, 426, 429]),
+      },
+    },
+  }
   paths[OPENAPI_PATH] = {
     get: {
       operationId: 'getOpenapi',
@@ -59,10 +81,11 @@ export function openapiOf(routes: readonly AdminRoute[]): JsonObject {
 }
 
 function operationOf(route: AdminRoute): JsonObject {
-  const { operationId, summary, requestBody, etag } = route
+  const { operationId, summary, query = {}, requestBody, etag } = route
   const names = [...route.path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name)
   const parameters = [
     ...names.map(name => ({ name, in: 'path', required: true, schema: { type: 'string' } })),
+    ...Object.entries(query).map(([name, schema]) => ({ name, in: 'query', required: false, schema })),
     ...(etag === 'required'
       ? [
           {
@@ -86,12 +109,15 @@ function operationOf(route: AdminRoute): JsonObject {
         content: { [requestBody.type ?? 'application/json']: { schema: requestBody.schema } },
       },
     }),
-    responses: { 200: answer(route.answer, headers), ...refusals([...COMMON, ...route.refusals]) },
+    responses: {
+      200: answer(route.answer, headers, route.answerType),
+      ...refusals([...COMMON, ...route.refusals]),
+    },
   }
 }
 
-function answer(schema: Schema, headers?: JsonObject): JsonObject {
-  return { description: 'Done.', ...(headers && { headers }), content: { 'application/json': { schema } } }
+function answer(schema: Schema, headers?: JsonObject, type = 'application/json'): JsonObject {
+  return { description: 'Done.', ...(headers && { headers }), content: { [type]: { schema } } }
 }
 
 function refusals(statuses: readonly number[]): JsonObject {

@@ -13,6 +13,7 @@ const TITLES: Readonly<Record<number, string>> = {
   413: 'The body is too large',
   415: 'The body is not JSON',
   422: 'The content is not valid',
+  426: 'An upgrade is needed',
   428: 'The header If-Match is missing',
   429: 'Too many requests',
   500: 'The gateway failed',

@@ -11,6 +11,7 @@ export interface AdminRequest {
   readonly config: ConfigFile
   /** Decoded path parameters. */
   readonly params: Readonly<Record<string, string>>
+  readonly query: URLSearchParams
   /** The parsed body; `undefined` without one. */
   readonly body: unknown
   readonly headers: IncomingHttpHeaders
@@ -18,6 +19,8 @@ export interface AdminRequest {
 
 export interface AdminAnswer {
   readonly body: object
+  /** In place of the body: lines that are sent as they come. */
+  readonly lines?: AsyncIterableIterator<string>
   readonly headers?: Readonly<Record<string, string>>
   /** Description of the change, for the audit log. */
   readonly detail?: string
@@ -35,10 +38,14 @@ export interface AdminRoute {
   readonly summary: string
   /** Whether requests are recorded in the audit log; a function decides by the body. */
   readonly writes: boolean | ((body: unknown) => boolean)
+  /** Parameters of the query, all optional. */
+  readonly query?: Readonly<Record<string, Schema>>
   readonly requestBody?: { readonly schema: Schema; readonly required: boolean; readonly type?: string }
   /** Whether the response has an `ETag`, or the request requires `If-Match`. */
   readonly etag?: 'answer' | 'required'
   readonly answer: Schema
+  /** Default `application/json`. */
+  readonly answerType?: string
   /** Error statuses besides those of every route. */
   readonly refusals: readonly number[]
   handle(request: AdminRequest): Promise<AdminAnswer> | AdminAnswer

@@ -102,6 +102,36 @@ export const ROUTES: readonly AdminRoute[] = [
   },
   {
     method: 'get',
+    path: '/admin/logs',
+    operationId: 'getLogs',
+    summary:
+      'The last records of the log, a JSON object a line, without secrets; with "follow=true" until it ends.',
+    writes: false,
+    query: {
+      server: {
+        ...TEXT,
+        description: 'Only what is about this server, with what its program prints to stderr.',
+      },
+      follow: { type: 'boolean' },
+    },
+    answer: {
+      type: 'object',
+      properties: { time: TEXT, level: TEXT, message: TEXT, server: TEXT, source: TEXT },
+      required: ['time', 'level', 'message'],
+    },
+    answerType: 'application/x-ndjson',
+    refusals: [422],
+    handle: ({ service, query }) => {
+      const unknown = [...query.keys()].find(key => key !== 'server' && key !== 'follow')
+      if (unknown !== undefined)
+        throw new AdminProblem(422, 'The query may have "server" and "follow", and nothing else.')
+      const follow = query.get('follow') ?? 'false'
+      if (follow !== 'true' && follow !== 'false') throw new AdminProblem(422, '"follow" is true or false.')
+      return { body: {}, lines: service.log(query.get('server') ?? undefined, follow === 'true') }
+    },
+  },
+  {
+    method: 'get',
     path: '/admin/config',
     operationId: 'getConfig',
     summary: 'The configuration file as it is written, with "***" in place of secrets.',

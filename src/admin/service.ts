@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream'
 import type { KeptLogins } from '../credentials/login/kept-logins.ts'
 
 /** The interface of the admin API to its gateway. */
@@ -7,6 +8,19 @@ export interface AdminService {
   /** Whether a configuration sent over the API may define programs to run. */
   readonly allowsCommands: boolean
   status(): AdminStatus
+  /**
+   * The last records of the log that are about a server, or all; with `follow`, also those that come. Lines of JSON
+   * without secrets.
+   * @throws GatewayError `config` for an unknown name
+   */
+  log(server: string | undefined, follow: boolean): AsyncIterableIterator<string>
+  /** Ends what `log` follows. Idempotent. */
+  endLog(): void
+  /**
+   * Serves the local user, or a configured client, over a stream of newline-delimited JSON, until it is gone.
+   * @throws GatewayError `config` when there is no such client or endpoint; nothing was read from the stream then
+   */
+  converse(stream: Duplex, as: ConversationOptions): Promise<void>
   /** Whether a server of this name is running, regardless of where it is configured. */
   isServer(name: string): boolean
   /** Validates a text as the content of the file, without applying it. */
@@ -37,6 +51,15 @@ export interface AdminService {
   logOut(target: LoginTarget): Promise<LogoutAnswer>
   /** Records a write and its result. */
   noteWrite(write: AdminWrite): void
+}
+
+export interface ConversationOptions {
+  /** Name of a profile or a server; everything when left out. */
+  readonly endpoint: string | undefined
+  /** Name of the configured client; the local user when left out. */
+  readonly client: string | undefined
+  /** Called when it is served, and before anything is read. */
+  readonly onOpen: () => void
 }
 
 export interface AdminStatus {

@@ -32,14 +32,18 @@ export async function startAdmin(options: GatewayAdminOptions): Promise<OpenAdmi
   if (!hasSocket && listen === undefined) return { close: () => Promise.resolve() }
   const listeners: AdminListener[] = []
   const how = await listenerOptions(options)
+  const close = async (): Promise<void> => {
+    how.service.endLog()
+    await closeAll(listeners)
+  }
   if (hasSocket) listeners.push(...(await onSocket(file, how)))
   try {
     if (listen !== undefined) listeners.push(...(await onAddress(listen, options, how)))
   } catch (error) {
-    await closeAll(listeners)
+    await close()
     throw error
   }
-  return { close: () => closeAll(listeners) }
+  return { close }
 }
 
 async function listenerOptions(options: GatewayAdminOptions): Promise<AdminListenerOptions> {

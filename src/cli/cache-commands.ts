@@ -1,3 +1,4 @@
+import { example } from './example.ts'
 import type { Command } from 'commander'
 import type { CommonOptions } from './common-options.ts'
 
@@ -9,6 +10,7 @@ export function declareCacheCommands(program: Command): void {
     .command('clear')
     .description('forget kept results, in the state store and in running gateways that share it')
     .argument('[name]', 'only of this server, or of one of its tools: server/tool, as the server names it')
+    .addHelpText('after', example('cache clear search/query'))
     .action(async (name: string | undefined, _options: unknown, command: Command) => {
       const { clearCache } = await import('./cache.ts')
       await clearCache(name, command.optsWithGlobals<CommonOptions>())
@@ -18,6 +20,7 @@ export function declareCacheCommands(program: Command): void {
     .command('stats')
     .description('print what kept results have saved in running gateways')
     .option('--json', 'print JSON')
+    .addHelpText('after', example('cache stats'))
     .action(async (_options: unknown, command: Command) => {
       const { showCacheStats } = await import('./cache.ts')
       await showCacheStats(command.optsWithGlobals<CommonOptions & { readonly json?: boolean }>())

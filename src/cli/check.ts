@@ -1,4 +1,4 @@
-import { loadWithSource } from '../config/load/load.ts'
+import { loadWithSource, type Loaded } from '../config/load/load.ts'
 import { locationsOf, type LocationKey } from '../config/options/endpoint.ts'
 import { GatewayError } from '../core/errors.ts'
 import { maskArgs, maskText, renderWarnings } from '../config/problem.ts'
@@ -12,15 +12,12 @@ interface RawEntry extends Partial<Readonly<Record<LocationKey, string>>> {
 }
 
 /**
- * `check`: shows the effect of a configuration file, or its errors. Starts nothing and writes nothing.
+ * `check`, `validate`: shows the effect of a configuration file, or its errors. Starts nothing and writes nothing.
  * @throws GatewayError `config`
  */
-export async function runCheck(file: string | undefined): Promise<void> {
-  const { config, raw, problems } = await loadWithSource({
-    file,
-    looksForCommands: true,
-    looksForSecrets: false,
-  })
+export async function runCheck(file: string | undefined, json = false): Promise<void> {
+  if (json) return await checkAsJson(file)
+  const { config, raw, problems } = await load(file)
   if (problems !== undefined) {
     const left = 'A start leaves these servers out and runs the others.'
     throw new GatewayError('config', [problems, left, ...renderWarnings(config.warnings)].join('\n'))
@@ -53,6 +50,33 @@ export async function runCheck(file: string | undefined): Promise<void> {
     ...renderWarnings(config.warnings),
   ]
   process.stdout.write(`${lines.join('\n')}\n`)
+}
+
+function load(file: string | undefined): Promise<Loaded> {
+  return loadWithSource({ file, looksForCommands: true, looksForSecrets: false })
+}
+
+/** Prints whether the file is valid, and its problems or what is in effect. Exit code 1 when it is not. */
+async function checkAsJson(file: string | undefined): Promise<void> {
+  const answer = await load(file).then(
+    ({ config, problems }) => ({
+      valid: problems === undefined,
+      file: config.file,
+      problems: problems?.split('\n') ?? [],
+      warnings: config.warnings,
+      servers: config.servers.map(({ name, replicas, problem }) => ({
+        name,
+        transport: replicas[0]?.endpoint.kind,
+        usable: problem === undefined,
+      })),
+    }),
+    (error: unknown) => {
+      if (!(error instanceof GatewayError)) throw error
+      return { valid: false, file, problems: error.message.split('\n'), warnings: [], servers: [] }
+    },
+  )
+  if (!answer.valid) process.exitCode = 1
+  process.stdout.write(`${JSON.stringify(answer, undefined, 2)}\n`)
 }
 
 /** The entry as written: values of variables are not shown. */

@@ -1,4 +1,5 @@
 import { toObject } from './arguments.ts'
+import { example } from './example.ts'
 import type { Command } from 'commander'
 import type { JsonObject } from '../core/exchange.ts'
 import type { CommonOptions } from './common-options.ts'
@@ -23,6 +24,7 @@ export function declareClientCommands(program: Command): void {
     .option('--resource', 'the name is the URI of a resource')
     .option('--role <name...>', 'roles that the credentials bring')
     .option('--json', 'print JSON')
+    .addHelpText('after', example('explain ci files/write_file'))
     .action(
       async (client: string, name: string, args: JsonObject | undefined, _options, command: Command) => {
         const { runExplain } = await import('./explain.ts')
@@ -38,6 +40,7 @@ export function declareClientCommands(program: Command): void {
     .argument('<client>', 'name in "clients"')
     .option('--expires <duration>', 'how long it counts, such as 90d (default: until it is revoked)')
     .option('--note <text>', 'what it is for')
+    .addHelpText('after', example('keys create ci --expires 90d'))
     .action(async (client: string, options: KeyOptions, command: Command) => {
       const { createClientKey } = await import('./keys.ts')
       await createClientKey(client, { ...options, ...command.optsWithGlobals<CommonOptions>() })
@@ -47,6 +50,7 @@ export function declareClientCommands(program: Command): void {
     .command('list')
     .description('show the keys there are')
     .argument('[client]', 'name in "clients"')
+    .addHelpText('after', example('keys list'))
     .action(async (client: string | undefined, _options: unknown, command: Command) => {
       const { listKeys } = await import('./keys.ts')
       await listKeys(client, command.optsWithGlobals<CommonOptions>())
@@ -56,6 +60,7 @@ export function declareClientCommands(program: Command): void {
     .command('revoke')
     .description('end a key; running gateways notice within seconds')
     .argument('<id>', 'as keys list shows it')
+    .addHelpText('after', example('keys revoke 4f1c2a90'))
     .action(async (id: string, _options: unknown, command: Command) => {
       const { revokeKey } = await import('./keys.ts')
       await revokeKey(id, command.optsWithGlobals<CommonOptions>())
@@ -66,6 +71,7 @@ export function declareClientCommands(program: Command): void {
     .description('print what clients, servers and tools have used of their quotas')
     .argument('[client]', 'only this client')
     .option('--json', 'print JSON')
+    .addHelpText('after', example('usage ci --json'))
     .action(async (client: string | undefined, _options: unknown, command: Command) => {
       const { runUsage } = await import('./usage.ts')
       await runUsage(client, command.optsWithGlobals<CommonOptions & { readonly json?: boolean }>())

@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream'
 import { monotonicNow } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
 import { VERSION } from '../version.ts'
@@ -10,6 +11,7 @@ import type {
   AdminStatus,
   AdminWrite,
   CheckAnswer,
+  ConversationOptions,
   DrainAnswer,
   DrainTarget,
   LoginAnswer,
@@ -26,6 +28,7 @@ import type { Config } from '../config/types.ts'
 import type { Logger } from '../core/logger.ts'
 import type { KeptLogins } from '../credentials/login/kept-logins.ts'
 import type { RunningGateway } from '../gateway/gateway.ts'
+import type { RecentRecords } from '../observe/recent-records.ts'
 import { StoreAway } from '../core/store-away.ts'
 import { readinessOf } from '../gateway/status.ts'
 
@@ -38,6 +41,7 @@ export interface GatewayAdminOptions {
   readonly threads: ReadingThreads
   /** Whether a configuration sent over the API may define programs to run. */
   readonly allowsCommands: boolean
+  readonly recent: RecentRecords
   readonly logger: Logger
 }
 
@@ -64,6 +68,25 @@ export class GatewayAdmin implements AdminService {
       ready,
       servers: inFull,
     }
+  }
+
+  log(server: string | undefined, follow: boolean): AsyncIterableIterator<string> {
+    if (server !== undefined) this.#check(server, undefined)
+    const lines = this.#options.recent.read(server, follow)
+    if (!lines)
+      throw new AdminProblem(
+        503,
+        'Too many readers follow the log of this gateway already. Stop one of them.',
+      )
+    return lines
+  }
+
+  endLog(): void {
+    this.#options.recent.end()
+  }
+
+  async converse(stream: Duplex, as: ConversationOptions): Promise<void> {
+    await this.#options.gateway.serveStdio(stream, stream, as)
   }
 
   isServer(name: string): boolean {

@@ -1,5 +1,6 @@
 import { HTTP } from '../config/options/gateway.ts'
 import { toPort } from './arguments.ts'
+import { example } from './example.ts'
 import type { Command } from 'commander'
 import type { CommonOptions } from './common-options.ts'
 import type { DrainOptions } from './drain.ts'
@@ -22,6 +23,7 @@ export function declareGatewayCommands(program: Command): void {
       'serve every caller that reaches the address, without any clients configured',
     )
     .option('--allow-command-admin', 'let the admin API define and change what programs the gateway starts')
+    .addHelpText('after', example('serve', 'serve --port 3334'))
     .action(async (_options: unknown, command: Command) => {
       const { runServe } = await import('./serve.ts')
       await runServe(command.optsWithGlobals<ServeOptions>())
@@ -29,11 +31,15 @@ export function declareGatewayCommands(program: Command): void {
 
   program
     .command('check')
+    .alias('validate')
     .description('check a configuration file and start nothing')
     .argument('[file]', 'configuration file')
+    .option('--json', 'print JSON')
+    .addHelpText('after', example('check', 'validate servers.json --json'))
     .action(async (file: string | undefined, _options: unknown, command: Command) => {
       const { runCheck } = await import('./check.ts')
-      await runCheck(file ?? command.optsWithGlobals<CommonOptions>().config)
+      const { config, json } = command.optsWithGlobals<CommonOptions & { readonly json?: boolean }>()
+      await runCheck(file ?? config, json)
     })
 
   program
@@ -43,6 +49,7 @@ export function declareGatewayCommands(program: Command): void {
     )
     .option('--dry-run', 'only print what would be different')
     .option('--json', 'print JSON')
+    .addHelpText('after', example('reload --dry-run', 'reload'))
     .action(async (_options: unknown, command: Command) => {
       const { runReload } = await import('./reload.ts')
       await runReload(command.optsWithGlobals<ReloadOptions>())
@@ -57,6 +64,7 @@ export function declareGatewayCommands(program: Command): void {
     .argument('[replica]', 'name of the replica; without it, all of them')
     .option('--undo', 'use it again')
     .option('--no-wait', 'do not wait until nothing is in flight')
+    .addHelpText('after', example('drain files', 'drain files --undo'))
     .action(async (server: string, replica: string | undefined, _options: unknown, command: Command) => {
       const { runDrain } = await import('./drain.ts')
       await runDrain(server, replica, command.optsWithGlobals<DrainOptions>())

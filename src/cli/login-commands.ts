@@ -1,4 +1,5 @@
 import { CLIENT_OPTION } from './common-options.ts'
+import { example } from './example.ts'
 import type { Command } from 'commander'
 import type { CommonOptions } from './common-options.ts'
 import type { ExportOptions, ImportOptions } from './credentials-transfer.ts'
@@ -16,6 +17,7 @@ export function declareLoginCommands(program: Command): void {
     .option('--device', 'log in on another device, by a code')
     .option('--no-browser', 'open no browser, only print the address')
     .option('--token-stdin', 'keep an access token that comes on stdin')
+    .addHelpText('after', example('login mail', 'login mail --device'))
     .action(async (server: string, _options: unknown, command: Command) => {
       const { runLogin } = await import('./login.ts')
       await runLogin(server, command.optsWithGlobals<LoginCommandOptions>())
@@ -26,6 +28,7 @@ export function declareLoginCommands(program: Command): void {
     .description('forget the login to a server, in all running gateways that share the state, and revoke it')
     .argument('<server>', 'name in "mcpServers"')
     .option(`${CLIENT_OPTION} <name>`, CLIENT_HELP)
+    .addHelpText('after', example('logout mail'))
     .action(async (server: string, _options: unknown, command: Command) => {
       const { runLogout } = await import('./logout.ts')
       await runLogout(server, command.optsWithGlobals<CommonOptions & { readonly client?: string }>())
@@ -40,6 +43,7 @@ export function declareLoginCommands(program: Command): void {
     .description('show the logins there are, without their tokens')
     .option('--server <name>', 'only those to this server')
     .option('--json', 'print JSON')
+    .addHelpText('after', example('credentials list'))
     .action(async (_options: unknown, command: Command) => {
       const { listCredentials } = await import('./credentials.ts')
       await listCredentials(
@@ -52,6 +56,7 @@ export function declareLoginCommands(program: Command): void {
     .description('forget a login, also one to a server that is not configured any more, and revoke it')
     .argument('<server>', 'as credentials list shows it')
     .argument('[owner]', 'as credentials list shows it', 'gateway')
+    .addHelpText('after', example('credentials revoke mail'))
     .action(async (server: string, owner: string, _options: unknown, command: Command) => {
       const { revokeCredential } = await import('./credentials.ts')
       await revokeCredential(server, owner, command.optsWithGlobals<CommonOptions>())
@@ -63,6 +68,7 @@ export function declareLoginCommands(program: Command): void {
     .option('--file <path>', 'to a new file that only this user can read')
     .option('--stdout', 'to a pipe')
     .option('--server <name>', 'only those to this server')
+    .addHelpText('after', example('credentials export --file logins.json'))
     .action(async (_options: unknown, command: Command) => {
       const { exportCredentials } = await import('./credentials-transfer.ts')
       await exportCredentials(command.optsWithGlobals<ExportOptions>())
@@ -73,6 +79,7 @@ export function declareLoginCommands(program: Command): void {
     .description('seal exported logins in the state of this place')
     .argument('<file>', 'what export has written; - for the standard input')
     .option('--replace', 'also in place of logins that are there already')
+    .addHelpText('after', example('credentials import logins.json'))
     .action(async (file: string, _options: unknown, command: Command) => {
       const { importCredentials } = await import('./credentials-transfer.ts')
       await importCredentials(file, command.optsWithGlobals<ImportOptions>())
@@ -81,6 +88,7 @@ export function declareLoginCommands(program: Command): void {
   credentials
     .command('rotate')
     .description('seal all logins with the first key of "gateway.vault.keys"')
+    .addHelpText('after', example('credentials rotate'))
     .action(async (_options: unknown, command: Command) => {
       const { rotateCredentials } = await import('./credentials-transfer.ts')
       await rotateCredentials(command.optsWithGlobals<CommonOptions>())

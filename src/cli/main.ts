@@ -15,6 +15,6 @@ export async function main(args: readonly string[]): Promise<void> {
       `${error instanceof GatewayError ? error.message : String((error as Error)?.stack ?? error)}\n`,
     )
     // Not `process.exit()`, so that pending output is written. All resources are closed by now.
-    process.exitCode = 1
+    process.exitCode ||= 1
   }
 }

@@ -6,9 +6,16 @@ import { declareClientCommands } from './client-commands.ts'
 import { CLIENT_OPTION } from './common-options.ts'
 import { declareGatewayCommands } from './gateway-commands.ts'
 import { declareLoginCommands } from './login-commands.ts'
+import { declareRunningCommands } from './running-commands.ts'
+import { declareUseCommands } from './use-commands.ts'
 
 /** Handles everything except a plain start on stdio: commands, help, and errors. */
 export async function runProgram(args: readonly string[]): Promise<void> {
+  await declaredProgram().parseAsync([...args], { from: 'user' })
+}
+
+/** The program with all its commands. */
+export function declaredProgram(): Command {
   const program = new Command('mcp-manifold')
     .description(
       'One MCP server in front of many.\n\nWithout a command it speaks MCP on stdin and stdout, for clients that start programs.',
@@ -42,9 +49,10 @@ export async function runProgram(args: readonly string[]): Promise<void> {
     .showHelpAfterError('Run mcp-manifold --help to see what there is.')
 
   declareGatewayCommands(program)
+  declareRunningCommands(program)
+  declareUseCommands(program)
   declareClientCommands(program)
   declareLoginCommands(program)
   declareCacheCommands(program)
-
-  await program.parseAsync([...args], { from: 'user' })
+  return program
 }

@@ -11,6 +11,7 @@ import { describeError } from '../core/errors.ts'
 import { buildGateway } from '../gateway/gateway.ts'
 import { logConsole } from '../observe/console-records.ts'
 import { createLogger } from '../observe/logger.ts'
+import { RecentRecords } from '../observe/recent-records.ts'
 import { openStore } from '../state/open.ts'
 import { startAdmin, type OpenAdmin } from './admin.ts'
 import type { ReadRequest } from '../config/source/reading.ts'
@@ -46,7 +47,8 @@ export async function runGateway(
   const files = new FilesRead()
   const loaded = await loadWithSource({ ...options, files, ...knownValid() })
   const { config } = loaded
-  const logger = createLogger({ level: config.gateway.log, stream: process.stderr })
+  const recent = new RecentRecords()
+  const logger = createLogger({ level: config.gateway.log, stream: process.stderr, recent })
   logConsole(logger)
   for (const warning of config.warnings) logger.warn(warning)
   const problems = config.servers.flatMap(({ name, problem }) =>
@@ -110,7 +112,7 @@ export async function runGateway(
     reloader = startReloader({ gateway, loaded, files, options, threads, logger })
     if (isReloadAsked && reloader) reloadOn(reloader, logger)
     const { overrides, allowsCommandAdmin: allowsCommands = false } = options
-    admin = startAdmin({ gateway, config, overrides, reloader, threads, allowsCommands, logger })
+    admin = startAdmin({ gateway, config, overrides, reloader, threads, allowsCommands, recent, logger })
     // The start fails when the admin API cannot use its configured address.
     const failed = admin.then(() => new Promise<never>(() => {}))
     code = await Promise.race([used.then(() => 0), stopping, failed])

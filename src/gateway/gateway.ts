@@ -116,7 +116,7 @@ export class RunningGateway extends ClientService implements Reloadable {
   async serveStdio(
     input: Readable,
     output: Writable,
-    { endpoint = WHOLE, client }: StdioClient = {},
+    { endpoint = WHOLE, client, onOpen }: StdioClient = {},
   ): Promise<void> {
     const principal = client === undefined ? LOCAL : clientPrincipal(client)
     await this.known(endpoint, principal)
@@ -137,6 +137,7 @@ export class RunningGateway extends ClientService implements Reloadable {
       logger: this.#logger,
     })
     this.#fronts.add(front)
+    onOpen?.()
     await front.serve()
     this.#fronts.delete(front)
   }

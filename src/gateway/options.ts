@@ -13,4 +13,6 @@ export interface StdioClient {
   readonly endpoint?: string | undefined
   /** Name of the configured client that is served; the local user when left out. */
   readonly client?: string | undefined
+  /** Called when the client is served, before anything is read. */
+  readonly onOpen?: () => void
 }

@@ -160,13 +160,9 @@ export function readinessOf(statuses: readonly ServerStatus[]): Readiness {
       ({ required, state, listed }) =>
         !required || state === 'ready' || ((state === 'idle' || state === 'drained') && listed),
     ),
-    inFull: statuses.map(({ name, state, required, errorInFull, nextTry, replicas }) => ({
-      name,
-      state,
-      required,
+    inFull: statuses.map(({ startTimeoutMs: _ms, errorInFull, ...status }) => ({
+      ...status,
       error: errorInFull,
-      nextTry,
-      replicas,
     })),
     servers: statuses.map(({ name, state, required, error, nextTry }) => ({
       name,

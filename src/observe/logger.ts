@@ -3,6 +3,7 @@ import type { LogFields, Logger, LogLevel } from '../core/logger.ts'
 import { within } from '../core/timeout.ts'
 import { appendToFd, LogFile } from './log-file.ts'
 import { renderRecord, type LogFormat, type LogRecord } from './record.ts'
+import type { RecentRecords } from './recent-records.ts'
 
 export interface LoggerOptions {
   /** Minimum severity that is written. */
@@ -14,6 +15,8 @@ export interface LoggerOptions {
   readonly stream?: Writable
   /** Default: `text` when the stream is a terminal, else `json`. */
   readonly format?: LogFormat
+  /** Gets every record that is written, too. */
+  readonly recent?: RecentRecords
 }
 
 /** A logger that owns its output. */
@@ -53,12 +56,14 @@ export function createLogger(options: LoggerOptions): RootLogger {
   const at = (fields: LogFields): Logger => {
     const write = (level: LogLevel, message: string, more: LogFields | undefined): void => {
       if (SEVERITY[level] > max) return
-      sink.write({
+      const record = {
         time: new Date(),
         level,
         message,
         fields: more === undefined ? fields : { ...fields, ...more },
-      })
+      }
+      sink.write(record)
+      options.recent?.add(record)
     }
     return {
       error: (message, more) => write('error', message, more),

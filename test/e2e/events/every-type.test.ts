@@ -6,6 +6,7 @@ import { GatewayAdmin } from '../../../src/cli/gateway-admin.ts'
 import { configFrom } from '../../../src/config/load/load.ts'
 import { ReadingThreads } from '../../../src/config/source/reading-threads.ts'
 import { EVENT_TYPES } from '../../../src/core/event-bus.ts'
+import { RecentRecords } from '../../../src/observe/recent-records.ts'
 import type { EventOf, EventType, GatewayEvent } from '../../../src/core/events.ts'
 import { SILENT } from '../../../src/core/logger.ts'
 import { EventQueue } from '../../../src/observe/event-queue.ts'
@@ -226,6 +227,7 @@ const SCENES: { readonly [T in EventType]: readonly [Scene, Partial<Record<keyof
           overrides: undefined,
           reloader: undefined,
           allowsCommands: false,
+          recent: new RecentRecords(),
           threads: new ReadingThreads(),
           logger: SILENT,
         })

@@ -1,0 +1,101 @@
+import { request } from 'node:http'
+import { GatewayError } from '../core/errors.ts'
+import { isJsonObject } from '../core/json-object.ts'
+import { assertServer, loadForCommand } from './reach.ts'
+import { answeringGateways, noneRuns, type AnsweringGateway } from './running-gateways.ts'
+import { oneLine, painted, type Colour } from './terminal.ts'
+import type { CommonOptions } from './common-options.ts'
+import type { JsonObject } from '../core/exchange.ts'
+
+export interface LogsOptions extends CommonOptions {
+  readonly follow?: boolean
+  readonly json?: boolean
+}
+
+/** No record is as long. */
+const MAX_LINE_CHARS = 1024 * 1024
+const COLOURS: Readonly<Record<string, Colour>> = { error: 'red', warn: 'yellow', debug: 'dim' }
+
+/**
+ * `logs`: the last records of the running gateways of this configuration, with what the programs of servers print to
+ * stderr; with `follow`, also those that come, until Ctrl+C or until the gateways end.
+ * @throws GatewayError `config` when there is no such server, or no gateway runs
+ */
+export async function runLogs(server: string | undefined, options: LogsOptions): Promise<void> {
+  const { config } = await loadForCommand(options)
+  if (server !== undefined) assertServer(server, config)
+  const gateways = await answeringGateways(config.file ?? '')
+  if (gateways.length === 0) throw noneRuns(config.file ?? '', 'Only a running gateway has a log.')
+  // The reader may leave, as in `logs --follow | head`.
+  process.stdout.on('error', () => process.exit(0))
+  const isSeveral = gateways.length > 1
+  const show = ({ pid }: AnsweringGateway, line: string): void => {
+    process.stdout.write(`${options.json ? line : recordText(line, isSeveral ? `[${pid}] ` : '')}\n`)
+  }
+  let shown = 0
+  await Promise.all(
+    gateways.map(gateway =>
+      readLog(gateway, server, options.follow ?? false, line => {
+        shown++
+        show(gateway, line)
+      }),
+    ),
+  )
+  if (shown === 0 && !options.json)
+    process.stderr.write(
+      `There are no records${server === undefined ? '' : ` of "${server}"`}. At "log": "${config.gateway.log}", a gateway logs little; "debug" logs each call.\n`,
+    )
+}
+
+async function readLog(
+  { socket }: AnsweringGateway,
+  server: string | undefined,
+  follow: boolean,
+  onLine: (line: string) => void,
+): Promise<void> {
+  const query = new URLSearchParams({ follow: String(follow), ...(server !== undefined && { server }) })
+  const path = `/admin/logs?${query.toString()}`
+  await new Promise<void>((resolve, reject) => {
+    const asked = request(
+      { socketPath: socket, path, headers: { host: 'localhost' }, agent: false },
+      response => {
+        let rest = ''
+        response.setEncoding('utf8')
+        response.on('data', (chunk: string) => {
+          const lines = (rest + chunk).split('\n')
+          rest = lines.pop() ?? ''
+          if (rest.length > MAX_LINE_CHARS) asked.destroy(new Error('a record is too long'))
+          if (response.statusCode === 200) for (const line of lines) onLine(line)
+        })
+        response.on('error', reject)
+        response.on('end', () => (response.statusCode === 200 ? resolve() : reject(refusalIn(rest))))
+      },
+    )
+    asked.on('error', reject)
+    asked.end()
+  })
+}
+
+function refusalIn(text: string): Error {
+  const { detail } = objectIn(text)
+  const why = typeof detail === 'string' ? detail : 'It is of an earlier version. Restart it.'
+  return new GatewayError('config', `The gateway does not show its log: ${why}`)
+}
+
+function recordText(line: string, before: string): string {
+  const { time, level, message, ...fields } = objectIn(line)
+  const clock = typeof time === 'string' ? new Date(time).toTimeString().slice(0, 8) : ''
+  const more = Object.entries(fields).map(([name, value]) => `${name}=${String(value)}`)
+  const word = String(level).toUpperCase().padEnd(5)
+  const text = oneLine([String(message), ...more].join(' '))
+  return `${before}${clock} ${painted(word, COLOURS[String(level)])} ${text}`
+}
+
+function objectIn(text: string): JsonObject {
+  try {
+    const value: unknown = JSON.parse(text)
+    return isJsonObject(value) ? value : {}
+  } catch {
+    return {}
+  }
+}

@@ -1,0 +1,149 @@
+import { PassThrough } from 'node:stream'
+import { Namespaces } from '../catalog/names.ts'
+import { loadWithSource, type Loaded } from '../config/load/load.ts'
+import { knownValid } from '../config/source/known-valid.ts'
+import { GatewayError } from '../core/errors.ts'
+import { Cancelled, LocalClient, type Hearing } from './local-client.ts'
+import { notThere } from './not-there.ts'
+import { answeringGateways, converseWith, type ConversationAs } from './running-gateways.ts'
+import type { CommonOptions } from './common-options.ts'
+import type { Config } from '../config/types.ts'
+
+export interface ReachOptions extends CommonOptions {
+  /** The client of the configuration that the command is; the local user when left out. */
+  readonly client?: string
+}
+
+/** What a command asks for. */
+export interface Wanted {
+  /** Serves it as this server, under its own names; `undefined`: as the whole gateway. */
+  readonly server: string | undefined
+  /** The only server that it needs, where that is known. */
+  readonly only?: string | undefined
+  readonly hearing: Hearing
+}
+
+/** A conversation that a command has. */
+export interface Reached {
+  readonly client: LocalClient
+  /** Aborted by Ctrl+C. */
+  readonly cancelled: AbortSignal
+}
+
+/** The configuration that the commands of one gateway read. @throws GatewayError `config` */
+export async function loadForCommand({ config: file }: CommonOptions): Promise<Loaded> {
+  return await loadWithSource({ file, looksForSecrets: false, ...knownValid() })
+}
+
+/**
+ * Reaches the gateway of a configuration, passes the conversation to `use`, and ends it: a running one if there is one
+ * of this user, else one in this process, which starts only what is needed. Ctrl+C cancels what is asked, and once more
+ * ends the process.
+ * @throws GatewayError
+ */
+export async function withGateway<T>(
+  { config }: Loaded,
+  options: ReachOptions,
+  { server, only = server, hearing }: Wanted,
+  use: (reached: Reached) => Promise<T>,
+): Promise<T> {
+  const as = { endpoint: options.profile ?? server, client: options.client }
+  const abort = new AbortController()
+  const onSignal = (): void => {
+    if (abort.signal.aborted) process.exit(130)
+    abort.abort()
+  }
+  process.on('SIGINT', onSignal)
+  try {
+    const running = config.file === undefined ? [] : await answeringGateways(config.file)
+    const [youngest] = running
+    const converse = async (client: LocalClient): Promise<T> => {
+      await client.open()
+      return await use({ client, cancelled: abort.signal })
+    }
+    if (!youngest) return await withOwnGateway(config, options, { as, only, hearing }, converse)
+    const connection = await converseWith(youngest, as)
+    try {
+      return await converse(new LocalClient(connection, connection, hearing))
+    } finally {
+      connection.destroy()
+    }
+  } catch (error) {
+    if (!(error instanceof Cancelled)) throw error
+    process.exitCode = 130
+    throw new GatewayError('cancelled', 'Cancelled.')
+  } finally {
+    process.off('SIGINT', onSignal)
+  }
+}
+
+async function withOwnGateway<T>(
+  given: Config,
+  options: ReachOptions,
+  { as, only, hearing }: Pick<Wanted, 'only' | 'hearing'> & { readonly as: ConversationAs },
+  use: (client: LocalClient) => Promise<T>,
+): Promise<T> {
+  const [{ buildGateway }, { createLogger }, { openStore }] = await Promise.all([
+    import('../gateway/gateway.ts'),
+    import('../observe/logger.ts'),
+    import('../state/open.ts'),
+  ])
+  // Secrets are looked for where something starts.
+  const { config: whole } = await loadWithSource({ file: given.file, ...knownValid() })
+  const config =
+    only === undefined ? whole : { ...whole, servers: whole.servers.filter(({ name }) => name === only) }
+  const logger = createLogger({ level: options.log ?? 'error', stream: process.stderr, format: 'text' })
+  const store = await openStore(config.gateway.state, logger)
+  try {
+    const gateway = await buildGateway(config, { logger, store })
+    const [input, output] = [new PassThrough(), new PassThrough()]
+    const served = gateway.serveStdio(input, output, as)
+    try {
+      const refused = served.then(() => new Promise<never>(() => {}))
+      return await Promise.race([use(new LocalClient(output, input, hearing)), refused])
+    } finally {
+      input.end()
+      await gateway.close()
+      await served.catch(() => {})
+    }
+  } finally {
+    await store.close()
+    await logger.flush()
+  }
+}
+
+/** Something of one server, or of the whole gateway under the name that clients see. */
+export interface NamedThing {
+  /** As in `Wanted`. */
+  readonly server: string | undefined
+  readonly only: string | undefined
+  readonly name: string
+}
+
+/**
+ * Reads `server.name` or `server/name`, where the first part is a server of the configuration, or else a name that
+ * clients see. With a profile, names are always those that its clients see.
+ */
+export function namedThing(given: string, { servers }: Config, profile: string | undefined): NamedThing {
+  const asSeen = { server: undefined, only: new Namespaces(servers).ownerOf(given), name: given }
+  if (profile !== undefined) return asSeen
+  const owners = servers
+    .map(({ name }) => name)
+    .filter(name => given.startsWith(`${name}.`) || given.startsWith(`${name}/`))
+    // Names of servers may contain dots and slashes.
+    .sort((a, b) => b.length - a.length)
+  const [server] = owners
+  return server === undefined ? asSeen : { server, only: server, name: given.slice(server.length + 1) }
+}
+
+/** @throws GatewayError `config` for a server that is not in the configuration, or is disabled there */
+export function assertServer(server: string, { servers, file }: Config): void {
+  const names = servers.map(({ name }) => name)
+  if (!names.includes(server))
+    throw notThere(
+      quoted => `There is no server ${quoted} in ${file ?? 'the configuration'}, or it is disabled`,
+      server,
+      names,
+      'There are none. Add one with: mcp-manifold add <name> -- <command>',
+    )
+}

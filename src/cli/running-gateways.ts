@@ -1,0 +1,89 @@
+import { request } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { GatewayError } from '../core/errors.ts'
+import { isJsonObject } from '../core/json-object.ts'
+import { adminSocketFolder } from './admin.ts'
+import { typed } from './this-program.ts'
+import type { AdminSocket } from '../admin/socket-files.ts'
+import type { AdminStatus } from '../admin/service.ts'
+import type { ServerStatus } from '../gateway/status.ts'
+
+/** The status of a server as the admin API gives it. */
+export type ShownServer = Omit<ServerStatus, 'startTimeoutMs' | 'errorInFull'>
+
+/** A running gateway that has answered. */
+export interface AnsweringGateway extends AdminSocket {
+  readonly status: Omit<AdminStatus, 'servers'> & { readonly servers: readonly ShownServer[] }
+}
+
+/** How long a gateway may take to say how it stands. */
+const STATUS_TIMEOUT_MS = 5000
+
+/** The running gateways of a configuration file, with their status, the youngest first. Silent ones are left out. */
+export async function answeringGateways(file: string): Promise<readonly AnsweringGateway[]> {
+  const [{ findGateways }, { askGateway }, { withTimeout }] = await Promise.all([
+    import('../admin/socket-files.ts'),
+    import('../admin/client.ts'),
+    import('../core/timeout.ts'),
+  ])
+  const found = await findGateways(await adminSocketFolder(), file)
+  const answers = await Promise.all(
+    found.map(async ({ pid, socket }): Promise<AnsweringGateway[]> => {
+      const asked = askGateway(socket, { method: 'GET', path: '/admin/status' }).catch(() => undefined)
+      const answer = await withTimeout(asked, STATUS_TIMEOUT_MS, () => undefined)
+      if (answer?.status !== 200 || !isJsonObject(answer.body)) return []
+      return [{ pid, socket, status: answer.body as unknown as AnsweringGateway['status'] }]
+    }),
+  )
+  return answers.flat().sort((a, b) => b.status.startedAt - a.status.startedAt)
+}
+
+/** The error of a command that needs a running gateway. */
+export function noneRuns(file: string, alternative: string): GatewayError {
+  return new GatewayError(
+    'config',
+    `No gateway of this user runs with ${file}. ${alternative}\nStart one with: ${typed('serve', file)}\nOne on stdio is started by its client, and runs as long as that.`,
+  )
+}
+
+export interface ConversationAs {
+  readonly endpoint?: string | undefined
+  readonly client?: string | undefined
+}
+
+/**
+ * Opens a conversation over MCP with a running gateway.
+ * @throws GatewayError with its reason when it refuses
+ */
+export async function converseWith({ socket }: AdminSocket, as: ConversationAs): Promise<Duplex> {
+  const query = new URLSearchParams()
+  for (const [name, value] of Object.entries(as)) if (value !== undefined) query.set(name, String(value))
+  const path = `/admin/mcp${query.size > 0 ? `?${query.toString()}` : ''}`
+  const headers = { host: 'localhost', connection: 'Upgrade', upgrade: 'mcp' }
+  return await new Promise((resolve, reject) => {
+    const asked = request({ socketPath: socket, path, headers, agent: false })
+    asked.on('upgrade', (_response, connection, head) => {
+      if (head.length > 0) connection.unshift(head)
+      resolve(connection)
+    })
+    asked.on('response', response => {
+      let text = ''
+      response.setEncoding('utf8')
+      response.on('data', (chunk: string) => (text += chunk))
+      response.on('error', reject)
+      response.on('end', () => reject(new GatewayError('config', reasonIn(text))))
+    })
+    asked.on('error', reject)
+    asked.end()
+  })
+}
+
+function reasonIn(text: string): string {
+  try {
+    const value: unknown = JSON.parse(text)
+    if (isJsonObject(value) && typeof value['detail'] === 'string') return value['detail']
+  } catch {
+    // Said below.
+  }
+  return 'The running gateway does not take commands over its socket: it is of an earlier version. Restart it.'
+}
