@@ -9,7 +9,10 @@ import { createMemoryStore } from '../../../src/state/memory.ts'
 import { exchangeOf } from '../../helpers/fake-transport.ts'
 
 test('a call to a server that a reload has just removed fails with what its way says, and not before it', async () => {
-  const removed = new GatewayError('upstream_unreachable', 'Server "gone" was removed from the configuration.')
+  const removed = new GatewayError(
+    'upstream_unreachable',
+    'Server "gone" was removed from the configuration.',
+  )
   const store = createMemoryStore()
   const logins = new ServerLogins({
     config: await configFrom({ mcpServers: {}, gateway: { state: 'memory' } }, { env: {} }),
