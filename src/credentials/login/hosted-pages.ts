@@ -31,6 +31,10 @@ export class HostedPages implements PageSource {
     return undefined
   }
 
+  refusal(status: number, why: string): PageAnswer {
+    return messagePage(status, 'This page cannot be shown', why)
+  }
+
   async #callback({ method, query, cookies }: PageRequest): Promise<PageAnswer> {
     if (method !== 'GET') return notAllowed('GET')
     return await this.#logins.callback({ query, browser: id => cookies.get(this.#nameOf(id)) })
