@@ -29,7 +29,7 @@ export class OAuthFailure extends Error {
 }
 
 /** What an authorization server says of its refusal, for the log. It may quote what was sent: nothing long is kept. */
-export function detailOf(texts: readonly unknown[], secret: string | undefined): string | undefined {
+export function refusalDetail(texts: readonly unknown[], secret: string | undefined): string | undefined {
   const said = texts.filter(text => typeof text === 'string').join(': ')
   if (said === '') return undefined
   const without = secret === undefined || secret === '' ? said : said.replaceAll(secret, '…')

@@ -1,6 +1,6 @@
 import { authenticateClient, type ClientAuthentication } from './client-authentication.ts'
 import type { DpopKey } from './dpop-key.ts'
-import { detailOf, OAuthFailure } from './failure.ts'
+import { refusalDetail, OAuthFailure } from './failure.ts'
 
 /** A request to a token endpoint (RFC 6749, section 3.2). */
 export interface TokenRequest {
@@ -178,7 +178,7 @@ function refusal(
   const mend = fix?.(client.key) ?? (isTransient ? 'try again later' : `check the keys of ${client.key}`)
   return new OAuthFailure(`${about} was refused by ${hostOf(endpoint)} (${how}). Fix: ${mend}.`, {
     code,
-    detail: detailOf([error, description], client.clientSecret),
+    detail: refusalDetail([error, description], client.clientSecret),
     isTransient,
   })
 }

@@ -108,7 +108,7 @@ test('what the holder of a token for the address of the gateway has opened goes 
 
 test.each<[string, object, object, typeof endsBoth]>([
   ['the second is refused', { proxy: { ...PROXY, from: ['10.9.9.9'] } }, {}, endsBoth],
-  ['the second is no credential any more', {}, {}, endsBoth],
+  ['the second is no credential any more', {}, { users: [] }, endsBoth],
   ['the first is refused', { proxy: PROXY }, { keys: [] }, endsBoth],
   ['the second belongs to another client', { proxy: PROXY }, { users: ['eve'] }, endsBoth],
   ['both are still valid', { proxy: { ...PROXY, from: ['127.0.0.0/8', '::1'] } }, {}, endsNone],

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { authenticateClient, authenticationOf } from '../client-authentication.ts'
-import { detailOf, OAuthFailure } from '../failure.ts'
+import { refusalDetail, OAuthFailure } from '../failure.ts'
 import type { GrantContext } from '../grant.ts'
 import { requestToken } from '../token-request.ts'
 import type { TokenSet } from '../token-set.ts'
@@ -96,7 +96,7 @@ async function deviceOf(
       `${about} was refused by its authorization server (status ${status}). Fix: ${fix}.`,
       {
         code: isUnknown ? error : undefined,
-        detail: detailOf([error, description], secret),
+        detail: refusalDetail([error, description], secret),
         isTransient: (status ?? 0) >= 500,
       },
     )
