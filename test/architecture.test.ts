@@ -294,7 +294,16 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'vault/open',
     'type:vault/vault',
   ],
-  'config/edit': ['config/source/differences', 'core'],
+  'config/edit': [
+    'config/load',
+    'config/problem',
+    'config/source/differences',
+    'core',
+    'make-folder',
+    'regular-file',
+  ],
+  registry: ['core'],
+  bundles: ['core', 'make-folder', 'registry/plan'],
   admin: [
     'config/edit',
     'config/load/adopt',
@@ -309,6 +318,41 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'make-folder',
     'observe/redact',
     'regular-file',
+  ],
+  doctor: [
+    'admin/client',
+    'admin/socket-files',
+    'auth/exposure',
+    'catalog/hidden',
+    'catalog/list-server',
+    'catalog/names',
+    'type:catalog/snapshot',
+    'config/edit',
+    'config/load',
+    'config/paths',
+    'type:config/problem',
+    'type:config/replica-types',
+    'type:config/types',
+    'core',
+    'credentials',
+    'credentials/accounts/credentials',
+    'front/http/listener',
+    'observe/redact',
+    'os-keyring',
+    'protocol',
+    'quota/stored',
+    'state/lmdb',
+    'state/lmdb-file',
+    'state/memory',
+    'state/open',
+    'type:state/store',
+    'type:upstream/link/link',
+    'upstream/link/connect',
+    'upstream/replica/replica',
+    'upstream/transport/http',
+    'upstream/transport/stdio/child-env',
+    'vault/data-key/key-file',
+    'vault/open',
   ],
   cli: [
     'admin',
@@ -328,6 +372,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'credentials/login',
     'type:credentials/oauth/token-set',
     'credentials/owner',
+    'doctor',
     'front/http/listener',
     'gateway/gateway',
     'gateway/status',
@@ -339,6 +384,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'protocol/json-text',
     'type:policy/decide',
     'quota/stored',
+    'registry',
+    'bundles',
+    'os-keyring',
     'state/drained',
     'state/open',
     'type:state/store',
@@ -394,6 +442,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   jose: ['auth', 'credentials/oauth/client-authentication'],
   commander: ['cli'],
   express: ['admin/app'],
+  fflate: ['bundles'],
 }
 
 /** Loaded when first needed, so that a client's child is there at once: these are never imported statically as values. */
@@ -405,6 +454,7 @@ const LAZY = [
   '@redis/client',
   '@marcbachmann/cel-js',
   'jose',
+  'fflate',
   '@modelcontextprotocol/client',
 ]
 
@@ -468,6 +518,7 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
  * measured by `monotonicNow` or `performance.now`.
  */
 const WALL: Readonly<Record<string, string>> = {
+  'cli/doctor': 'certificates end by the wall, and the clocks of machines are compared',
   'core/caller-tokens': 'the ends of tokens',
   'core/clock': 'the one place that knows both clocks',
   'cli/start-report': 'when a server is tried again, which is told by the wall',
@@ -540,7 +591,6 @@ const FOR_TESTS: Readonly<Record<string, readonly string[]>> = {
   'config/source/describe-change': ['describeChange'],
   'core/buffer-limit': ['BufferLimit'],
   'core/deadlines': ['RESOLUTION_MS'],
-  'core/errors': ['ERROR_KINDS'],
   'core/event-bus': ['EVENT_TYPES'],
   'core/fold-case': ['foldCase'],
   'front/backlogs': ['SLOW', 'STALLED_MS'],
@@ -782,6 +832,11 @@ describe('transports', () => {
   )
   const CONFIGURED: Readonly<Record<string, string>> = {
     'config/resolve/config': 'the type that a configuration names becomes the kind of an endpoint',
+    'doctor/check-start': 'a deprecated transport is named to the person that configures it',
+    'doctor/explain-failure': 'the other transport is named that "type" has to be changed to',
+    'cli/add': 'what is typed becomes the type that a configuration names',
+    'registry/registry-plan': 'what a registry says becomes the type that a configuration names',
+    'registry/registry-server': 'what a registry says becomes the type that a configuration names',
   }
   const TABLE = 'upstream/transport/transports'
   const comparing = [...sources]

@@ -22,3 +22,8 @@ export function toPort(text: string): number {
   }
   return port
 }
+
+/** An option that may be repeated. */
+export function collected(text: string, before: readonly string[] = []): readonly string[] {
+  return [...before, text]
+}

@@ -2,17 +2,25 @@ import { hiddenBy } from '../catalog/hidden.ts'
 import { StoredSnapshots } from '../catalog/stored-snapshots.ts'
 import { SILENT } from '../core/logger.ts'
 import { openStore } from '../state/open.ts'
+import type { Entry } from '../catalog/snapshot.ts'
 import type { Config } from '../config/types.ts'
+
+/** One definition as it was last listed. */
+export interface KeptItem {
+  /** As the server has it. */
+  readonly name: string
+  /** Raw JSON of the definition. */
+  readonly definition: string
+}
 
 /** What a server offered when it was last listed. */
 export interface KeptLists {
   readonly transport: string
   /** Unix milliseconds. */
   readonly fetchedAt: number
-  /** Names of its tools as the server has them, without the hidden ones. */
-  readonly tools: readonly string[]
-  readonly resources: number
-  readonly prompts: number
+  /** Without the hidden ones. */
+  readonly tools: readonly KeptItem[]
+  readonly prompts: readonly KeptItem[]
 }
 
 /** The lists that earlier runs have left in the state, by server. Servers that were never listed are left out. */
@@ -26,10 +34,11 @@ export async function keptLists({ gateway, servers }: Config): Promise<ReadonlyM
         const snapshot = snapshots[at]
         if (!snapshot) return []
         const hidden = hiddenBy(server)
-        const tools = snapshot.lists.tools.map(({ key }) => key).filter(key => !hidden(key))
         const { transport, fetchedAt, lists } = snapshot
-        const { length: resources } = lists.resources
-        return [[server.name, { transport, fetchedAt, tools, resources, prompts: lists.prompts.length }]]
+        const items = (list: readonly Entry[]): KeptItem[] =>
+          list.map(({ key, text }) => ({ name: key, definition: text }))
+        const tools = items(lists.tools).filter(({ name }) => !hidden(name))
+        return [[server.name, { transport, fetchedAt, tools, prompts: items(lists.prompts) }]]
       }),
     )
   } catch {

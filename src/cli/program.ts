@@ -4,8 +4,11 @@ import { VERSION } from '../version.ts'
 import { declareCacheCommands } from './cache-commands.ts'
 import { declareClientCommands } from './client-commands.ts'
 import { CLIENT_OPTION } from './common-options.ts'
+import { declareDoctorCommands } from './doctor-commands.ts'
+import { declareCompletionCommands } from './completion-commands.ts'
 import { declareGatewayCommands } from './gateway-commands.ts'
 import { declareLoginCommands } from './login-commands.ts'
+import { declareServerCommands } from './server-commands.ts'
 import { declareRunningCommands } from './running-commands.ts'
 import { declareUseCommands } from './use-commands.ts'
 
@@ -50,9 +53,12 @@ export function declaredProgram(): Command {
 
   declareGatewayCommands(program)
   declareRunningCommands(program)
+  declareServerCommands(program)
   declareUseCommands(program)
   declareClientCommands(program)
   declareLoginCommands(program)
   declareCacheCommands(program)
+  declareDoctorCommands(program)
+  declareCompletionCommands(program)
   return program
 }

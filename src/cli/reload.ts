@@ -4,6 +4,7 @@ import { isJsonObject } from '../core/json-object.ts'
 import { adminSocketFolder } from './admin.ts'
 import { typed } from './this-program.ts'
 import type { ClientEnding, ReloadAnswer } from '../admin/service.ts'
+import type { AdminSocket } from '../admin/socket-files.ts'
 
 export interface ReloadOptions {
   readonly config?: string
@@ -24,7 +25,7 @@ const STATES = {
 } as const
 
 /** The response of one gateway. */
-interface Reloaded {
+export interface GatewayReload {
   readonly pid: number
   /** `undefined` when there is a problem. */
   readonly report?: ReloadAnswer
@@ -40,18 +41,27 @@ interface Reloaded {
  */
 export async function runReload({ config, dryRun = false, json = false }: ReloadOptions): Promise<void> {
   const file = await findConfigFile({ file: config })
-  const [{ findGateways }, { askGateway, detailOf }] = await Promise.all([
-    import('../admin/socket-files.ts'),
-    import('../admin/client.ts'),
-  ])
+  const { findGateways } = await import('../admin/socket-files.ts')
   const gateways = await findGateways(await adminSocketFolder(), file)
   if (gateways.length === 0)
     throw new GatewayError(
       'config',
       `No gateway of this user runs with ${file}. Start one with: ${typed('serve', file)}\nOne on stdio is started by its client, and runs as long as that.\nTo check the file alone: ${typed('check', file)}`,
     )
-  const reloaded = await Promise.all(
-    gateways.map(async ({ pid, socket }): Promise<Reloaded> => {
+  const reloaded = await reloadAll(gateways, dryRun)
+  if (reloaded.some(isFailed)) process.exitCode = 1
+  const text = json ? JSON.stringify(reloaded, undefined, 2) : reloaded.map(reloadedText).join('\n')
+  process.stdout.write(`${text}\n`)
+}
+
+/** Has each of the gateways read its configuration again. */
+export async function reloadAll(
+  gateways: readonly AdminSocket[],
+  dryRun: boolean,
+): Promise<readonly GatewayReload[]> {
+  const { askGateway, detailOf } = await import('../admin/client.ts')
+  return await Promise.all(
+    gateways.map(async ({ pid, socket }): Promise<GatewayReload> => {
       try {
         const answer = await askGateway(socket, { method: 'POST', path: '/admin/reload', body: { dryRun } })
         if (answer.status === 200 && isJsonObject(answer.body))
@@ -66,17 +76,15 @@ export async function runReload({ config, dryRun = false, json = false }: Reload
       }
     }),
   )
-  if (reloaded.some(isFailed)) process.exitCode = 1
-  const text = json ? JSON.stringify(reloaded, undefined, 2) : reloaded.map(textOf).join('\n')
-  process.stdout.write(`${text}\n`)
 }
 
 /** An entry that cannot be used is a problem, although the rest takes effect. */
-function isFailed({ report, problem }: Reloaded): boolean {
+function isFailed({ report, problem }: GatewayReload): boolean {
   return problem !== undefined || report?.superseded === true || report?.problems !== undefined
 }
 
-function textOf({ pid, report, problem, state = 'unchanged' }: Reloaded): string {
+/** What became of one gateway, for a person. */
+export function reloadedText({ pid, report, problem, state = 'unchanged' }: GatewayReload): string {
   if (!report) return `Gateway ${pid} ${STATES[state]}: ${problem}`
   const { dryRun, superseded, changes, endings, notReloadable, unusable, problems } = report
   if (superseded) return `Gateway ${pid}: a later reload took the place of this one.`

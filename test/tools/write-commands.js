@@ -16,10 +16,13 @@ const WIDTH = 110
 
 /** The commands that do something, each with its full name. @param {Command} command @param {string} [path] @returns {[string, Command][]} */
 function leaves(command, path = '') {
-  return command.commands.flatMap(child => {
-    const name = `${path}${child.name()}`
-    return child.commands.length > 0 ? leaves(child, `${name} `) : [[name, child]]
-  })
+  const shown = command.createHelp().visibleCommands(command)
+  return command.commands
+    .filter(child => shown.includes(child))
+    .flatMap(child => {
+      const name = `${path}${child.name()}`
+      return child.commands.length > 0 ? leaves(child, `${name} `) : [[name, child]]
+    })
 }
 
 /** @param {Command} command */

@@ -1,0 +1,95 @@
+import { open } from 'node:fs/promises'
+import { GatewayError } from '../core/errors.ts'
+
+/** Bounds of a bundle. What unpacks to more is refused before it is unpacked. */
+export interface BundleLimits {
+  readonly maxArchiveBytes: number
+  readonly maxFiles: number
+  readonly maxBytes: number
+}
+
+const LIMITS: BundleLimits = {
+  maxArchiveBytes: 128 * 1024 * 1024,
+  maxFiles: 20_000,
+  maxBytes: 256 * 1024 * 1024,
+}
+const MAX_PATH_CHARS = 400
+const MAX_PATH_PARTS = 32
+
+/** Path in the bundle, with `/` → content. */
+export type BundleFiles = ReadonlyMap<string, Uint8Array>
+
+/**
+ * Reads the files of a `.mcpb`, which is a zip archive.
+ * @throws GatewayError `config` for what is no such archive, is too large, or holds a path that leads out of it
+ */
+export async function readArchive(path: string, limits: BundleLimits = LIMITS): Promise<BundleFiles> {
+  const bytes = await contentOf(path, limits.maxArchiveBytes)
+  const { unzipSync } = await import('fflate')
+  const seen = new Set<string>()
+  let [files, size] = [0, 0]
+  let unpacked: Record<string, Uint8Array>
+  try {
+    unpacked = unzipSync(bytes, {
+      filter: ({ name, originalSize }) => {
+        checkPath(name, path)
+        if (++files > limits.maxFiles) throw refused(path, `holds more than ${limits.maxFiles} files`)
+        size += originalSize
+        if (size > limits.maxBytes) throw refused(path, `unpacks to more than ${limits.maxBytes} bytes`)
+        if (name.endsWith('/')) return false
+        // File systems that ignore case would write one over the other.
+        const key = name.toLowerCase()
+        if (seen.has(key)) throw refused(path, `holds ${JSON.stringify(name)} twice`)
+        seen.add(key)
+        return true
+      },
+    })
+  } catch (error) {
+    if (error instanceof GatewayError) throw error
+    throw refused(path, 'is no readable zip archive', error)
+  }
+  return new Map(Object.entries(unpacked))
+}
+
+async function contentOf(path: string, maxBytes: number): Promise<Uint8Array> {
+  let handle
+  try {
+    handle = await open(path, 'r')
+    const { size, ...found } = await handle.stat()
+    if ((found.mode & 0o170000) !== 0o100000) throw refused(path, 'is no regular file')
+    if (size > maxBytes) throw refused(path, `has more than ${maxBytes} bytes`)
+    const bytes = Buffer.alloc(size)
+    const { bytesRead } = await handle.read(bytes, 0, size, 0)
+    return bytes.subarray(0, bytesRead)
+  } catch (error) {
+    if (error instanceof GatewayError) throw error
+    throw refused(path, `cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown cause'})`, error)
+  } finally {
+    await handle?.close()
+  }
+}
+
+function checkPath(name: string, path: string): void {
+  const parts = name.replace(/\/$/, '').split('/')
+  const isBad =
+    name.length > MAX_PATH_CHARS ||
+    parts.length > MAX_PATH_PARTS ||
+    // oxlint-disable-next-line no-control-regex
+    /[\\:\0-\x1f\x7f]/.test(name) ||
+    parts.some(
+      part => part === '' || part === '.' || part === '..' || part === '__proto__' || /[. ]$/.test(part),
+    )
+  if (isBad)
+    throw refused(
+      path,
+      `holds the path ${JSON.stringify(name.slice(0, 100))}, which is not allowed in a bundle`,
+    )
+}
+
+function refused(path: string, why: string, cause?: unknown): GatewayError {
+  return new GatewayError(
+    'config',
+    `The bundle ${path} ${why}. Nothing was added.`,
+    cause === undefined ? {} : { cause },
+  )
+}
