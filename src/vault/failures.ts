@@ -9,7 +9,7 @@ export function vaultFailure(server: string, why: string, cause?: unknown): Gate
   return failure(`${what}: ${why}`, server, cause)
 }
 
-/** The logins as a whole cannot be read. An operator asks for them, who can mend the store named. */
+/** The logins as a whole cannot be read. An operator asks for them: the message names the store and the cause. */
 export function unreadable(store: string, cause: unknown): GatewayError {
   const why = describeError(cause).slice(0, MAX_CAUSE_CHARS)
   return failure(
