@@ -24,7 +24,11 @@ export async function runUndo({ yes, list, json }: UndoOptions): Promise<void> {
   const folder = recordsFolder(machine)
   const records = await readRecords(folder)
   if (list) {
-    const rows = records.map(({ time, command, files }) => [time, command, `${files.length} files`])
+    const rows = records.map(({ time, command, files }) => [
+      time,
+      command,
+      files.length === 1 ? 'one file' : `${files.length} files`,
+    ])
     return print(
       json
         ? JSON.stringify(
