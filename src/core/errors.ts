@@ -144,7 +144,7 @@ export class GatewayError extends Error {
   }
 }
 
-/** The text of an error for a person, with the command that prints the page of its code. A link is all that it needs. */
+/** The text of an error for a person, with the command that prints the page of its code. A link needs no such page. */
 export function withHelp({ message, link, code }: GatewayError): string {
   if (link !== undefined) return `${message} ${link}`
   return `${message}${message.includes('\n') ? '\n' : ' '}(mcp-manifold help ${code})`
