@@ -1,4 +1,5 @@
 import { Option } from 'commander'
+import { example } from './example.ts'
 import type { Command } from 'commander'
 import type { InitOptions } from './init.ts'
 import type { InstallOptions } from './install.ts'
@@ -22,7 +23,7 @@ export function declareFirstRunCommands(program: Command): void {
     )
     .option('--json', 'print the plan as JSON, or with --apply what was done')
     .option('--apply <plan>', 'do what a plan says that --json has printed')
-    .addHelpText('after', '\nExample: mcp-manifold init --dry-run --only claude-desktop cursor')
+    .addHelpText('after', example('init --dry-run --only claude-desktop cursor'))
     .action(async (_options: unknown, command: Command) => {
       const { runInit } = await import('./init.ts')
       await runInit(command.optsWithGlobals<InitOptions>())
@@ -34,7 +35,7 @@ export function declareFirstRunCommands(program: Command): void {
     .option('-y, --yes', 'do it without asking')
     .option('--list', 'print what can be undone')
     .option('--json', 'print JSON; without --yes, what would be done')
-    .addHelpText('after', '\nExample: mcp-manifold undo --yes')
+    .addHelpText('after', example('undo --yes'))
     .action(async (_options: unknown, command: Command) => {
       const { runUndo } = await import('./undo.ts')
       await runUndo(command.optsWithGlobals<UndoOptions>())
@@ -63,7 +64,7 @@ export function declareFirstRunCommands(program: Command): void {
         .option('--print', 'only print what to paste')
     declared
       .option('--json', 'print JSON')
-      .addHelpText('after', `\nExample: mcp-manifold ${name} cursor --scope project`)
+      .addHelpText('after', example(`${name} cursor --scope project`))
       .action(async (application: string | undefined, _options: unknown, command: Command) => {
         const { runInstall, runUninstall } = await import('./install.ts')
         const run = isInstall ? runInstall : runUninstall
