@@ -35,7 +35,7 @@ interface Failure {
 
 describe('the code of an error', () => {
   test('is in "data" of a JSON-RPC error, whose message is as it was', async () => {
-    const { error } = (await client.request('prompts/get', { name: 'nothing' })) as Failure
+    const { error } = (await client.request('prompts/get', { name: 'nothing' })) as unknown as Failure
     expect(error).toMatchObject({ code: -32602, data: { code: 'unknown_name' } })
     expect(error?.message).not.toContain('mcp-manifold help')
   })
@@ -44,7 +44,7 @@ describe('the code of an error', () => {
     const { result } = (await client.request('tools/call', {
       name: 'crashes__run',
       arguments: {},
-    })) as Failure
+    })) as unknown as Failure
     expect(result?.isError).toBe(true)
     const code = result?._meta['io.github.mcp-manifold/error']?.code
     expect(code).toBe('upstream_closed')
@@ -52,7 +52,10 @@ describe('the code of an error', () => {
   })
 
   test('is not in the error of a server, which is relayed as it is', async () => {
-    const { error } = (await client.request('tools/call', { name: 'files__read', arguments: {} })) as Failure
+    const { error } = (await client.request('tools/call', {
+      name: 'files__read',
+      arguments: {},
+    })) as unknown as Failure
     expect(error).toEqual({ code: -32601, message: 'cannot do tools/call' })
   })
 
