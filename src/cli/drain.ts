@@ -5,10 +5,12 @@ import { DRAIN_POLL_MS, deleteDrained, includes, readReports, writeDrained } fro
 import { notThere } from './not-there.ts'
 import { refuseUnshared, withStore } from './with-store.ts'
 import type { Config } from '../config/types.ts'
+import type { LogLevel } from '../core/logger.ts'
 import type { Store } from '../state/store.ts'
 
 export interface DrainOptions {
   readonly config?: string
+  readonly log?: LogLevel
   readonly undo?: boolean
   /** Default true. */
   readonly wait?: boolean
@@ -28,7 +30,7 @@ const LOOK_MS = 300
 export async function runDrain(
   server: string,
   replica: string | undefined,
-  { config: file, undo, wait = true }: DrainOptions,
+  { config: file, log, undo, wait = true }: DrainOptions,
 ): Promise<void> {
   const config = await loadConfigFile({ file })
   check(config, server, replica)
@@ -47,7 +49,7 @@ export async function runDrain(
     say(`${capital(what)} is drained: it takes no new calls until: ${until}`)
     if (wait) await waitForCalls(store, config, { server, replica, version })
   }
-  await withStore(config, change, refuseUnshared('only a change of its file reaches a running gateway.'))
+  await withStore(config, change, refuseUnshared('only a change of its file reaches a running gateway.'), log)
 }
 
 interface Drain {

@@ -2,6 +2,7 @@ import { createKey, keyDigestOf, idOf, readAllKeys, removeKey, storeKey } from '
 import { loadConfigFile } from '../config/load/load.ts'
 import { parseDuration } from '../config/options/units.ts'
 import { GatewayError } from '../core/errors.ts'
+import type { LogLevel } from '../core/logger.ts'
 import { assertClient } from './clients.ts'
 import { alignColumns } from './columns.ts'
 import { typed } from './this-program.ts'
@@ -13,6 +14,7 @@ const TAKEN_OVER =
 
 interface CommonOptions {
   readonly config?: string
+  readonly log?: LogLevel
 }
 
 export interface CreateOptions extends CommonOptions {
@@ -26,7 +28,7 @@ const MAX_NOTE_CHARS = 200
 
 /** `keys create`: writes only the key to stdout, so that it can be piped. It is shown only once. */
 export async function createClientKey(client: string, options: CreateOptions): Promise<void> {
-  const { config: file, expires, note } = options
+  const { config: file, log, expires, note } = options
   const config = await loadConfigFile({ file })
   assertClient(client, config)
   const lifeMs = expires === undefined ? undefined : parseDuration(expires)
@@ -51,6 +53,7 @@ export async function createClientKey(client: string, options: CreateOptions): P
         `With "state": "${name}" keys stand in the configuration, where they have no expiry. Leave out --expires, or keep state in a directory.`,
       )
     },
+    log,
   )
   if (isStored) {
     const until = lifeMs === undefined ? 'until it is revoked' : `until ${day(created + lifeMs)}`
@@ -67,11 +70,14 @@ export async function createClientKey(client: string, options: CreateOptions): P
 }
 
 /** `keys list`: shows the metadata of each key, without the key. */
-export async function listKeys(client: string | undefined, { config: file }: CommonOptions): Promise<void> {
+export async function listKeys(
+  client: string | undefined,
+  { config: file, log }: CommonOptions,
+): Promise<void> {
   const config = await loadConfigFile({ file })
   if (client !== undefined) assertClient(client, config)
   const names = new Set(config.clients.map(({ name }) => name))
-  const stored = await withStore(config, readAllKeys, () => [])
+  const stored = await withStore(config, readAllKeys, () => [], log)
   const rows = [
     ...config.clients.flatMap(({ name, keys }) =>
       keys.map(digest => [idOf(digest), name, '-', '-', 'in the configuration']),
@@ -97,7 +103,7 @@ export async function listKeys(client: string | undefined, { config: file }: Com
 }
 
 /** `keys revoke`: running gateways that share the store refuse the key within seconds. */
-export async function revokeKey(id: string, { config: file }: CommonOptions): Promise<void> {
+export async function revokeKey(id: string, { config: file, log }: CommonOptions): Promise<void> {
   const config = await loadConfigFile({ file })
   const owner = config.clients.find(({ keys }) => keys.some(digest => idOf(digest) === id))
   if (owner)
@@ -113,6 +119,7 @@ export async function revokeKey(id: string, { config: file }: CommonOptions): Pr
       return key
     },
     () => undefined,
+    log,
   )
   if (!revoked) throw unknown(id)
   say(`Key ${id} of client "${revoked.client}" is revoked.`)
