@@ -19,7 +19,10 @@ export interface StatsOptions extends CommonOptions {
  * name), also in running gateways.
  * @throws GatewayError `config` when there is no such server, or the state is only in the memory of a running gateway
  */
-export async function clearCache(of: string | undefined, { config: file }: CommonOptions): Promise<void> {
+export async function clearCache(
+  of: string | undefined,
+  { config: file, json }: StatsOptions,
+): Promise<void> {
   const config = await loadConfigFile({ file })
   const what = toCleared(of, config)
   const deleted = await withStore(
@@ -27,6 +30,7 @@ export async function clearCache(of: string | undefined, { config: file }: Commo
     (store, logger) => clear(store, what, logger),
     refuseUnshared('only the running gateway knows what it keeps, and only a restart clears it.'),
   )
+  if (json) return void process.stdout.write(`${JSON.stringify({ of, cleared: deleted })}\n`)
   const entries = `${deleted} stored ${deleted === 1 ? 'result' : 'results'}`
   process.stderr.write(
     `Cleared ${of ?? 'everything'}: ${entries}, and what running gateways had in memory.\n`,
