@@ -31,6 +31,8 @@ const { output } = await bundle.write({
   format: 'esm',
   minify: false,
   chunkFileNames: '[name]-[hash].js',
+  // Each package is a file of its own name, so that a start shows which of them it reads.
+  codeSplitting: { groups: [{ name: packageNameOf, debugName: 'packages', test: /node_modules/ }] },
 })
 await bundle.close()
 
@@ -40,3 +42,11 @@ for (const { fileName, code = '' } of output) {
 }
 const modules = output.flatMap(({ moduleIds = [] }) => moduleIds)
 writeFileSync(`${target}/LICENSES.txt`, licencesOf(modules.filter(id => id.includes('node_modules'))))
+
+/** The name of a package as that of a file. */
+function packageNameOf(id) {
+  return id
+    .replace(/^.*node_modules[\\/]/, '')
+    .match(/^(?:@[^\\/]+[\\/])?[^\\/]+/)?.[0]
+    .replace(/[@\\/]+/g, '+')
+}

@@ -53,8 +53,15 @@ export function socketPath(folder: string, file: string, pid: number): string {
   return join(folder, `${digestOf(file)}-${pid}.sock`)
 }
 
-/** Finds every running gateway that uses the configuration file. Sockets of processes that have exited are removed. */
-export async function findGateways(folder: string, file: string): Promise<AdminSocket[]> {
+/**
+ * Finds every running gateway that uses the configuration file. Sockets of processes that have exited are removed,
+ * unless `keepsStale` is set.
+ */
+export async function findGateways(
+  folder: string,
+  file: string,
+  { keepsStale = false }: { readonly keepsStale?: boolean } = {},
+): Promise<AdminSocket[]> {
   const prefix = `${digestOf(file)}-`
   const found = namesIn(folder).flatMap(name => {
     const pid = name.startsWith(prefix) ? /^(\d+)\.sock$/.exec(name.slice(prefix.length))?.[1] : undefined
@@ -64,7 +71,7 @@ export async function findGateways(folder: string, file: string): Promise<AdminS
   return found
     .filter(({ socket }, at) => {
       if (alive[at]) return true
-      removeSocket(socket)
+      if (!keepsStale) removeSocket(socket)
       return false
     })
     .sort((a, b) => a.pid - b.pid)
@@ -115,7 +122,7 @@ function namesIn(folder: string): string[] {
 }
 
 /** Whether a process listens on the socket. A process that is too busy to accept within two seconds counts as alive. */
-function answers(socket: string): Promise<boolean> {
+export function answers(socket: string): Promise<boolean> {
   return new Promise(resolve => {
     const connection = connect(socket)
     const end = (alive: boolean): void => {

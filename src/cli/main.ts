@@ -1,4 +1,4 @@
-import { GatewayError } from '../core/errors.ts'
+import { GatewayError, withHelp } from '../core/errors.ts'
 import { parseDirect } from './direct.ts'
 
 /**
@@ -12,7 +12,7 @@ export async function main(args: readonly string[]): Promise<void> {
     else await (await import('./program.ts')).runProgram(args)
   } catch (error) {
     process.stderr.write(
-      `${error instanceof GatewayError ? error.message : String((error as Error)?.stack ?? error)}\n`,
+      `${error instanceof GatewayError ? withHelp(error) : String((error as Error)?.stack ?? error)}\n`,
     )
     // Not `process.exit()`, so that pending output is written. All resources are closed by now.
     process.exitCode ||= 1

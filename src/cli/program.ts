@@ -4,6 +4,7 @@ import { VERSION } from '../version.ts'
 import { declareCacheCommands } from './cache-commands.ts'
 import { declareClientCommands } from './client-commands.ts'
 import { CLIENT_OPTION } from './common-options.ts'
+import { declareDoctorCommands } from './doctor-commands.ts'
 import { declareCompletionCommands } from './completion-commands.ts'
 import { declareGatewayCommands } from './gateway-commands.ts'
 import { declareLoginCommands } from './login-commands.ts'
@@ -57,6 +58,7 @@ export function declaredProgram(): Command {
   declareClientCommands(program)
   declareLoginCommands(program)
   declareCacheCommands(program)
+  declareDoctorCommands(program)
   declareCompletionCommands(program)
   return program
 }

@@ -7,7 +7,9 @@ import { knownValid } from '../config/source/known-valid.ts'
 import { ReadingThreads, type StartedReading } from '../config/source/reading-threads.ts'
 import { Reloader } from '../config/source/reloader.ts'
 import { leftOut } from '../config/unusable-entry.ts'
+import { Cancellation } from '../core/cancellation.ts'
 import { describeError } from '../core/errors.ts'
+import { pause } from '../core/timeout.ts'
 import { buildGateway } from '../gateway/gateway.ts'
 import { logConsole } from '../observe/console-records.ts'
 import { createLogger } from '../observe/logger.ts'
@@ -18,6 +20,7 @@ import type { ReadRequest } from '../config/source/reading.ts'
 import type { Overrides } from '../config/resolve/environment.ts'
 import type { Logger } from '../core/logger.ts'
 import type { RunningGateway } from '../gateway/gateway.ts'
+import type { GatewayAdminOptions } from './gateway-admin.ts'
 
 export interface RunOptions {
   readonly file?: string | undefined
@@ -33,6 +36,8 @@ export interface RunOptions {
 
 /** Longer than the time that upstreams have to exit. */
 const CLOSE_TIMEOUT_MS = 15_000
+/** The client of a gateway on stdio waits for the first answers; commands can wait. */
+const ADMIN_DELAY_MS = 300
 
 /**
  * Starts a gateway that follows its configuration file, passes it to `use`, and stops it when `use` has finished or the
@@ -104,6 +109,7 @@ export async function runGateway(
   const store = await openStore(config.gateway.state, logger)
   let gateway: RunningGateway | undefined
   let admin: Promise<OpenAdmin> | undefined
+  const ended = new Cancellation()
   let code: number
   try {
     gateway = await buildGateway(config, { logger, store })
@@ -112,12 +118,14 @@ export async function runGateway(
     reloader = startReloader({ gateway, loaded, files, options, threads, logger })
     if (isReloadAsked && reloader) reloadOn(reloader, logger)
     const { overrides, allowsCommandAdmin: allowsCommands = false } = options
-    admin = startAdmin({ gateway, config, overrides, reloader, threads, allowsCommands, recent, logger })
+    const adminOptions = { gateway, config, overrides, reloader, threads, allowsCommands, recent, logger }
+    admin = overrides?.serves ? startAdmin(adminOptions) : startAdminLater(adminOptions, ended)
     // The start fails when the admin API cannot use its configured address.
     const failed = admin.then(() => new Promise<never>(() => {}))
     code = await Promise.race([used.then(() => 0), stopping, failed])
   } finally {
     stopped = true
+    ended.cancel('the gateway ends')
     // Of the configuration in effect. One that takes effect from now on does not change it.
     const { shutdownTimeoutMs } = (gateway?.config ?? config).gateway
     const withinMs = (graceful ? shutdownTimeoutMs : 0) + CLOSE_TIMEOUT_MS
@@ -149,6 +157,12 @@ export async function runGateway(
     clearTimeout(overdue)
   }
   return await exit(forced ?? code, threads)
+}
+
+/** Opens the admin API after the first answers. It stays closed if the gateway ends before. */
+async function startAdminLater(options: GatewayAdminOptions, ended: Cancellation): Promise<OpenAdmin> {
+  await pause(ADMIN_DELAY_MS, ended)
+  return ended.reason === undefined ? await startAdmin(options) : { close: () => Promise.resolve() }
 }
 
 /**

@@ -16,6 +16,20 @@ export interface Problem {
    * (`scope.ts`).
    */
   readonly ofFile?: true
+  /** What kind of problem it is, where a program tells kinds apart. */
+  readonly kind?: 'unknown key' | 'variable' | 'arguments'
+}
+
+/** One problem by itself, as a program reads it. */
+export interface FoundProblem {
+  readonly kind: Problem['kind']
+  /** Location as written in the file, as in `mcpServers.search.timeout`. */
+  readonly key: string
+  /** The server whose entry contains it; `undefined` when it affects the whole file. */
+  readonly server: string | undefined
+  /** The whole problem as one line, with its position and its fix. */
+  readonly text: string
+  readonly fix: string | undefined
 }
 
 /** A problem with its location, as far as known. */

@@ -173,8 +173,6 @@ export interface GatewayConfig extends Resolved<(typeof GATEWAY)['options']> {
   /** `memory`, `lmdb:<absolute path>` or `redis://…`; the last may contain a password. */
   readonly state: string
   readonly log: LogLevel
-  /** IANA time zone. */
-  readonly timeZone: string
   readonly auth: AuthConfig
   /** Rules for every client, before its own. */
   readonly rules: readonly RuleConfig[]

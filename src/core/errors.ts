@@ -144,6 +144,12 @@ export class GatewayError extends Error {
   }
 }
 
+/** The text of an error for a person, with the command that prints the page of its code. */
+export function withHelp({ message, link, code }: GatewayError): string {
+  const told = link === undefined ? message : `${message} ${link}`
+  return `${told}${told.includes('\n') ? '\n' : ' '}(mcp-manifold help ${code})`
+}
+
 /** The upstream work that may continue although its call has failed with `error`. */
 export function unfinishedOf(error: unknown): Unfinished | undefined {
   return error instanceof GatewayError ? error.unfinished : undefined

@@ -1,9 +1,12 @@
-import type { GatewayError } from '../core/errors.ts'
+import { withHelp, type GatewayError } from '../core/errors.ts'
 import type { OwnResult } from '../core/exchange.ts'
 import { OWN_META_PREFIX } from './revisions.ts'
 import { textResult } from './text-result.ts'
 
-/** How a failure of the gateway is reported to a client: code, safe text and an id to find it in the log. */
+/**
+ * How a failure of the gateway is reported to a client: code, safe text and an id to find it in the log. Programs find
+ * the code in `data.code` or `_meta`; the text of a result, which models and people read, ends with it.
+ */
 
 /** Raw JSON of a JSON-RPC error object. */
 export function failureObject(error: GatewayError): string {
@@ -20,7 +23,7 @@ export function failureObject(error: GatewayError): string {
  */
 export function failureResult(error: GatewayError, modern: boolean, serverInfo: string): OwnResult {
   const meta = [`"${OWN_META_PREFIX}error":${JSON.stringify({ ...error.data, ...details(error) })}`]
-  return textResult(shownText(error), { modern, serverInfo, isError: true, meta })
+  return textResult(withHelp(error), { modern, serverInfo, isError: true, meta })
 }
 
 function details(error: GatewayError): Record<string, unknown> {

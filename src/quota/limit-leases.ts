@@ -63,7 +63,7 @@ export class LimitLeases {
    * The lease of a limit, which is the same for equal keys and windows. From now on it uses this limit, unless a later
    * configuration has set another one.
    */
-  of(limit: Limit, timeZone: string, version: number): Live {
+  of(limit: Limit, timeZone: string | undefined, version: number): Live {
     if (limit.kind === 'concurrency')
       return { limit, leases: this.#concurrencyOf(limit.key, limit.limit, version) }
     const window: Window =
@@ -117,7 +117,7 @@ export class LimitLeases {
     return { key, limit, store, reach: this.reach, clock, wake: active => this.#wake(active) }
   }
 
-  #endOf(period: 'minute' | 'hour' | 'day' | 'month', timeZone: string): EndOf {
+  #endOf(period: 'minute' | 'hour' | 'day' | 'month', timeZone: string | undefined): EndOf {
     const key = `${period} ${timeZone}`
     let endOf = this.#ends.get(key)
     if (!endOf) this.#ends.set(key, (endOf = calendar(period, timeZone)))

@@ -10,10 +10,10 @@ const DAY_MS = 24 * HOUR_MS
 export type EndOf = (now: number) => number
 
 /**
- * Calendar periods of a time zone (a valid IANA name). Daylight saving applies: a day has 23 or 25 hours at a change,
- * and an hour that the clocks show twice counts as two.
+ * Calendar periods of a time zone (a valid IANA name; `undefined`: that of the machine). Daylight saving applies: a day
+ * has 23 or 25 hours at a change, and an hour that the clocks show twice counts as two.
  */
-export function calendar(period: Period, timeZone: string): EndOf {
+export function calendar(period: Period, timeZone: string | undefined): EndOf {
   const format = new Intl.DateTimeFormat('en-US', {
     timeZone,
     calendar: 'gregory',

@@ -76,7 +76,7 @@ export class Quotas {
   /** Limits of servers and tools, for all clients together. */
   readonly #shared = new Map<string, Live>()
   readonly #unlimitedClients: Account | undefined
-  readonly #timeZone: string
+  readonly #timeZone: string | undefined
 
   /** `undefined` when nothing is limited. */
   static of(options: QuotasOptions): Quotas | undefined {

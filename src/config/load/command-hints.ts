@@ -39,6 +39,7 @@ export function commandProblems(raw: unknown, value: unknown, context: CommandCo
         path,
         about: 'hidden value',
         cause: 'holds arguments, so that no program of this name is found',
+        kind: 'arguments',
         fix: `Write "command": ${JSON.stringify(maskText(program))}, ${shown}.`,
       },
     ]

@@ -23,7 +23,7 @@ import { resolveConfig } from '../resolve/config.ts'
 import { VERSION } from '../../version.ts'
 import { serverNames, serverOfProblem, withoutEntries } from '../validate/scope.ts'
 import { utf8Of } from './utf8.ts'
-import type { Problem } from '../problem.ts'
+import type { FoundProblem, Problem } from '../problem.ts'
 import type { Overrides } from '../resolve/environment.ts'
 import type { ServersFile } from '../options/file.ts'
 import type { Config, GatewayConfig } from '../types.ts'
@@ -52,6 +52,8 @@ export interface LoadFileOptions {
   readonly looksForSecrets?: boolean
   /** Collects every file that is read or searched, even when loading fails. */
   readonly files?: FilesRead
+  /** Collects each problem by itself, even when loading fails. */
+  readonly found?: FoundProblem[]
   /** Whether the process has read the file before: standard input and other pipes are gone then. Default: false. */
   readonly isReadAgain?: boolean
 }
@@ -191,6 +193,7 @@ async function build(written: unknown, { file, text, options }: Source): Promise
     ...(options.looksForCommands ? commandWarnings(raw, value, commandContext, isUsed) : []),
   ]
   if (found.some(problem => serverOfProblem(problem) === undefined)) {
+    options.found?.push(...(await renderer(parts)).each(found))
     const all = (await renderer(parts)).all(found)
     const warnings = [...patternWarnings(value), ...hints(() => true)]
     throw new GatewayError('config', [all, ...renderWarnings(warnings)].join('\n'))
@@ -200,6 +203,7 @@ async function build(written: unknown, { file, text, options }: Source): Promise
   const envFiles = await readEnvFiles(sound, { files, home, folderOf: path => parts.partAt(path).folder })
   found.push(...envFiles.problems)
   const render = found.length === 0 ? undefined : await renderer(parts)
+  if (render) options.found?.push(...render.each(found))
   const config = resolveConfig(withoutEntries(value, ownersOf(found)) as ServersFile, {
     file,
     folder: main.folder,

@@ -9,7 +9,7 @@ export interface PresentNames extends Adopted {
 }
 
 /** The old names below one location of the format. */
-interface Names {
+export interface Names {
   /** By step; `*` stands for every name and index. */
   readonly below: Map<string, Names>
   /** Old name → current name. */
@@ -18,11 +18,9 @@ interface Names {
 
 const emptyNames = (): Names => ({ below: new Map(), renamed: new Map() })
 
-let known: Names | undefined
-
 /** Renames the keys of a file to their current names. `file` is its path, for the hints. */
 export function withPresentNames(adopted: Adopted, file: string | undefined): PresentNames {
-  known ??= oldNames()
+  const known = oldNames()
   const problems: Problem[] = []
   const used = new Map<string, { readonly present: string; readonly paths: Path[] }>()
   /** Path with current names → old name of its last step. */
@@ -82,7 +80,19 @@ export function withPresentNames(adopted: Adopted, file: string | undefined): Pr
   }
 }
 
-function oldNames(): Names {
+let names: Names | undefined
+
+/** Every old name of a key. */
+export function oldNames(): Names {
+  return (names ??= namesOfOptions())
+}
+
+/** Whether a hint of `withPresentNames` is about an old name. */
+export function isAboutOldName(hint: string): boolean {
+  return / ha(?:s|ve) an old name\. Write /.test(hint)
+}
+
+function namesOfOptions(): Names {
   const root = emptyNames()
   for (const { path, option } of everyKey()) {
     if (option.aliases.length === 0) continue

@@ -1,4 +1,11 @@
-import { renderProblem, renderProblems, type Located, type Problem } from '../problem.ts'
+import {
+  formatPath,
+  renderProblem,
+  renderProblems,
+  type FoundProblem,
+  type Located,
+  type Problem,
+} from '../problem.ts'
 import { serverOfProblem } from '../validate/scope.ts'
 import type { Parts } from './parts.ts'
 import type { SourceLocations } from './source-text.ts'
@@ -12,6 +19,8 @@ export interface Renderer {
   all(problems: readonly Problem[]): string
   /** For each server with problems, the first of them. */
   byServer(problems: readonly Problem[]): Map<string, string>
+  /** Each problem by itself. */
+  each(problems: readonly Problem[]): FoundProblem[]
 }
 
 export async function renderer(parts: Parts): Promise<Renderer> {
@@ -42,6 +51,17 @@ export async function renderer(parts: Parts): Promise<Renderer> {
         file === undefined ? 'The configuration' : `The configuration ${file}`,
         problems.map(locate),
       ),
+    each: problems =>
+      problems.map(problem => {
+        const located = locate(problem)
+        return {
+          kind: problem.kind,
+          key: formatPath(located.problem.path),
+          server: serverOfProblem(problem),
+          text: renderProblem(located),
+          fix: problem.fix,
+        }
+      }),
     byServer: problems => {
       const texts = new Map<string, string>()
       const byName = new Map<string, Problem[]>()

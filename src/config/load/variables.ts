@@ -97,7 +97,13 @@ export function expand(file: unknown, variables: Variables): Expanded {
     if (body === 'userHome') return variables.userHome
     if (body === 'pathSeparator' || body === '/') return sep
     const missing = (cause: string, fix: string, shown = body): string => {
-      problems.push({ path, about: 'hidden value', cause: `uses \${${shown}}, but ${cause}`, fix })
+      problems.push({
+        path,
+        about: 'hidden value',
+        cause: `uses \${${shown}}, but ${cause}`,
+        fix,
+        kind: 'variable',
+      })
       return ''
     }
     const variable = /^(?:env:)?([A-Za-z_]\w*)(?::-([^$]*))?$/s.exec(body)

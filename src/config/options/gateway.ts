@@ -298,7 +298,6 @@ export const GATEWAY = section('gateway', {
     { aliases: ['fail'], default: 'closed' },
   ),
   timeZone: text('Time zone (IANA) in which days and months of budgets begin.', {
-    as: false,
     shown: "the machine's",
   }),
   auth: group('How callers over HTTP are identified.', AUTH, { as: false }),

@@ -21,7 +21,6 @@ export function resolveGateway(file: ServersFile, surroundings: Environment): Ga
     http: resolveHttp(gateway.http ?? {}, surroundings),
     state,
     log: overrides.log ?? resolved.log,
-    timeZone: gateway.timeZone ?? Intl.DateTimeFormat().resolvedOptions().timeZone,
     auth: resolveAuth(gateway.auth ?? {}, overrides),
     rules: resolveRules(gateway.policy ?? {}, ['gateway', 'policy']),
     audit: resolveAudit(file, surroundings),

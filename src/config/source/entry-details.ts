@@ -83,9 +83,6 @@ export function gatewayDetails(before: GatewayConfig, after: GatewayConfig): str
     ...sectionDetails(GATEWAY, before, after, path),
     ...httpDetails([...path, 'http'], before.http, after.http),
     ...keyDetails([...path, 'state'], before.state, after.state),
-    ...(before.timeZone === after.timeZone
-      ? []
-      : [keyDetail([...path, 'timeZone'], JSON.stringify(before.timeZone), JSON.stringify(after.timeZone))]),
     ...authDetails([...path, 'auth'], before.auth, after.auth),
     ...ruleDetails([...path, 'policy'], before.rules, after.rules),
     ...auditDetails([...path, 'audit'], before.audit, after.audit),

@@ -125,6 +125,7 @@ function unknownKey(path: Path, near: string | undefined): Problem {
     path,
     about: 'key',
     cause: 'is not a known key',
+    kind: 'unknown key',
     fix:
       near === undefined
         ? 'Remove it, or see docs/configuration.md for the keys there are.'

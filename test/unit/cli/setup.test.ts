@@ -11,7 +11,15 @@ const SETUP = fileURLToPath(new URL('../../../bin/setup.js', import.meta.url))
 /** A checkout in which everything is up to date, with an `npm` that only says how it was called. */
 function makeCheckout(npmExitCode = 0): Scratch {
   const scratch = makeScratch()
-  for (const folder of ['bin', 'src/deep', 'dist/bundle', 'dist/vendor/lmdb', 'node_modules', 'tools']) {
+  for (const folder of [
+    'bin',
+    'src/deep',
+    'dist/bundle',
+    'dist/types',
+    'dist/vendor/lmdb',
+    'node_modules',
+    'tools',
+  ]) {
     mkdirSync(join(scratch.path, folder), { recursive: true })
   }
   copyFileSync(SETUP, join(scratch.path, 'bin', 'setup.js'))
@@ -24,9 +32,16 @@ function makeCheckout(npmExitCode = 0): Scratch {
     'tsconfig.json',
     'bin/bundle-lmdb.js',
     'bin/bundle-program.js',
+    'bin/licences.js',
+    'bin/select-types.js',
     'src/deep/a.ts',
   ]
-  const results = ['node_modules/.package-lock.json', 'dist/bundle/main.js', 'dist/vendor/lmdb/index.cjs']
+  const results = [
+    'node_modules/.package-lock.json',
+    'dist/bundle/main.js',
+    'dist/vendor/lmdb/index.cjs',
+    'dist/types/index.d.ts',
+  ]
   for (const file of [...files, ...results])
     scratch.write(file, file === 'package.json' ? '{"type":"module"}' : '')
   for (const old of [...files, 'src/deep', 'src']) touch(scratch, old, 1000)
@@ -69,14 +84,18 @@ describe.skipIf(process.platform === 'win32')('bin/setup.js', () => {
     expect(stderr).toContain('npm was called: run build\n')
   })
 
-  test.each(['src/deep/a.ts', 'src/deep', 'tsconfig.json', 'bin/bundle-lmdb.js', 'bin/bundle-program.js'])(
-    'builds when %s is newer than what was built',
-    async file => {
-      await using scratch = makeCheckout()
-      touch(scratch, file, 3000)
-      expect(setUp(scratch).stderr).toBe('Building: npm run build\nnpm was called: run build\n')
-    },
-  )
+  test.each([
+    'src/deep/a.ts',
+    'src/deep',
+    'tsconfig.json',
+    'bin/bundle-lmdb.js',
+    'bin/bundle-program.js',
+    'bin/select-types.js',
+  ])('builds when %s is newer than what was built', async file => {
+    await using scratch = makeCheckout()
+    touch(scratch, file, 3000)
+    expect(setUp(scratch).stderr).toBe('Building: npm run build\nnpm was called: run build\n')
+  })
 
   test('builds when the lmdb of the build is missing', async () => {
     await using scratch = makeCheckout()

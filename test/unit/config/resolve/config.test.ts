@@ -195,7 +195,7 @@ test('what is left out has its default', async () => {
       maxConcurrentCalls: 1024,
       queue: 4000,
       quotaFailureMode: 'closed',
-      timeZone: Intl.DateTimeFormat().resolvedOptions().timeZone,
+      timeZone: undefined,
       auth: { jwt: [], proxy: undefined, anonymous: undefined, allowAnonymous: false },
       rules: [],
       audit: undefined,

@@ -1,0 +1,179 @@
+import { chmodSync, lstatSync, readdirSync, unlinkSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { X509Certificate } from 'node:crypto'
+import { askGateway } from '../admin/client.ts'
+import { answers, findGateways, socketFolder } from '../admin/socket-files.ts'
+import { checkExposure } from '../auth/exposure.ts'
+import { stateFolder } from '../config/paths.ts'
+import { describeError } from '../core/errors.ts'
+import { isJsonObject } from '../core/json-object.ts'
+import { SILENT } from '../core/logger.ts'
+import { readCertificates } from '../front/http/listener.ts'
+import type { Config } from '../config/types.ts'
+import type { Examination } from './examination.ts'
+import { finding, type Finding } from './finding.ts'
+import type { World } from './world.ts'
+
+const OTHERS = 0o077
+const STATUS_MS = 3000
+
+/** Whether the gateway itself can listen, and what of earlier ones is left. */
+export async function checkGateway(exam: Examination): Promise<Finding[]> {
+  const { config, world } = exam
+  if (!config) return []
+  const folder = socketFolder(stateFolder(world.home, world.env, world.platform))
+  const inFolder = world.platform === 'win32' ? [] : await folderFindings(folder, world)
+  const pids = config.file === undefined ? [] : await findGateways(folder, config.file, { keepsStale: true })
+  const versions = await Promise.all(pids.map(({ socket, pid }) => versionFinding(socket, pid, world)))
+  const isConfigured = isJsonObject(gatewayOf(exam.written)?.['http'])
+  return [
+    ...inFolder,
+    ...versions.flat(),
+    ...(isConfigured ? [...exposure(config), ...(await certificateFindings(config, world))] : []),
+    // A gateway of this configuration that runs has the port.
+    ...(isConfigured && pids.length === 0 ? await portFindings(config, world) : []),
+  ]
+}
+
+function gatewayOf(written: unknown): Readonly<Record<string, unknown>> | undefined {
+  const gateway = isJsonObject(written) ? written['gateway'] : undefined
+  return isJsonObject(gateway) ? gateway : undefined
+}
+
+async function folderFindings(folder: string, { platform }: World): Promise<Finding[]> {
+  let found
+  try {
+    found = lstatSync(folder)
+  } catch {
+    return []
+  }
+  const isOwn = found.isDirectory() && found.uid === process.getuid?.()
+  if (!isOwn || (platform !== 'win32' && (found.mode & OTHERS) !== 0))
+    return [
+      finding('socket_folder_exposed', {
+        cause: `The folder ${folder} with the sockets of gateways is not one of this user alone (mode ${(found.mode & 0o777).toString(8)}).`,
+        fix: 'Restrict it to its owner.',
+        command: `chmod 700 ${folder}`,
+        ...(isOwn && {
+          mend: () => {
+            chmodSync(folder, 0o700)
+            return `Set the mode of ${folder} to 700.`
+          },
+        }),
+      }),
+    ]
+  const sockets = readdirSync(folder)
+    .filter(name => /^[\da-f]{16}-\d+\.sock$/.test(name))
+    .map(name => join(folder, name))
+  const alive = await Promise.all(sockets.map(answers))
+  return sockets
+    .filter((_, at) => !alive[at])
+    .map(socket =>
+      finding('socket_stale', {
+        cause: `The socket ${socket} belongs to a gateway that does not run any more.`,
+        fix: 'Remove it.',
+        command: `rm ${socket}`,
+        mend: () => {
+          unlinkSync(socket)
+          return `Removed ${socket}.`
+        },
+      }),
+    )
+}
+
+async function versionFinding(socket: string, pid: number, { version }: World): Promise<Finding[]> {
+  let overdue: NodeJS.Timeout | undefined
+  const late = new Promise<undefined>(resolve => (overdue = setTimeout(resolve, STATUS_MS, undefined)))
+  const asked = askGateway(socket, { method: 'GET', path: '/admin/status' }).catch(() => undefined)
+  const answer = await Promise.race([asked, late])
+  clearTimeout(overdue)
+  const running = isJsonObject(answer?.body) ? answer.body['version'] : undefined
+  if (typeof running !== 'string' || running === version) return []
+  return [
+    finding('other_version', {
+      cause: `The gateway ${pid} runs with version ${running}; this program is ${version}.`,
+      fix: 'Restart it.',
+      command: `kill ${pid}`,
+    }),
+  ]
+}
+
+function exposure(config: Config): Finding[] {
+  try {
+    checkExposure(config, SILENT)
+    return []
+  } catch (error) {
+    return [
+      finding('exposed', {
+        cause: describeError(error),
+        fix: 'Add "clients", or write "127.0.0.1" in gateway.http.host.',
+        set: { key: 'gateway.http.host', value: '127.0.0.1' },
+      }),
+    ]
+  }
+}
+
+async function certificateFindings({ gateway }: Config, { now }: World): Promise<Finding[]> {
+  const { tls } = gateway.http
+  if (!tls) return []
+  const set = { key: 'gateway.http.tls' }
+  try {
+    const { cert } = await readCertificates(tls)
+    const { validTo } = new X509Certificate(String(cert))
+    if (Date.parse(validTo) > now()) return []
+    return [
+      finding('certificate_expired', {
+        cause: `The certificate ${tls.cert} of the gateway has ended at ${validTo}.`,
+        fix: 'Renew it.',
+        command: `openssl x509 -in ${tls.cert} -noout -enddate`,
+        set,
+      }),
+    ]
+  } catch (error) {
+    return [
+      finding('certificate_unusable', {
+        cause: describeError(error),
+        fix: 'Correct the paths in gateway.http.tls.',
+        set,
+      }),
+    ]
+  }
+}
+
+async function portFindings({ gateway }: Config, world: World): Promise<Finding[]> {
+  const { host, port } = gateway.http
+  const code = await listeningProblem(host, port)
+  if (code === undefined) return []
+  if (code !== 'EADDRINUSE')
+    return [
+      finding('address_unusable', {
+        cause: `The gateway cannot listen on ${host}:${port} (${code}).`,
+        fix:
+          code === 'EACCES'
+            ? 'Write a port above 1023 in gateway.http.port.'
+            : 'Write an address of this machine in gateway.http.host.',
+        set:
+          code === 'EACCES'
+            ? { key: 'gateway.http.port', value: 3333 }
+            : { key: 'gateway.http.host', value: '127.0.0.1' },
+      }),
+    ]
+  const holder = await world.listenerOn(port)
+  return [
+    finding('port_in_use', {
+      cause: `The port ${port} on ${host} is in use${holder === undefined ? '' : ` by ${holder}`}.`,
+      fix: 'Stop the other program, or write another port in gateway.http.port.',
+      set: { key: 'gateway.http.port', value: port === 65_535 ? 3333 : port + 1 },
+    }),
+  ]
+}
+
+async function listeningProblem(host: string, port: number): Promise<string | undefined> {
+  if (port === 0) return undefined
+  const server = createServer()
+  return await new Promise<string | undefined>(resolve => {
+    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? 'unknown'))
+    server.listen(port, host, () => server.close(() => resolve(undefined)))
+  })
+}

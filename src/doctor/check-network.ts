@@ -1,0 +1,166 @@
+import { askHttp } from './ask-http.ts'
+import { reach, type ConnectionOutcome } from './connection.ts'
+import { finding, type Finding, type FindingDetails } from './finding.ts'
+import type { FindingCode } from './codes.ts'
+import type { ProbedEndpoint } from './targets.ts'
+import type { World } from './world.ts'
+
+/** Tokens and certificates allow for less. */
+const MOST_SKEW_MS = 60_000
+const EXPIRED = new Set(['CERT_HAS_EXPIRED', 'CERT_NOT_YET_VALID'])
+const OTHER_HOST = 'ERR_TLS_CERT_ALTNAME_INVALID'
+/** Of OpenSSL, for an answer that is no TLS. */
+const NO_TLS = new Set(['ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET_LENGTH_TOO_LONG', 'EPROTO'])
+
+/** Whether the address of a server can be reached: its name, the connection, TLS. */
+export async function checkNetwork(
+  { server: { name: server }, replica, at }: ProbedEndpoint,
+  world: World,
+): Promise<Finding[]> {
+  const { endpoint } = replica
+  if (endpoint.url === undefined || !URL.canParse(endpoint.url)) return []
+  const url = new URL(endpoint.url)
+  const reached = await reach(url, endpoint.addresses)
+  if (reached.step === 'open') {
+    const needed = url.protocol === 'http:' ? await tlsNeeded(server, url, at) : []
+    return needed.length > 0 ? needed : await clockFinding(server, url, world)
+  }
+  const set = { key: `${at}.url` }
+  const found = (code: FindingCode, details: FindingDetails): Finding[] => [
+    finding(code, { server, set, ...details }),
+    ...proxyFinding(server, url, world, code),
+  ]
+  if (reached.step === 'name')
+    return found('host_unknown', {
+      cause: `The host name ${url.hostname} is unknown here (${reached.why}).`,
+      fix: `Check ${set.key} for a slip, and the name service of this machine.`,
+      command: `nslookup ${url.hostname}`,
+    })
+  if (reached.step === 'connection') return found(...connectionFinding(url, reached, set.key))
+  if (reached.code === 'ETIMEDOUT')
+    return found(...connectionFinding(url, { step: 'connection', why: 'silent', code: 'ETIMEDOUT' }, set.key))
+  return found(...tlsFinding(url, reached, set.key))
+}
+
+function connectionFinding(
+  { host, origin }: URL,
+  { why, code }: ConnectionOutcome & { step: 'connection' },
+  key: string,
+): [FindingCode, FindingDetails] {
+  if (why === 'refused')
+    return [
+      'connection_refused',
+      {
+        cause: `Nothing listens at ${host}.`,
+        fix: `Start the server, or correct the port in ${key}.`,
+        command: `curl -v ${origin}`,
+      },
+    ]
+  return [
+    'host_silent',
+    {
+      cause: `There is no answer from ${host} (${code}).`,
+      fix: `Check the address in ${key}, and whether a firewall is in between.`,
+      command: `curl -v --connect-timeout 5 ${origin}`,
+    },
+  ]
+}
+
+function tlsFinding(
+  url: URL,
+  { code, names, until }: ConnectionOutcome & { step: 'tls' },
+  key: string,
+): [FindingCode, FindingDetails] {
+  const { host, hostname } = url
+  if (NO_TLS.has(code))
+    return [
+      'tls_missing',
+      {
+        cause: `There is no TLS at ${host}, which speaks something else.`,
+        fix: `Write "http://" in ${key}, or correct the port.`,
+        set: { key, value: url.href.replace(/^https:/, 'http:') },
+      },
+    ]
+  if (EXPIRED.has(code))
+    return [
+      'tls_expired',
+      {
+        cause: `The certificate of ${host} is not valid now${until === undefined ? '' : `: it ends at ${until}`} (${code}).`,
+        fix: 'Renew the certificate at the server, or correct the clock of this machine.',
+        command: `openssl s_client -connect ${hostname}:${url.port || 443} </dev/null | openssl x509 -noout -dates`,
+      },
+    ]
+  if (code === OTHER_HOST)
+    return [
+      'tls_other_host',
+      {
+        cause: `The certificate of ${host} is for other names${names.length > 0 ? `: ${names.slice(0, 5).join(', ')}` : ''}.`,
+        fix: `Write one of these names in ${key}.`,
+      },
+    ]
+  return [
+    'tls_untrusted',
+    {
+      cause: `The certificate of ${host} comes from an authority that is not trusted here (${code}).`,
+      fix: 'Name the certificate of that authority in NODE_EXTRA_CA_CERTS where the gateway is started.',
+      command: 'export NODE_EXTRA_CA_CERTS=/path/to/authority.pem',
+      set: { key: 'NODE_EXTRA_CA_CERTS' },
+    },
+  ]
+}
+
+/** A port that wants TLS closes a plain connection, or answers that the request was no TLS. */
+async function tlsNeeded(server: string, url: URL, at: string): Promise<Finding[]> {
+  const secure = new URL(url.href.replace(/^http:/, 'https:'))
+  if (url.port === '' || url.port === '80') return []
+  const reached = await reach(secure)
+  // An error about the certificate shows that there is TLS.
+  const isTls =
+    reached.step === 'open' ||
+    (reached.step === 'tls' && /CERT|ALTNAME|SELF_SIGNED|UNABLE_TO/.test(reached.code))
+  if (!isTls) return []
+  return [
+    finding('tls_needed', {
+      server,
+      cause: `The port ${url.port} of ${url.hostname} wants TLS, and "url" says "http".`,
+      fix: `Write "https://" in ${at}.url.`,
+      set: { key: `${at}.url`, value: secure.href },
+    }),
+  ]
+}
+
+/** The time that a server says it is, in the header of any answer. */
+async function clockFinding(server: string, url: URL, { now }: World): Promise<Finding[]> {
+  const answer = await askHttp(url.href, { method: 'GET', headers: { accept: 'text/event-stream' } })
+  const there = Date.parse(answer?.headers.date ?? '')
+  const aheadMs = now() - there
+  if (Number.isNaN(there) || Math.abs(aheadMs) < MOST_SKEW_MS) return []
+  const seconds = Math.round(Math.abs(aheadMs) / 1000)
+  return [
+    finding('clock_skew', {
+      server,
+      cause: `The clock of this machine is ${seconds} s ${aheadMs > 0 ? 'ahead of' : 'behind'} that of ${url.host}.`,
+      fix: 'Let the system set its clock by the network, on the machine that is wrong.',
+      command: 'timedatectl set-ntp true',
+    }),
+  ]
+}
+
+const MAY_NEED_PROXY = new Set<FindingCode>(['host_unknown', 'host_silent'])
+
+/** The gateway connects directly, whatever proxy the environment names. */
+function proxyFinding(server: string, url: URL, { env }: World, because: FindingCode): Finding[] {
+  const names = url.protocol === 'https:' ? ['HTTPS_PROXY', 'ALL_PROXY'] : ['HTTP_PROXY', 'ALL_PROXY']
+  const name = names.flatMap(upper => [upper, upper.toLowerCase()]).find(one => env[one])
+  const excluded = (env['NO_PROXY'] ?? env['no_proxy'] ?? '').split(/[\s,]+/).filter(part => part !== '')
+  const isExcluded = excluded.some(part => part === '*' || url.hostname.endsWith(part.replace(/^\*/, '')))
+  if (name === undefined || isExcluded || !MAY_NEED_PROXY.has(because)) return []
+  return [
+    finding('proxy_unused', {
+      server,
+      cause: `${name} is set, and the gateway connects to ${url.host} without that proxy.`,
+      fix: 'Let this machine reach the server directly, or put a stdio server in between that uses the proxy.',
+      set: { key: `mcpServers.${server}.command`, value: 'npx' },
+    }),
+  ]
+}
