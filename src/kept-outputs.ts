@@ -61,13 +61,13 @@ export type OutputCheck = (output: string) => void
 
 /** Runs a program, and keeps what it prints. @throws Error as `outputOf`, and that of the check */
 export async function keptRun(
-  { command, cwd }: ProgramRun,
+  run: ProgramRun,
   env: Surroundings['env'],
   check?: OutputCheck,
 ): Promise<string> {
-  const value = await outputOf(command, { cwd, env })
+  const value = await outputOf(run.command, { cwd: run.cwd, env: { ...env, ...run.env } })
   check?.(value)
-  keep(keyOf({ command, cwd }), { value, at: monotonicNow() })
+  keep(keyOf(run), { value, at: monotonicNow() })
   return value
 }
 
@@ -109,6 +109,6 @@ function put<T>(map: Map<string, T>, key: string, value: T): void {
   }
 }
 
-function keyOf({ command, cwd }: ProgramRun): string {
-  return JSON.stringify([cwd, command])
+function keyOf({ command, cwd, env }: ProgramRun): string {
+  return JSON.stringify(env === undefined ? [cwd, command] : [cwd, command, env])
 }

@@ -19,7 +19,7 @@ export function isMoved(before: unknown, after: unknown): boolean {
 export function addressesOf(entry: unknown, hosts: readonly string[] = []): string[] {
   if (!isJsonObject(entry)) return []
   const named = [...hosts, ...hostsOf(entry)]
-  const located = ADDRESS_KEYS.flatMap(key => (entry[key] === undefined ? [] : [destinationOf(entry[key])]))
+  const located = ADDRESS_KEYS.flatMap(key => destinationsOf(entry[key]))
   const parts = located.length > 0 ? [...located, ...named] : []
   // What determines an address together is one address.
   const own = parts.length > 0 ? [JSON.stringify([...new Set(parts)])] : []
@@ -34,6 +34,16 @@ function hostsOf({ headers }: JsonObject): string[] {
   return Object.entries(headers).flatMap(([name, value]) =>
     name.toLowerCase() === 'host' ? [`host ${JSON.stringify(value)}`] : [],
   )
+}
+
+/** Keys of a login that lead nowhere: what is asked for, and under which name. */
+const HARMLESS: ReadonlySet<string> = new Set(['scopes', 'scope', 'clientName', 'dpop'])
+
+function destinationsOf(value: unknown): readonly string[] {
+  if (value === undefined) return []
+  if (!isJsonObject(value)) return [destinationOf(value)]
+  const leading = Object.entries(value).filter(([key]) => !HARMLESS.has(key))
+  return leading.length === 0 ? [] : [destinationOf(Object.fromEntries(leading))]
 }
 
 /** The origin of an address without variables. Any other value leads to an unknown place and equals only itself. */

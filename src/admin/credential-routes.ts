@@ -35,11 +35,15 @@ export const CREDENTIAL_ROUTES: readonly AdminRoute[] = [
             required: ['server', 'owner', 'issuer', 'renewable', 'usable'],
           },
         },
+        left: { type: 'integer', description: 'How many more there are: at most 10,000 are listed.' },
       },
-      required: ['credentials'],
+      required: ['credentials', 'left'],
     },
     refusals: [],
-    handle: async ({ service }) => ({ body: { credentials: await service.credentials() } }),
+    handle: async ({ service }) => {
+      const { logins, left } = await service.credentials()
+      return { body: { credentials: logins, left } }
+    },
   },
   loginRoute(
     'login',

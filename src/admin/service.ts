@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream'
-import type { KeptLogin } from '../credentials/login/kept-logins.ts'
+import type { KeptLogins } from '../credentials/login/kept-logins.ts'
 
 /** The interface of the admin API to its gateway. */
 export interface AdminService {
@@ -41,7 +41,7 @@ export interface AdminService {
    */
   restart(server: string): Promise<RestartAnswer>
   /** The logins at servers. */
-  credentials(): Promise<readonly KeptLogin[]>
+  credentials(): Promise<KeptLogins>
   /**
    * Begins the login at a server, or joins the one under way.
    * @throws GatewayError `config` for an unknown name

@@ -11,6 +11,7 @@ import { ApiKeys } from './api-keys.ts'
 import { ClientCertificates } from './certificates.ts'
 import { invalid, malformed, missing } from './challenge.ts'
 import type { IssuerKeySets } from './issuer-key-sets.ts'
+import { JointCredential } from './joint-credential.ts'
 import { keyDigestOf, API_KEY_PREFIX } from './key-records.ts'
 import { Principals } from './principals.ts'
 import { TrustedProxy } from './proxy.ts'
@@ -149,9 +150,18 @@ export class Gatekeeper implements Authenticator {
         return as(this.#proxy?.principal(evidence))
       case 'token':
         return this.#tokens.renewed(credential, evidence, endpoint)
+      case 'all':
+        return this.#allRenewed(evidence.of, endpoint)
       case 'nothing':
         return this.#anonymous
     }
+  }
+
+  /** `undefined`: one of them is not valid any more, or they are of several identities now. */
+  #allRenewed(credentials: readonly Credential[], endpoint: string): Credential | undefined {
+    const renewed = credentials.flatMap(credential => this.renewed(credential, endpoint) ?? [])
+    const [first, ...others] = renewed
+    return first && renewed.length === credentials.length ? new JointCredential(first, ...others) : undefined
   }
 
   close(): void {
@@ -174,8 +184,10 @@ export class Gatekeeper implements Authenticator {
     }
     if (verdicts.some(({ credential }) => credential.principal.id !== first.credential.principal.id))
       throw malformed('The request shows two different identities; show one.')
+    const [, ...others] = verdicts.map(({ credential }) => credential)
     return {
       ...first,
+      credential: others.length === 0 ? first.credential : new JointCredential(first.credential, ...others),
       until: Math.min(...verdicts.map(({ until }) => until)),
       endsAt: Math.min(...verdicts.map(({ endsAt }) => endsAt)),
     }

@@ -1,6 +1,7 @@
 import { open } from 'node:fs/promises'
 import { loadConfigFile } from '../config/load/load.ts'
 import { GatewayError } from '../core/errors.ts'
+import type { LogLevel } from '../core/logger.ts'
 import { MAX_FILE_BYTES, readFileOrDescriptor, whyUnreadable } from '../regular-file.ts'
 import { exportRecords, importRecords } from '../vault/transfer.ts'
 import { say } from './say.ts'
@@ -9,6 +10,7 @@ import { withVault } from './with-vault.ts'
 
 interface CommonOptions {
   readonly config?: string
+  readonly log?: LogLevel
 }
 
 export interface ExportOptions extends CommonOptions {
@@ -22,7 +24,7 @@ export interface ImportOptions extends CommonOptions {
 }
 
 /** `credentials export`: writes logins in clear to a new file of mode 0600, or to a pipe. */
-export async function exportCredentials({ config, file, stdout, server }: ExportOptions): Promise<void> {
+export async function exportCredentials({ config, log, file, stdout, server }: ExportOptions): Promise<void> {
   if ((file === undefined) === (stdout !== true))
     throw refused('The tokens are written in clear. Say where to: --file <new file>, or --stdout for a pipe.')
   if (stdout === true && process.stdout.isTTY)
@@ -30,7 +32,11 @@ export async function exportCredentials({ config, file, stdout, server }: Export
   const loaded = await loadConfigFile({ file: config })
   const isWanted = (name: { readonly server: string }): boolean =>
     server === undefined || name.server === server
-  const { text, exported, unopened } = await withVault(loaded, ({ vault }) => exportRecords(vault, isWanted))
+  const { text, exported, unopened } = await withVault(
+    loaded,
+    ({ vault }) => exportRecords(vault, isWanted),
+    log,
+  )
   if (server !== undefined && exported + unopened.length === 0)
     throw refused(
       `There is nothing to export of server ${JSON.stringify(server.slice(0, 100))}. See: ${typed('credentials list', loaded.file)}`,
@@ -46,20 +52,24 @@ export async function exportCredentials({ config, file, stdout, server }: Export
 /** `credentials import`: seals exported logins in the state. `-` is the standard input. */
 export async function importCredentials(
   file: string,
-  { config, replace = false }: ImportOptions,
+  { config, log, replace = false }: ImportOptions,
 ): Promise<void> {
   const loaded = await loadConfigFile({ file: config })
   const content = await (file === '-' ? standardInput() : contentOf(file))
-  const { imported, kept } = await withVault(loaded, ({ vault }) => importRecords(vault, content, replace))
+  const { imported, kept } = await withVault(
+    loaded,
+    ({ vault }) => importRecords(vault, content, replace),
+    log,
+  )
   // What was not imported may still be wanted.
   say(`${countOf(imported)} imported.${file === '-' || kept > 0 ? '' : ` Delete ${file} now.`}`)
   if (kept > 0) say(`${countOf(kept)} kept, because there are such logins already. Fix: --replace`)
 }
 
 /** `credentials rotate`: seals all records with the first key. */
-export async function rotateCredentials({ config }: CommonOptions): Promise<void> {
+export async function rotateCredentials({ config, log }: CommonOptions): Promise<void> {
   const loaded = await loadConfigFile({ file: config })
-  const { sealed, unopened } = await withVault(loaded, ({ vault }) => vault.rotate())
+  const { sealed, unopened } = await withVault(loaded, ({ vault }) => vault.rotate(), log)
   say(`${countOf(sealed)} sealed anew with the first key.`)
   if (unopened > 0)
     throw refused(`Records that no key here opens: ${unopened}. Fix: add the key to "gateway.vault.keys".`)

@@ -1,6 +1,7 @@
 import { loadConfigFile } from '../config/load/load.ts'
 import { CLOCK } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
+import type { LogLevel } from '../core/logger.ts'
 import { keptLogins } from '../credentials/login/kept-logins.ts'
 import { logOut } from '../credentials/login/logout.ts'
 import { alignColumns } from './columns.ts'
@@ -11,17 +12,28 @@ import { withVault } from './with-vault.ts'
 
 interface CommonOptions {
   readonly config?: string
+  readonly log?: LogLevel
+}
+
+interface ListOptions extends CommonOptions {
+  readonly json?: boolean
+  /** Only the logins at this server. */
+  readonly server?: string
 }
 
 /** `credentials list`: shows each login without its tokens. */
-export async function listCredentials({
-  config: file,
-  json,
-}: CommonOptions & { readonly json?: boolean }): Promise<void> {
+export async function listCredentials({ config: file, log, json, server }: ListOptions): Promise<void> {
   const config = await loadConfigFile({ file })
-  const logins = await withVault(config, ({ vault }) => keptLogins(vault))
+  const { logins, left } = await withVault(config, ({ vault }) => keptLogins(vault, { server }), log)
+  if (left > 0)
+    say(
+      `Only the first ${logins.length} of ${logins.length + left} logins are listed. Those at one server: ${typed('credentials list --server <server>', config.file)}`,
+    )
   if (json === true) return void process.stdout.write(`${JSON.stringify(logins, null, 2)}\n`)
-  if (logins.length === 0) return say(`There are no logins. Log in: ${typed('login <server>', config.file)}`)
+  if (logins.length === 0)
+    return say(
+      `There are no logins${server === undefined ? '' : ` to server ${JSON.stringify(server.slice(0, 100))}`}. Log in: ${typed('login <server>', config.file)}`,
+    )
   const now = CLOCK.wall()
   const rows = logins.map(({ server, owner, issuer, obtainedAt, expiresAt, renewable, usable }) => [
     server,
@@ -44,7 +56,7 @@ export async function listCredentials({
 export async function revokeCredential(
   server: string,
   owner: string,
-  { config: file }: CommonOptions,
+  { config: file, log }: CommonOptions,
 ): Promise<void> {
   const config = await loadConfigFile({ file })
   const known = config.servers.find(({ name }) => name === server) ?? {
@@ -52,15 +64,19 @@ export async function revokeCredential(
     oauth: false as const,
     replicas: [],
   }
-  await withVault(config, async ({ vault, logger }) => {
-    const { found, revoked } = await logOut(vault, known, owner, { logger, dns: () => config.gateway.dns })
-    if (!found)
-      throw new GatewayError(
-        'config',
-        `There is no login to server ${JSON.stringify(server.slice(0, 100))} of owner ${JSON.stringify(owner.slice(0, 200))}. See: ${typed('credentials list', config.file)}`,
-      )
-    say(`The login is forgotten. ${NOTICED}`, revokedLine(revoked))
-  })
+  await withVault(
+    config,
+    async ({ vault, logger }) => {
+      const { found, revoked } = await logOut(vault, known, owner, { logger, dns: () => config.gateway.dns })
+      if (!found)
+        throw new GatewayError(
+          'config',
+          `There is no login to server ${JSON.stringify(server.slice(0, 100))} of owner ${JSON.stringify(owner.slice(0, 200))}. See: ${typed('credentials list', config.file)}`,
+        )
+      say(`The login is forgotten. ${NOTICED}`, revokedLine(revoked))
+    },
+    log,
+  )
 }
 
 function timeOf(ms: number): string {

@@ -4,7 +4,7 @@ import { GatewayError } from '../core/errors.ts'
 import { VERSION } from '../version.ts'
 import { nextStartProblem } from './next-start.ts'
 import { notThere } from './not-there.ts'
-import { ownerGiven, serverWithLogin } from './login-owner.ts'
+import { noPersonFor, ownerGiven, serverWithLogin } from './login-owner.ts'
 import { AdminProblem } from '../admin/problem-details.ts'
 import type {
   AdminService,
@@ -26,7 +26,7 @@ import type { Reloader } from '../config/source/reloader.ts'
 import type { ReloadPlan } from '../config/source/reload-plan.ts'
 import type { Config } from '../config/types.ts'
 import type { Logger } from '../core/logger.ts'
-import type { KeptLogin } from '../credentials/login/kept-logins.ts'
+import type { KeptLogins } from '../credentials/login/kept-logins.ts'
 import type { RunningGateway } from '../gateway/gateway.ts'
 import type { RecentRecords } from '../observe/recent-records.ts'
 import { StoreAway } from '../core/store-away.ts'
@@ -140,12 +140,14 @@ export class GatewayAdmin implements AdminService {
     return Promise.resolve({ server, drainedLinks: this.#options.gateway.operations.restart(server) })
   }
 
-  credentials(): Promise<readonly KeptLogin[]> {
+  credentials(): Promise<KeptLogins> {
     return this.#options.gateway.operations.credentials()
   }
 
   async beginLogin(target: LoginTarget): Promise<LoginAnswer> {
     const { server, owner } = this.#ownerOf(target)
+    const needless = noPersonFor(serverWithLogin(this.#options.gateway.config, server))
+    if (needless !== undefined) throw new GatewayError('config', needless)
     const { url, code, expiresAt } = await this.#options.gateway.operations.beginLogin(server, owner)
     return { server, owner, url, code, expiresAt }
   }

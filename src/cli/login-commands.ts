@@ -41,11 +41,14 @@ export function declareLoginCommands(program: Command): void {
   credentials
     .command('list')
     .description('show the logins there are, without their tokens')
+    .option('--server <name>', 'only those to this server')
     .option('--json', 'print JSON')
     .addHelpText('after', example('credentials list'))
     .action(async (_options: unknown, command: Command) => {
       const { listCredentials } = await import('./credentials.ts')
-      await listCredentials(command.optsWithGlobals<CommonOptions & { readonly json?: boolean }>())
+      await listCredentials(
+        command.optsWithGlobals<CommonOptions & { readonly json?: boolean; readonly server?: string }>(),
+      )
     })
 
   credentials

@@ -22,6 +22,12 @@ export function serverWithLogin({ servers, file }: Config, name: string): Server
   return server
 }
 
+/** Why no person logs in at a server: the gateway gets its tokens by itself. `undefined`: a person does. */
+export function noPersonFor({ name, oauth }: ServerConfig): string | undefined {
+  if (oauth === false || oauth.grant === 'code' || oauth.grant === 'device') return undefined
+  return `Server "${name}" needs no login of a person: with "oauth.grant": "${oauth.grant}" the gateway gets its tokens by itself. Nothing was done.`
+}
+
 /** The owner of credentials that a command is about. @throws GatewayError `config` for a client that has none */
 export function ownerGiven(
   config: Config,

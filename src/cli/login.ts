@@ -1,11 +1,13 @@
 import { createInterface } from 'node:readline'
 import { loadConfigFile } from '../config/load/load.ts'
 import { UNHEARD } from '../core/event-bus.ts'
+import type { LogLevel } from '../core/logger.ts'
 import { Credentials } from '../credentials/accounts/credentials.ts'
 import { usedBy } from '../credentials/login/login-about.ts'
 import { Logins } from '../credentials/login/logins.ts'
 import type { PendingLogin } from '../credentials/login/pending-login.ts'
-import { ownerGiven, serverWithLogin } from './login-owner.ts'
+import type { LoginWording } from '../credentials/login/wording.ts'
+import { noPersonFor, ownerGiven, serverWithLogin } from './login-owner.ts'
 import { mayOpenBrowser, openBrowser } from './open-browser.ts'
 import { pastedQuery } from './pasted.ts'
 import { say } from './say.ts'
@@ -14,6 +16,7 @@ import { withVault } from './with-vault.ts'
 
 export interface LoginCommandOptions {
   readonly config?: string
+  readonly log?: LogLevel
   readonly client?: string
   readonly device?: boolean
   /** Default true. */
@@ -28,34 +31,46 @@ const WAIT_MS = 5 * 60_000
 export async function runLogin(name: string, options: LoginCommandOptions): Promise<void> {
   const config = await loadConfigFile({ file: options.config })
   const server = serverWithLogin(config, name)
+  const needless = noPersonFor(server)
+  if (needless !== undefined) return say(needless)
   const owner = ownerGiven(config, server, options.client)
-  await withVault(config, async ({ vault, logger }) => {
-    if (options.tokenStdin === true) {
-      const value = await readToken(server)
-      await vault.write(
-        { kind: 'tokens', server: name, owner },
-        { issuer: value.issuer, value: value.tokens },
-      )
-      return say(`The token is kept for server "${name}": ${usedBy(owner)}.`)
-    }
-    const dns = () => config.gateway.dns
-    const credentials = new Credentials({ servers: [server], vault, logger, events: UNHEARD, dns })
-    const logins = new Logins({
-      authorizer: credentials.authorizer,
-      vault,
-      events: UNHEARD,
-      logger,
-      hosted: () => undefined,
-      lifeMs: WAIT_MS,
-    })
-    try {
-      await completed(logins, await logins.begin(server, owner, options.device), options)
-      say(`You are logged in to server "${name}". It is used by ${usedBy(owner)}.`)
-    } finally {
-      logins.close()
-      credentials.close()
-    }
-  })
+  await withVault(
+    config,
+    async ({ vault, logger }) => {
+      if (options.tokenStdin === true) {
+        const value = await readToken(server)
+        await vault.write(
+          { kind: 'tokens', server: name, owner },
+          { issuer: value.issuer, value: value.tokens },
+        )
+        return say(`The token is kept for server "${name}": ${usedBy(owner)}.`)
+      }
+      const dns = () => config.gateway.dns
+      const credentials = new Credentials({ servers: [server], vault, logger, events: UNHEARD, dns })
+      const logins = new Logins({
+        authorizer: credentials.authorizer,
+        vault,
+        events: UNHEARD,
+        logger,
+        hosted: () => undefined,
+        lifeMs: WAIT_MS,
+        wording: wordingOf(name, options.client),
+      })
+      try {
+        await completed(logins, await logins.begin(server, owner, options.device), options)
+        say(`You are logged in to server "${name}". It is used by ${usedBy(owner)}.`)
+      } finally {
+        logins.close()
+        credentials.close()
+      }
+    },
+    options.log,
+  )
+}
+
+function wordingOf(name: string, client: string | undefined): LoginWording {
+  const again = `Run "mcp-manifold login ${name}${client === undefined ? '' : ` --client ${client}`}" again.`
+  return { again, retry: again, backTo: 'the terminal' }
 }
 
 /** Shows the address, and waits for the browser or for what is pasted, whichever comes first. */

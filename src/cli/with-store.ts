@@ -2,20 +2,22 @@ import { GatewayError } from '../core/errors.ts'
 import { createLogger } from '../observe/logger.ts'
 import { openStore } from '../state/open.ts'
 import type { Config } from '../config/types.ts'
-import type { Logger } from '../core/logger.ts'
+import type { Logger, LogLevel } from '../core/logger.ts'
 import type { Store } from '../state/store.ts'
 
 /**
  * Opens the state store for a command, and closes it afterwards. A store that no other process sees, such as `memory`,
  * is of no use to a command: then the result is that of `otherwise`.
+ * @param log what is logged, as `--log` says: records would stand between the sentences of the command
  * @throws GatewayError `config` when the configured store cannot be opened
  */
 export async function withStore<T, O = T>(
   { gateway }: Config,
   use: (store: Store, logger: Logger) => Promise<T>,
   otherwise: (store: Store) => O,
+  log: LogLevel = 'warn',
 ): Promise<T | O> {
-  const logger = createLogger({ level: gateway.log, stream: process.stderr })
+  const logger = createLogger({ level: log, stream: process.stderr })
   const store = await openStore(gateway.state, logger)
   try {
     if (store.isReplacement)

@@ -1,5 +1,5 @@
 import type { Config } from '../config/types.ts'
-import type { Logger } from '../core/logger.ts'
+import type { Logger, LogLevel } from '../core/logger.ts'
 import type { Store } from '../state/store.ts'
 import { openVault } from '../vault/open.ts'
 import type { SealedVault } from '../vault/sealed-vault.ts'
@@ -15,7 +15,11 @@ export interface OpenedVault {
  * Opens the vault for a command, and closes it afterwards.
  * @throws GatewayError `config` for a store that no other process sees
  */
-export async function withVault<T>(config: Config, use: (opened: OpenedVault) => Promise<T>): Promise<T> {
+export async function withVault<T>(
+  config: Config,
+  use: (opened: OpenedVault) => Promise<T>,
+  log?: LogLevel,
+): Promise<T> {
   return await withStore(
     config,
     async (store, logger) => {
@@ -27,5 +31,6 @@ export async function withVault<T>(config: Config, use: (opened: OpenedVault) =>
       }
     },
     refuseUnshared('the logins of a running gateway are in its memory alone.'),
+    log,
   )
 }

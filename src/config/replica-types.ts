@@ -41,6 +41,8 @@ export interface ProgramRun {
   readonly command: readonly [string, ...string[]]
   /** Absolute path. */
   readonly cwd: string
+  /** Variables beside those of the gateway. */
+  readonly env?: Readonly<Record<string, string>>
 }
 
 /** Streamable HTTP. */

@@ -22,4 +22,6 @@ export interface PageAnswer {
 export interface PageSource {
   /** `undefined`: there is no page at this path. */
   answer(request: PageRequest): Promise<PageAnswer> | undefined
+  /** A page in place of one that is refused. `why` is a sentence that may be shown. */
+  refusal(status: number, why: string): PageAnswer
 }

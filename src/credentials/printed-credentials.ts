@@ -4,6 +4,7 @@ import { isHeaderText } from '../core/header-text.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import type { CredentialRefusal, UpstreamCredentials } from '../core/upstream-credentials.ts'
 import { firstOutput, keptOutput, outputsVersion, renewedOutput } from '../kept-outputs.ts'
+import { afterRefusal, refusedBy } from './after-refusal.ts'
 
 type List = readonly string[]
 
@@ -31,20 +32,22 @@ export class PrintedCredentials implements UpstreamCredentials {
     return known === undefined ? this.#first() : this.#adopt(known)
   }
 
-  /** Worth another try only with what the program prints now. */
-  async refused({ status, sent }: CredentialRefusal): Promise<true | GatewayError> {
+  refused(refusal: CredentialRefusal): Promise<true | GatewayError> {
+    return afterRefusal(refusal, {
+      server: this.#server,
+      headers: () => this.headers(),
+      renew: () => this.#runAgain(),
+      why: ({ status }) =>
+        `refused the headers that its "headersHelper" printed (HTTP ${status}). Fix: let the program print others, or permit what they stand for at the server.`,
+    })
+  }
+
+  async #runAgain(): Promise<undefined> {
     try {
-      if ((await this.headers()) !== sent) return true
-      if (status === 401) {
-        this.#adopt(await renewedOutput(this.#run, check))
-        if (this.#list !== sent) return true
-      }
+      this.#adopt(await renewedOutput(this.#run, check))
     } catch (error) {
-      return this.#failed(error)
+      throw this.#failed(error)
     }
-    return this.#error(
-      `refused the headers that its "headersHelper" printed (HTTP ${status}). Fix: let the program print others, or permit what they stand for at the server.`,
-    )
   }
 
   async #first(): Promise<List> {
@@ -64,15 +67,10 @@ export class PrintedCredentials implements UpstreamCredentials {
 
   #failed(error: unknown): GatewayError {
     if (error instanceof GatewayError) return error
-    return this.#error(
+    return refusedBy(
+      this.#server,
       `gets no headers from its "headersHelper": ${(error as Error).message}. Fix: run ${this.#run.command[0]} by hand: it has to print a JSON object of strings and exit with 0.`,
     )
-  }
-
-  #error(why: string): GatewayError {
-    return new GatewayError('upstream_unauthorized', `Server "${this.#server}" ${why}`, {
-      server: this.#server,
-    })
   }
 }
 

@@ -1,9 +1,10 @@
 import type { HeaderPart, ProgramRun } from '../config/replica-types.ts'
 import { withClientValues } from '../core/client-placeholders.ts'
-import { GatewayError } from '../core/errors.ts'
+import type { GatewayError } from '../core/errors.ts'
 import { isHeaderText } from '../core/header-text.ts'
 import type { CredentialRefusal, UpstreamCredentials } from '../core/upstream-credentials.ts'
 import { keptOutput, outputsVersion, renewedOutput } from '../kept-outputs.ts'
+import { afterRefusal } from './after-refusal.ts'
 import type { ValueOf } from './client-values.ts'
 
 /** The values of the client at this moment. */
@@ -60,23 +61,19 @@ export class StaticCredentials implements UpstreamCredentials {
     }
   }
 
-  /** Worth another try only with values that were changed in the meantime, or with what a program prints now. */
-  async refused({ status, sent }: CredentialRefusal): Promise<true | GatewayError> {
-    try {
-      if ((await this.headers()) !== sent) return true
-      if (status === 401 && this.#programs.length > 0) {
-        const failure = await this.#runAgain()
-        if ((await this.headers()) !== sent) return true
-        return this.#programError(failure)
-      }
-    } catch (error) {
-      return GatewayError.from(error, this.#server)
-    }
-    return this.#error(
-      this.#programs.length > 0
-        ? `refused the credentials that a program printed (HTTP ${status}). Fix: permit what they stand for at the server, or let the program of ${this.#names} print others.`
-        : `refused the credentials of this client (HTTP ${status}). Fix: renew the values of the client that the headers ${this.#names} of this server use.`,
-    )
+  refused(refusal: CredentialRefusal): Promise<true | GatewayError> {
+    const hasPrograms = this.#programs.length > 0
+    return afterRefusal(refusal, {
+      server: this.#server,
+      headers: () => this.headers(),
+      renew: hasPrograms ? () => this.#runAgain() : undefined,
+      why: ({ status, renewed, failure }) =>
+        renewed
+          ? this.#noOthers(failure)
+          : hasPrograms
+            ? `refused the credentials that a program printed (HTTP ${status}). Fix: permit what they stand for at the server, or let the program of ${this.#names} print others.`
+            : `refused the credentials of this client (HTTP ${status}). Fix: renew the values of the client that the headers ${this.#names} of this server use.`,
+    })
   }
 
   get #names(): string {
@@ -92,19 +89,11 @@ export class StaticCredentials implements UpstreamCredentials {
     return `${(reason as Error).message}. Fix: run ${this.#programs[failed]?.command[0]} by hand: it has to print the secret and exit with 0.`
   }
 
-  #programError(failure: string | undefined): GatewayError {
+  #noOthers(failure: string | undefined): string {
     const headers = `the program of ${this.#names}`
-    return this.#error(
-      failure === undefined
-        ? `refused the gateway's credentials (HTTP 401), and ${headers} prints no others. Fix: renew what that program reads.`
-        : `refused the gateway's credentials (HTTP 401), and ${headers} gives no others: ${failure}`,
-    )
-  }
-
-  #error(why: string): GatewayError {
-    return new GatewayError('upstream_unauthorized', `Server "${this.#server}" ${why}`, {
-      server: this.#server,
-    })
+    return failure === undefined
+      ? `refused the gateway's credentials (HTTP 401), and ${headers} prints no others. Fix: renew what that program reads.`
+      : `refused the gateway's credentials (HTTP 401), and ${headers} gives no others: ${failure}`
   }
 }
 

@@ -1,10 +1,11 @@
-import type { Endpoint } from '../config/replica-types.ts'
+import type { Endpoint, UrlEndpoint } from '../config/replica-types.ts'
 import type { ServerConfig } from '../config/types.ts'
 import { clientValueNames } from '../core/client-placeholders.ts'
 import { UNHEARD, type EventSink } from '../core/event-bus.ts'
 import type { Principal } from '../core/principal.ts'
 import type { UpstreamCredentials } from '../core/upstream-credentials.ts'
 import type { ClientValues } from './client-values.ts'
+import { FixedCredentials } from './fixed-credentials.ts'
 import { PrintedCredentials } from './printed-credentials.ts'
 import { JointCredentials } from './joint-credentials.ts'
 import { GATEWAY_OWNER, ownerOf } from './owner.ts'
@@ -45,8 +46,12 @@ function upstreamCredentials(
     const other = others?.(server, principal, endpoint)
     const texts = headersToFill(server, endpoint)
     const helper = endpoint.url === undefined ? undefined : endpoint.headersHelper
-    if (texts.length === 0 && !helper)
-      return other && reported(other, principal ? ownerOf(server, principal) : GATEWAY_OWNER)
+    if (texts.length === 0 && !helper) {
+      if (other) return reported(other, principal ? ownerOf(server, principal) : GATEWAY_OWNER)
+      const { url, headers = {} } = endpoint as Partial<UrlEndpoint>
+      if (url === undefined || Object.keys(headers).length === 0) return undefined
+      return reported(new FixedCredentials(server.name, headers), GATEWAY_OWNER)
+    }
     const current = {
       get version() {
         return values.version

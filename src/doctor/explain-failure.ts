@@ -97,13 +97,13 @@ async function addressFailure({ target }: Visit, error: GatewayError): Promise<F
     return of('wrong_transport', transportDetails(at, 'HTTP+SSE', 'sse'))
   if (endpoint.kind === 'sse' && (await speaksStreamable(url, headers)))
     return of('wrong_transport', transportDetails(at, 'Streamable HTTP', 'http'))
-  if (error.message.includes(NO_ENDPOINT))
+  const found = statusOf(error)
+  if (/ a web page\b/.test(error.message) || (found && error.message.includes(NO_ENDPOINT)))
     return of('web_page', {
       cause,
       fix: `Write the address of its MCP endpoint in ${at}.url; the path often ends in /mcp.`,
       set: { key: `${at}.url`, value: new URL('/mcp', url).href },
     })
-  const found = statusOf(error)
   const status = found?.status ?? Number(/\(HTTP (\d{3})\)/.exec(cause)?.[1] ?? 0)
   if (status >= 300 && status < 400) {
     const location = / to (\S+?)(?::\s|$)/.exec(found?.message ?? '')?.[1]

@@ -28,6 +28,8 @@ export type Evidence =
       /** Unix milliseconds, without the tolerance for clocks. */
       readonly expiresAt: number
     }
+  /** Several credentials of one identity, each of which has to stay valid. */
+  | { readonly by: 'all'; readonly of: readonly Credential[] }
   | { readonly by: 'nothing' }
 
 /** The credential of a caller, and its expiry. One object for each key. Sessions and streams keep a reference to it. */

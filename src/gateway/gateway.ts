@@ -323,6 +323,7 @@ export class RunningGateway extends ClientService implements Reloadable {
     return this.#closing
   }
 
+  /** Opens a link to a server, so that it runs before a call needs it. Rejects where that fails. */
   async #start(server: string): Promise<void> {
     await this.runtime.poolOf(server).any()
   }

@@ -1,6 +1,6 @@
 import { deleteDrained, readDrained, writeDrained, type Drained } from '../state/drained.ts'
 import { StoreAway } from '../core/store-away.ts'
-import type { KeptLogin } from '../credentials/login/kept-logins.ts'
+import type { KeptLogins } from '../credentials/login/kept-logins.ts'
 import type { LoggedOut } from '../credentials/login/logout.ts'
 import type { PendingLogin } from '../credentials/login/pending-login.ts'
 import type { Store } from '../state/store.ts'
@@ -72,7 +72,7 @@ export class Operations {
   }
 
   /** The logins at servers, without anything secret. */
-  credentials(): Promise<readonly KeptLogin[]> {
+  credentials(): Promise<KeptLogins> {
     return this.#parts.serverLogins.list()
   }
 

@@ -108,7 +108,8 @@ export class Runtime {
     this.#clientLinks = new LinksPerClient(gateway.maxLinksPerClient)
     this.#clientValues = new ClientValues(config.clients)
     const serverOf = (server: string): ServerConfig => this.poolOf(server).server
-    this.serverLogins = new ServerLogins({ ...options, serverOf, lists: () => this.lists })
+    const isServer = (server: string): boolean => this.pools.has(server)
+    this.serverLogins = new ServerLogins({ ...options, serverOf, isServer, lists: () => this.lists })
     this.leases = new LimitLeases({ store, logger, clock: CLOCK, failureMode: gateway.quotaFailureMode })
     this.limiter = new ConcurrencyLimiter({ ...queueOptions(config), deadlines: this.deadlines })
     for (const server of servers) this.#addPool(server)

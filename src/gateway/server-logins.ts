@@ -6,7 +6,7 @@ import type { Logger } from '../core/logger.ts'
 import type { Principal } from '../core/principal.ts'
 import { Credentials } from '../credentials/accounts/credentials.ts'
 import { HostedPages } from '../credentials/login/hosted-pages.ts'
-import { keptLogins, type KeptLogin } from '../credentials/login/kept-logins.ts'
+import { keptLogins, type KeptLogins } from '../credentials/login/kept-logins.ts'
 import { logOut, type LoggedOut } from '../credentials/login/logout.ts'
 import { Logins } from '../credentials/login/logins.ts'
 import type { PendingLogin } from '../credentials/login/pending-login.ts'
@@ -25,6 +25,8 @@ export interface ServerLoginsOptions {
   readonly pagesAt: () => string | undefined
   /** The configuration of a server. @throws GatewayError for a name that is not in the configuration */
   readonly serverOf: (server: string) => ServerConfig
+  /** Whether there is such a server: a reload may have removed it while a call was on its way. */
+  readonly isServer: (server: string) => boolean
   readonly lists: () => Pick<ServerLists, 'refresh' | 'failure'>
 }
 
@@ -67,7 +69,9 @@ export class ServerLogins {
   /** What links present. */
   readonly source: CredentialSource = (server, principal) => this.#credentials.for(server, principal)
 
-  readonly mayLogIn = (server: string): boolean => this.#options.serverOf(server).oauth !== false
+  /** Of a server that was removed, the call itself says so. */
+  readonly mayLogIn = (server: string): boolean =>
+    this.#options.isServer(server) && this.#options.serverOf(server).oauth !== false
 
   readonly beginLogin = async (server: string, principal: Principal): Promise<PendingLogin> => {
     const config = this.#options.serverOf(server)
@@ -98,7 +102,7 @@ export class ServerLogins {
   }
 
   /** The logins there are, without anything secret. */
-  async list(): Promise<readonly KeptLogin[]> {
+  async list(): Promise<KeptLogins> {
     return await keptLogins(this.#vault)
   }
 

@@ -1,5 +1,5 @@
 import type { Logger } from '../core/logger.ts'
-import { describeError } from '../core/errors.ts'
+import { describeError, GatewayError } from '../core/errors.ts'
 import type { Store } from './store.ts'
 
 const LMDB = 'lmdb:'
@@ -8,7 +8,7 @@ const LMDB = 'lmdb:'
  * Opens the configured store: `memory`, `lmdb:<absolute path>`, or `redis://…`. An unusable folder does not prevent the
  * start: the gateway then keeps its state in memory, and logs the reason and the fix. An unreachable Redis does not
  * prevent the start either; it is used as soon as it is reachable.
- * @throws Error for any other name.
+ * @throws GatewayError `config` for any other name
  */
 export async function openStore(state: string, logger: Logger): Promise<Store> {
   if (state === 'memory') return openMemory()
@@ -17,7 +17,8 @@ export async function openStore(state: string, logger: Logger): Promise<Store> {
     return await openRedisStore(state, { logger })
   }
   if (!state.startsWith(LMDB)) {
-    throw new Error(
+    throw new GatewayError(
+      'config',
       'Unknown state store. Fix: set "state" to "memory", "lmdb:<folder>" or "redis://<host>:<port>".',
     )
   }

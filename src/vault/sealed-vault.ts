@@ -4,7 +4,7 @@ import type { Logger } from '../core/logger.ts'
 import type { KeyRing } from '../state/key-ring.ts'
 import type { Store } from '../state/store.ts'
 import { RecordChanges } from './record-changes.ts'
-import { fromStore, vaultFailure } from './failures.ts'
+import { fromStore, unreadable, vaultFailure } from './failures.ts'
 import type { RecordLease } from './record-lease.ts'
 import { Leases, type LeasesOptions } from './leases.ts'
 import {
@@ -46,6 +46,7 @@ export interface Rotation {
 
 /** The vault over a state store. */
 export class SealedVault implements Vault {
+  readonly isShared: boolean
   readonly #store: Store
   readonly #logger: Logger
   readonly #keys: SealedVaultOptions['keys']
@@ -57,6 +58,7 @@ export class SealedVault implements Vault {
   readonly #said = new Set<string>()
 
   constructor(options: SealedVaultOptions) {
+    this.isShared = options.store.shared
     this.#store = options.store
     this.#logger = options.logger
     this.#keys = options.keys
@@ -164,9 +166,17 @@ export class SealedVault implements Vault {
   }
 
   async *#all(): AsyncGenerator<SealedRecord> {
-    const keys = await this.#store.keys(recordPrefix())
+    const { name } = this.#store
+    const asked = async <T>(work: Promise<T>): Promise<T> => {
+      try {
+        return await work
+      } catch (error) {
+        throw unreadable(name, error)
+      }
+    }
+    const keys = await asked(this.#store.keys(recordPrefix()))
     for (let at = 0; at < keys.length; at += CHUNK)
-      for (const text of await this.#store.getMany(keys.slice(at, at + CHUNK))) {
+      for (const text of await asked(this.#store.getMany(keys.slice(at, at + CHUNK)))) {
         const record = text === undefined ? undefined : toSealedRecord(text)
         if (record) yield record
       }

@@ -33,6 +33,8 @@ export interface ExclusiveRun {
  * cause and the fix.
  */
 export interface Vault {
+  /** Whether other processes see the records, such as commands. */
+  readonly isShared: boolean
   /** `undefined` also for a record that cannot be opened, for example because its key was lost: the log names it. */
   read<T>(name: RecordName): Promise<VaultRecord<T> | undefined>
   /**

@@ -38,7 +38,9 @@ export async function setUpLoginCommands(): Promise<LoginCommands> {
   })
   const file = join(folder, 'servers.json')
   const gateway = { state: `lmdb:${join(folder, 'state')}`, vault: { keySource: 'file' } }
-  writeFileSync(file, JSON.stringify({ mcpServers: { mail: { url: server.url } }, gateway }))
+  const machine = { grant: 'client_credentials', clientId: 'machine', clientSecret: 'of-the-machine' }
+  const mcpServers = { mail: { url: server.url }, reports: { url: server.url, oauth: machine } }
+  writeFileSync(file, JSON.stringify({ mcpServers, gateway }))
   const run = (...args: string[]): Run => {
     const child = spawn(process.execPath, [BIN, '-c', file, ...args], {
       env: { PATH: process.env['PATH'], HOME: folder },

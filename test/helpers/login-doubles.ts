@@ -7,6 +7,7 @@ import type { RecordName, Vault, VaultRecord } from '../../src/vault/vault.ts'
 
 /** A vault of one process, with everything as readable as it was written. Several gateways may share it. */
 export class OpenVault implements Vault {
+  isShared = true
   readonly records = new Map<string, VaultRecord<unknown>>()
   readonly #listeners = new Map<string, Set<() => void>>()
   #turn: Promise<unknown> = Promise.resolve()

@@ -2,6 +2,7 @@ import type { ListedRecord, RecordName, Vault, VaultRecord } from '../../src/vau
 
 /** A vault in memory, which several gateways of one test share. Runs for one name exclude each other. */
 export class MemoryVault implements Vault {
+  isShared = true
   readonly records = new Map<string, VaultRecord<unknown>>()
   readonly #turns = new Map<string, Promise<unknown>>()
   readonly #listeners = new Map<string, Set<() => void>>()

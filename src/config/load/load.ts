@@ -207,6 +207,7 @@ async function build(written: unknown, { file, text, options }: Source): Promise
   const config = resolveConfig(withoutEntries(value, ownersOf(found)) as ServersFile, {
     file,
     folder: main.folder,
+    folderOf: name => parts.partAt(['mcpServers', name]).folder,
     cwd: resolve(cwd),
     home,
     stateFolder: stateFolder(home, env, process.platform),

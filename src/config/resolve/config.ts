@@ -25,7 +25,7 @@ import {
 import type { ReplicaEntry, ServerEntry, ServersFile } from '../options/file.ts'
 import type { Environment } from './environment.ts'
 import type { Config, Root, ServerConfig, ToolConfig } from '../types.ts'
-import type { Endpoint, ReplicaConfig } from '../replica-types.ts'
+import type { Endpoint, ProgramRun, ReplicaConfig } from '../replica-types.ts'
 
 /** Fills in defaults and converts units. Total for validated files; never throws for them. */
 export function resolveConfig(file: ServersFile, surroundings: Environment): Config {
@@ -120,7 +120,9 @@ function resolveServer(
   const oauth = resolveOAuth(entry)
   const replicas =
     problem === undefined
-      ? resolveReplicas(entry, source => resolveEndpoint(source, entry.headersHelper, surroundings))
+      ? resolveReplicas(entry, source =>
+          resolveEndpoint(source, { server: name, text: entry.headersHelper }, surroundings),
+        )
       : []
   const clientValues = clientValueNames(JSON.stringify(replicas.map(({ endpoint }) => endpoint)))
   const perClient = clientValues.length > 0 || (oauth !== false && oauth.per === 'client')
@@ -154,17 +156,15 @@ function resolveRoots(roots: NonNullable<ServerEntry['roots']>, { folder, home }
 
 function resolveEndpoint(
   source: ReplicaEntry,
-  helper: string | undefined,
-  { folder, cwd, home, envFiles }: Environment,
+  helper: { readonly server: string; readonly text: string | undefined },
+  surroundings: Environment,
 ): Endpoint {
+  const { folder, cwd, home, envFiles } = surroundings
   if (source.command === undefined) {
     const { type } = source
-    const command = helper === undefined ? undefined : commandLine(helper)
-    const address = {
-      url: source.url ?? source.serverUrl ?? '',
-      headers: lowerCaseKeys(source.headers),
-      ...(command && { headersHelper: { command, cwd: folder } }),
-    }
+    const url = source.url ?? source.serverUrl ?? ''
+    const headersHelper = resolveHelper(helper, url, surroundings)
+    const address = { url, headers: lowerCaseKeys(source.headers), ...(headersHelper && { headersHelper }) }
     if (type === 'sse') return { kind: 'sse', ...address }
     return { kind: 'http', ...address, sseFallback: !type?.startsWith('streamable') }
   }
@@ -182,6 +182,17 @@ function resolveEndpoint(
     env,
     cwd: source.cwd === undefined ? cwd : absolutePath(source.cwd, folder, home),
   }
+}
+
+/** One program may serve many servers: it is told which. The names of the variables are those of Claude Code. */
+function resolveHelper(
+  { server, text }: { readonly server: string; readonly text: string | undefined },
+  url: string,
+  { folderOf }: Environment,
+): ProgramRun | undefined {
+  const command = text === undefined ? undefined : commandLine(text)
+  const env = { CLAUDE_CODE_MCP_SERVER_NAME: server, CLAUDE_CODE_MCP_SERVER_URL: url }
+  return command && { command, cwd: folderOf(server), env }
 }
 
 /** Tools disabled in a client's file come first, so that no later setting enables them. */

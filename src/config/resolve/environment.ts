@@ -5,6 +5,8 @@ export interface Environment {
   readonly file: string | undefined
   /** Base of relative paths: the folder of the file. */
   readonly folder: string
+  /** The same of the file that has the entry of a server, which may be an included one. */
+  readonly folderOf: (server: string) => string
   /** Default working directory of child processes. */
   readonly cwd: string
   readonly home: string

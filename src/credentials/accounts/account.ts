@@ -263,26 +263,26 @@ export class Account implements UpstreamCredentials {
   }
 
   async #unauthorized({ wwwAuthenticate, sent }: CredentialRefusal): Promise<true | GatewayError> {
-    const { name } = this.#login.server
-    if (this.#ended) return unauthorized(name, 'is no longer configured as it was', 'call it again')
+    const place = this.#login.placeOf(this.owner)
+    if (this.#ended) return unauthorized(place.server, 'is no longer configured as it was', 'call it again')
     if (asksForNonce(wwwAuthenticate) && this.#dpop?.lacksNonce(this.#login.url, sent)) return true
     this.#note(challengeIn(wwwAuthenticate))
     this.#login.forgetDiscovered()
     if (await this.#hasOtherThan(sent)) return true
-    if (!this.#tokens) return this.#pause(needsLogin(name), PAUSE_MS)
+    if (!this.#tokens) return this.#pause(needsLogin(place), PAUSE_MS)
     const { issuer, value } = this.#tokens
     const before = this.#renewedOnRefusal
     const isNew = before?.accessToken === value.accessToken && monotonicNow() - before.at < YOUNG_MS
     const hasMoved = (): Promise<boolean> => this.#login.hasMovedFrom(issuer, this.#asked.resourceMetadata)
     if (isNew && Date.now() < usableUntil(value) && !(await hasMoved()))
-      return this.#pause(refusesNewTokens(name), LONG_PAUSE_MS)
+      return this.#pause(refusesNewTokens(place), LONG_PAUSE_MS)
     // Another refusal of the same token may have begun the renewal.
     if (this.#busy) await this.#busy.catch(() => undefined)
     if (this.#tokens?.value.accessToken === value.accessToken)
       await this.#alone(() => this.#renew(value, true))
     const now = this.#tokens?.value
     if (!now)
-      return this.#pause(needsLogin(name, 'needs a new login: its token is no longer valid'), PAUSE_MS)
+      return this.#pause(needsLogin(place, 'needs a new login: its token is no longer valid'), PAUSE_MS)
     this.#renewedOnRefusal = { accessToken: now.accessToken, at: monotonicNow() }
     return true
   }
@@ -318,14 +318,14 @@ export class Account implements UpstreamCredentials {
     if (asked.every(scope => granted.includes(scope))) return asksInVain(name)
     // Calls that wait for the same login count once; a login that does not give what was asked for counts, too.
     const isNew = !asked.every(scope => this.#wanted.includes(scope))
-    if (this.#stepUps >= MAX_STEP_UPS + (isNew ? 0 : 1)) return asksForMore(name)
+    if (this.#stepUps >= MAX_STEP_UPS + (isNew ? 0 : 1)) return asksForMore(this.#login.placeOf(this.owner))
     if (isNew || this.#grant) this.#stepUps++
     this.#wanted = union(this.#wanted, asked)
     if (this.#grant && value) {
       await this.#alone(() => this.#renew(value, true))
       return true
     }
-    return needsScopes(name, asked)
+    return needsScopes(this.#login.placeOf(this.owner), asked)
   }
 
   #note(challenge: ServerChallenge): void {

@@ -171,7 +171,8 @@ export class CodeAuthorizer implements Authorizer {
       const context = login.context({ metadata, registration, resource, scopes, dpop })
       const ended = AbortSignal.any([login.ended, signal])
       const device = await beginDevice({ ...context, signal: ended })
-      const done = device.tokens.then(async tokens => {
+      const done = this.#logged(server.name, async () => {
+        const tokens = await device.tokens
         ended.throwIfAborted()
         await account.save(metadata.issuer, tokens)
       })

@@ -1,26 +1,55 @@
 import { GatewayError } from '../../core/errors.ts'
+import { LOCAL } from '../../core/principal.ts'
 import { OAuthFailure } from '../oauth/failure.ts'
+import { GATEWAY_OWNER } from '../owner.ts'
 
 /** How a failed login reaches the callers of a server. */
 
 const MAX_SHOWN_SCOPE = 200
 
-export function needsLogin(server: string, why?: string): GatewayError {
+/** Whose login is missing, and where it is kept. */
+export interface LoginPlace {
+  readonly server: string
+  readonly owner: string
+  /** Whether a command can put a login there. */
+  readonly isShared: boolean
+}
+
+export function needsLogin(place: LoginPlace, why?: string): GatewayError {
+  const { server } = place
   const cause = why ?? 'needs a login (HTTP 401)'
   const key = why === undefined ? ' A server that wants a key gets it by "headers.Authorization".' : ''
-  return new GatewayError(
-    'needs_login',
-    `Server "${server}" ${cause}. Fix: run "mcp-manifold login ${server}", or call a tool of it again and follow the link.${key}`,
-    { server, delivery: 'answered' },
-  )
+  const command = commandFor(place)
+  const ways =
+    command === undefined ? 'call a tool of it again and' : `run ${command}, or call a tool of it again and`
+  return new GatewayError('needs_login', `Server "${server}" ${cause}. Fix: ${ways} follow the link.${key}`, {
+    server,
+    delivery: 'answered',
+  })
+}
+
+/** The command that logs an owner in. `undefined`: none reaches the state of the gateway, or can name the owner. */
+function commandFor({ server, owner, isShared }: LoginPlace): string | undefined {
+  if (!isShared) return undefined
+  if (owner === GATEWAY_OWNER || owner === LOCAL.id) return `"mcp-manifold login ${server}"`
+  const client = /^client:(.+)$/s.exec(owner)?.[1]
+  return client === undefined ? undefined : `"mcp-manifold login ${server} --client ${client}"`
+}
+
+/** How a login is replaced by another one, at the end of a sentence. */
+function loginAgain(place: LoginPlace): string {
+  const command = commandFor(place)
+  return command === undefined
+    ? `log out (POST /admin/servers/${place.server}/logout of the admin API) and in again by a call`
+    : `log in again with ${command}`
 }
 
 /** The server refuses even tokens that are new. */
-export function refusesNewTokens(server: string): GatewayError {
+export function refusesNewTokens(place: LoginPlace): GatewayError {
   return unauthorized(
-    server,
+    place.server,
     'refuses tokens that its authorization server has just issued',
-    `check "oauth.resource" and "oauth.scopes", or log in again with "mcp-manifold login ${server}"`,
+    `check "oauth.resource" and "oauth.scopes", or ${loginAgain(place)}`,
   )
 }
 
@@ -50,20 +79,20 @@ export function asksInVain(server: string): GatewayError {
   )
 }
 
-export function asksForMore(server: string): GatewayError {
+export function asksForMore(place: LoginPlace): GatewayError {
   return unauthorized(
-    server,
+    place.server,
     'asks for more and more permissions',
-    `set all of them in "oauth.scopes", and run "mcp-manifold login ${server}"`,
+    `set all of them in "oauth.scopes", and ${loginAgain(place)}`,
   )
 }
 
-export function needsScopes(server: string, scopes: readonly string[]): GatewayError {
+export function needsScopes(place: LoginPlace, scopes: readonly string[]): GatewayError {
   const shown = scopes
     .join(' ')
     .replace(/[^\x20-\x7e]/g, '')
     .slice(0, MAX_SHOWN_SCOPE)
-  return needsLogin(server, `needs a login with more permissions (${shown})`)
+  return needsLogin(place, `needs a login with more permissions (${shown})`)
 }
 
 export function unauthorized(server: string, why: string, fix: string): GatewayError {

@@ -13,6 +13,7 @@ import type { AuthorizationServerMetadata } from '../oauth/metadata.ts'
 import type { Registration } from '../oauth/registration.ts'
 import { checkSecretIssuer } from '../oauth/secret-issuer.ts'
 import { trusts, type TokenSet } from '../oauth/token-set.ts'
+import type { LoginPlace } from './errors.ts'
 
 /** How long what was discovered is believed. A refusal of the server ends it early. */
 const BELIEVED_MS = 10 * 60_000
@@ -147,6 +148,11 @@ export class ServerLogin {
       resource?.dpop_bound_access_tokens_required ??
       (takesProof && algorithms.includes(DPOP_ALGORITHM))
     )
+  }
+
+  /** What messages say of a login that is missing. */
+  placeOf(owner: string): LoginPlace {
+    return { server: this.server.name, owner, isShared: this.vault.isShared }
   }
 
   /** As `trusts`, of the configuration of this server. */

@@ -31,6 +31,10 @@ export class HostedPages implements PageSource {
     return undefined
   }
 
+  refusal(status: number, why: string): PageAnswer {
+    return messagePage(status, 'This page cannot be shown', why)
+  }
+
   async #callback({ method, query, cookies }: PageRequest): Promise<PageAnswer> {
     if (method !== 'GET') return notAllowed('GET')
     return await this.#logins.callback({ query, browser: id => cookies.get(this.#nameOf(id)) })
@@ -104,7 +108,7 @@ function gone(): PageAnswer {
   return messagePage(
     404,
     'This link is not valid',
-    'It has expired, or was never given out. Make the call in your MCP client again for a new link.',
+    'It has expired, was never given out, or was of a gateway that has ended. Make the call in your MCP client again, or run "mcp-manifold login" again, for a new link.',
   )
 }
 

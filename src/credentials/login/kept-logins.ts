@@ -19,13 +19,25 @@ export interface KeptLogin {
   readonly usable: boolean
 }
 
+export interface KeptLogins {
+  /** Sorted by server and owner. */
+  readonly logins: readonly KeptLogin[]
+  /** How many more there are. */
+  readonly left: number
+}
+
 const MOST = 10_000
 
-/** The logins in a vault, sorted by server and owner. */
-export async function keptLogins(vault: Pick<Vault, 'list' | 'read'>): Promise<readonly KeptLogin[]> {
-  const names = (await vault.list()).filter(({ kind }) => kind === 'tokens').slice(0, MOST)
+/** The first of the logins in a vault, in the order of server and owner: all, or those at one server. */
+export async function keptLogins(
+  vault: Pick<Vault, 'list' | 'read'>,
+  { server: only, most = MOST }: { readonly server?: string | undefined; readonly most?: number } = {},
+): Promise<KeptLogins> {
+  const names = (await vault.list())
+    .filter(({ kind, server }) => kind === 'tokens' && (only === undefined || server === only))
+    .sort((a, b) => (orderOf(a) < orderOf(b) ? -1 : 1))
   const found: KeptLogin[] = []
-  for (const { server, owner, issuer, opens } of names) {
+  for (const { server, owner, issuer, opens } of names.slice(0, most)) {
     const tokens = opens ? (await vault.read<TokenSet>({ kind: 'tokens', server, owner }))?.value : undefined
     found.push({
       server,
@@ -38,6 +50,9 @@ export async function keptLogins(vault: Pick<Vault, 'list' | 'read'>): Promise<r
       usable: tokens !== undefined,
     })
   }
-  const order = ({ server, owner }: KeptLogin): string => `${server}\n${owner}`
-  return found.sort((a, b) => (order(a) < order(b) ? -1 : 1))
+  return { logins: found, left: names.length - found.length }
+}
+
+function orderOf({ server, owner }: Pick<KeptLogin, 'server' | 'owner'>): string {
+  return `${server}\n${owner}`
 }

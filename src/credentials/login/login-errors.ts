@@ -13,7 +13,7 @@ export function loginErrorOf(caught: unknown, server: string): GatewayError {
   if (caught instanceof Error && caught.name === 'TimeoutError')
     return loginFailure(
       server,
-      `The authorization server of server "${server}" did not answer in time. Fix: check that it is reachable from here, and make the call again.`,
+      `The authorization server of server "${server}" did not answer in time. Fix: check that it is reachable from here, and try again.`,
       caught,
     )
   return loginFailure(

@@ -15,6 +15,7 @@ import { loginAbout } from './login-about.ts'
 import { LoopbackListeners } from './loopback-listeners.ts'
 import { LoginUnderWay, type LoginOutcome, type PendingLogin } from './pending-login.ts'
 import { LOGIN_PATH, Redirects } from './redirects.ts'
+import { IN_CALLS, type LoginWording } from './wording.ts'
 
 export interface LoginsOptions {
   readonly authorizer: Authorizer
@@ -27,6 +28,8 @@ export interface LoginsOptions {
   readonly onLoggedIn?: (server: string, owner: string) => void
   /** How long a person may take. */
   readonly lifeMs?: number
+  /** Default: that of logins in calls. */
+  readonly wording?: LoginWording
 }
 
 const LIFE_MS = 10 * 60_000
@@ -47,6 +50,7 @@ interface Failed {
  */
 export class Logins {
   readonly #options: LoginsOptions
+  readonly #wording: LoginWording
   readonly #records: LoginRecords
   readonly #listeners: LoopbackListeners
   readonly #redirects: Redirects
@@ -56,8 +60,9 @@ export class Logins {
   #closed = false
 
   constructor(options: LoginsOptions) {
-    const { vault, hosted } = options
+    const { vault, hosted, wording = IN_CALLS } = options
     this.#options = options
+    this.#wording = wording
     this.#records = new LoginRecords(vault)
     this.#listeners = new LoopbackListeners(query => this.callback({ query, browser: undefined }))
     this.#redirects = new Redirects({ listeners: this.#listeners, records: this.#records, hosted })
@@ -90,6 +95,7 @@ export class Logins {
       server.name,
       owner,
       loginSettingsOf(server),
+      this.#wording.retry,
       begun => (device ? this.#beginDevice(server, begun) : this.#beginCode(server, begun)),
       (ended, outcome) => this.#ended(ended, outcome),
     )
@@ -113,6 +119,7 @@ export class Logins {
       records: this.#records,
       authorizer,
       logger,
+      wording: this.#wording,
       onTaken: id => {
         login = [...this.#underWay.values()].find(each => each.id === id)
         if (!login) return
@@ -140,7 +147,7 @@ export class Logins {
   abandon(server: string, owner?: string): void {
     for (const login of this.#underWay.values())
       if (login.server === server && (owner === undefined || login.owner === owner))
-        login.fail('abandoned', ended(server))
+        login.fail('abandoned', this.#endedError(server))
   }
 
   /** Ends the logins of servers that other settings make another place. */
@@ -148,7 +155,7 @@ export class Logins {
     const settings = new Map(servers.map(server => [server.name, loginSettingsOf(server)]))
     for (const login of this.#underWay.values())
       if (settings.get(login.server) !== login.settings)
-        login.fail('abandoned', ended(login.server, ': its configuration has changed'))
+        login.fail('abandoned', this.#endedError(login.server, ': its configuration has changed'))
   }
 
   close(): void {
@@ -182,7 +189,7 @@ export class Logins {
     login.id = id
     if (login.isOver) {
       await this.#removeUnused(id)
-      throw ended(server.name)
+      throw this.#endedError(server.name)
     }
     this.#follow(login, id)
     // Nothing comes back to this process any more.
@@ -199,7 +206,7 @@ export class Logins {
         `Server "${server.name}" needs a login, and this gateway cannot log in by a code.`,
       )
     const ending = new AbortController()
-    login.holds(() => ending.abort(ended(server.name)))
+    login.holds(() => ending.abort(this.#endedError(server.name)))
     const { verificationUri, userCode, expiresInSeconds, done } = await authorizer.beginDevice(
       server,
       login.owner,
@@ -283,6 +290,10 @@ export class Logins {
     }
   }
 
+  #endedError(server: string, why = ''): GatewayError {
+    return loginFailure(server, `The login to server "${server}" was ended${why}. ${this.#wording.retry}`)
+  }
+
   #checkRoom(server: string, owner: string): void {
     let own = 0
     for (const login of this.#underWay.values()) if (login.owner === owner) own++
@@ -316,13 +327,6 @@ function checkAddress(url: string, server: string): void {
   throw loginFailure(
     server,
     `The authorization server of "${server}" names an address for the login that is no web page (${protocol.slice(0, 20)}). The gateway does not use it.`,
-  )
-}
-
-function ended(server: string, why = ''): GatewayError {
-  return loginFailure(
-    server,
-    `The login to server "${server}" was ended${why}. Make the call again for a new link.`,
   )
 }
 

@@ -34,6 +34,7 @@ export class LoginUnderWay {
   loginBefore: string | undefined
   #resolve: () => void = () => undefined
   #reject: (error: GatewayError) => void = () => undefined
+  readonly #retry: string
   readonly #onEnd: (login: LoginUnderWay, outcome: LoginOutcome) => void
   readonly #releases: (() => void)[] = []
   #timer: NodeJS.Timeout | undefined
@@ -43,12 +44,14 @@ export class LoginUnderWay {
     server: string,
     owner: string,
     settings: string | undefined,
+    retry: string,
     begin: (login: LoginUnderWay) => Promise<Omit<PendingLogin, 'done'>>,
     onEnd: (login: LoginUnderWay, outcome: LoginOutcome) => void,
   ) {
     this.server = server
     this.owner = owner
     this.settings = settings
+    this.#retry = retry
     this.#onEnd = onEnd
     this.done = new Promise((resolve, reject) => {
       this.#resolve = resolve
@@ -96,7 +99,7 @@ export class LoginUnderWay {
       'expired',
       loginFailure(
         this.server,
-        `The login to server "${this.server}" was not completed in time. Make the call again for a new link.`,
+        `The login to server "${this.server}" was not completed in time. ${this.#retry}`,
       ),
     )
   }

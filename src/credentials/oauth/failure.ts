@@ -1,3 +1,5 @@
+const MAX_DETAIL_CHARS = 200
+
 /**
  * Why a server cannot be logged in to. `message` is one sentence or two that can be shown: cause and fix, without a
  * text of the authorization server, which may quote a secret. `detail` is for the log.
@@ -24,4 +26,15 @@ export class OAuthFailure extends Error {
     this.detail = options.detail
     this.isTransient = options.isTransient ?? false
   }
+}
+
+/** What an authorization server says of its refusal, for the log. It may quote what was sent: nothing long is kept. */
+export function refusalDetail(texts: readonly unknown[], secret: string | undefined): string | undefined {
+  const said = texts.filter(text => typeof text === 'string').join(': ')
+  if (said === '') return undefined
+  const without = secret === undefined || secret === '' ? said : said.replaceAll(secret, '…')
+  return without
+    .replace(/[^\x20-\x7e…]+/g, ' ')
+    .replace(/[^ ]{17,}/g, '…')
+    .slice(0, MAX_DETAIL_CHARS)
 }

@@ -1,6 +1,6 @@
 import { authenticateClient, type ClientAuthentication } from './client-authentication.ts'
 import type { DpopKey } from './dpop-key.ts'
-import { OAuthFailure } from './failure.ts'
+import { refusalDetail, OAuthFailure } from './failure.ts'
 
 /** A request to a token endpoint (RFC 6749, section 3.2). */
 export interface TokenRequest {
@@ -34,7 +34,6 @@ const MAX_TOKEN_CHARS = 16_384
 const MAX_SCOPE_CHARS = 8192
 /** Ten years: more is a mistake, and dates have an end. */
 const MAX_SECONDS = 10 * 365 * 86_400
-const MAX_DETAIL_CHARS = 200
 
 /** What the errors of RFC 6749, 7523, 8628, 8693, 8707 and 9449 are mended by. Others are not shown. */
 const FIXES: Readonly<Record<string, (key: string) => string>> = {
@@ -179,20 +178,9 @@ function refusal(
   const mend = fix?.(client.key) ?? (isTransient ? 'try again later' : `check the keys of ${client.key}`)
   return new OAuthFailure(`${about} was refused by ${hostOf(endpoint)} (${how}). Fix: ${mend}.`, {
     code,
-    detail: detailOf([error, description], client.clientSecret),
+    detail: refusalDetail([error, description], client.clientSecret),
     isTransient,
   })
-}
-
-/** What an authorization server says of its refusal, for the log. It may quote what was sent: nothing long is kept. */
-function detailOf(texts: readonly unknown[], secret: string | undefined): string | undefined {
-  const said = texts.filter(text => typeof text === 'string').join(': ')
-  if (said === '') return undefined
-  const without = secret === undefined || secret === '' ? said : said.replaceAll(secret, '…')
-  return without
-    .replace(/[^\x20-\x7e…]+/g, ' ')
-    .replace(/[^ ]{17,}/g, '…')
-    .slice(0, MAX_DETAIL_CHARS)
 }
 
 function hostOf(url: string): string {

@@ -43,6 +43,16 @@ export class BrowserPages {
     send(response, await answer)
   }
 
+  /** Answers a refusal by a page, where a browser asks for one. `undefined`: the request is not for a page. */
+  refusalOf(request: IncomingMessage, response: ServerResponse): ((error: HttpError) => void) | undefined {
+    if (request.url?.startsWith(PAGES_PATH) !== true) return undefined
+    if (request.headers.accept?.includes('text/html') !== true) return undefined
+    return ({ status, message, headers }) => {
+      const page = this.#pages.refusal(status, message)
+      send(response, { ...page, headers: { ...page.headers, ...headers } })
+    }
+  }
+
   #checkRate({ socket: { remoteAddress = '' } }: IncomingMessage): void {
     const now = monotonicNow()
     let rate = this.#rates.get(remoteAddress)

@@ -122,7 +122,9 @@ export class HttpFront implements Front {
   readonly handle = pipelined((request, response) => {
     // Closes a kept connection, too, so that the next request goes to another gateway.
     if (this.#draining && this.#server) response.shouldKeepAlive = false
-    this.#route(request, response).catch((error: unknown) => this.#refusals.answer(request, response, error))
+    this.#route(request, response).catch((error: unknown) =>
+      this.#refusals.answer(request, response, error, this.#pages?.refusalOf(request, response)),
+    )
   })
 
   /**

@@ -33,7 +33,13 @@ export class Refusals {
     if (code !== undefined) this.#options.onRefused?.(status, message, fields.from)
   }
 
-  answer(request: IncomingMessage, response: ServerResponse, caught: unknown): void {
+  /** @param asPage answers a browser that has asked for a page */
+  answer(
+    request: IncomingMessage,
+    response: ServerResponse,
+    caught: unknown,
+    asPage?: (error: HttpError) => void,
+  ): void {
     if (response.headersSent || response.destroyed) {
       response.destroy()
       return
@@ -45,6 +51,9 @@ export class Refusals {
         const body = errorText('null', failureObject(new GatewayError(kind, caught.message)))
         return jsonText(response, caught.status, body, caught.headers)
       }
+      // The rest of an unused body is read and dropped, so that the client gets the answer.
+      if (caught.headers.connection === 'close') request.resume()
+      if (asPage) return asPage(caught)
       const ofSession = caught.status === 404 && request.headers['mcp-session-id'] !== undefined
       const code = ofSession ? SESSION_NOT_FOUND : SERVER_ERROR
       json(
@@ -53,8 +62,6 @@ export class Refusals {
         { jsonrpc: '2.0', id: null, error: { code, message: caught.message } },
         caught.headers,
       )
-      // The rest of an unused body is read and dropped, so that the client gets the answer.
-      if (caught.headers.connection === 'close') request.resume()
       return
     }
     const error =

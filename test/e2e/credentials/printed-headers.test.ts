@@ -191,3 +191,47 @@ test('a helper that names no program is a problem of its server', async () => {
   expect(servers[0]?.problem).toContain('headersHelper')
   expect(servers[0]?.problem).toContain('names no program')
 })
+
+test('a helper knows for which server it prints', async () => {
+  await using server = await tokenServer()
+  const program = `const{CLAUDE_CODE_MCP_SERVER_NAME:name,CLAUDE_CODE_MCP_SERVER_URL:url}=process.env;console.log(JSON.stringify({Authorization:'Bearer '+name+' at '+url}))`
+  const helper = JSON.stringify([process.execPath, '-e', program])
+  server.token = `b at ${server.url}`
+  await using started = await startGateway({
+    mcpServers: {
+      a: { type: 'streamable-http', url: server.url, headersHelper: helper },
+      b: { type: 'streamable-http', url: server.url, headersHelper: helper },
+    },
+  })
+  await started.gateway.warmUp()
+  await using caller = await callAs(started.origin, undefined, { modern: true })
+  const call = async (name: string): Promise<string> =>
+    (await caller?.request('tools/call', `{"name":"${name}__t","arguments":{}}`)) ?? ''
+  expect(await call('b')).toContain('done')
+  expect(server.refused.length).toBeGreaterThan(0)
+  expect(new Set(server.refused)).toEqual(new Set([`Bearer a at ${server.url}`]))
+})
+
+test('a header of the file that a server no longer takes is told as well, and the key to renew is named', async () => {
+  await using server = await tokenServer()
+  await using started = await startGateway({
+    mcpServers: {
+      a: {
+        type: 'streamable-http',
+        url: server.url,
+        headers: { Authorization: 'Bearer first', 'X-Team': 'b' },
+      },
+    },
+  })
+  const heard = new RecordedEvents(started.gateway)
+  await started.gateway.warmUp()
+  await using caller = await callAs(started.origin, undefined, { modern: true })
+  const call = async (): Promise<string> =>
+    (await caller?.request('tools/call', '{"name":"a__t","arguments":{}}')) ?? ''
+  expect(await call()).toContain('done')
+  server.token = 'second'
+  const answer = await call()
+  expect(answer).toContain('headers.Authorization')
+  expect(answer).not.toContain('Bearer first')
+  expect(heard.of('credential.refused')[0]).toMatchObject({ server: 'a', owner: 'gateway', status: 401 })
+})

@@ -13,6 +13,8 @@ test('login by the browser of this machine, the list without tokens, and logout 
   expect(await (await fetch(back)).text()).toContain('You are logged in to mail')
   const ended = await login.end
   expect([ended.code, ended.said]).toEqual([0, expect.stringContaining('You are logged in to server "mail"')])
+  // Records of the log do not stand between the sentences.
+  expect(ended.said).not.toContain('"level":"info"')
   // Without a terminal no browser is opened.
   expect(ended.said).toContain('Open this address in a browser')
 
@@ -100,6 +102,28 @@ test('login to a server with a broken entry names the problem, and export withou
     code: 1,
     said: expect.stringMatching(/entry of server "mail" has a problem: mcpServers\.mail\.url/) as string,
   })
+})
+
+test('a login that was refused in the browser is begun again by the command; more is logged where --log says so', async () => {
+  const { run } = await setUp()
+  const login = run('--log', 'info', 'login', 'mail')
+  const back = await decide(await addressIn(login), { decision: 'deny' })
+  const page = await (await fetch(back)).text()
+  expect(page).toContain('Run &quot;mcp-manifold login mail&quot; again.')
+  expect(page).not.toContain('MCP client')
+  const { code, said } = await login.end
+  expect([code, said]).toEqual([1, expect.stringContaining('access_denied')])
+  expect(said).toContain('A login was begun.')
+})
+
+test('a server whose grant needs no person is not logged in to', async () => {
+  const { authorization, run } = await setUp()
+  for (const more of [[], ['--device'], ['--token-stdin']]) {
+    const { code, said } = await run('login', 'reports', ...more).end
+    expect([code, said]).toEqual([0, expect.stringContaining('"oauth.grant": "client_credentials"')])
+    expect(said).toContain('Nothing was done.')
+  }
+  expect((await authorization.happened()).asked).toEqual([])
 })
 
 function codeIn(said: string): string {

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { configFrom } from '../../../src/config/load/load.ts'
 import type { Ending } from '../../../src/config/source/reloadable.ts'
+import { bearer, keyOf, withKeys } from '../../helpers/callers.ts'
 import { startGateway, type TestGateway } from '../../helpers/gateway.ts'
 import { startIssuer, type Issuer } from '../../helpers/issuer.ts'
 import { reload } from '../../helpers/reload.ts'
@@ -103,4 +104,22 @@ test('what the holder of a token for the address of the gateway has opened goes 
   await using running = await startGateway(file({}))
   const headers = { authorization: `Bearer ${await issuer.token({ aud: `${running.origin}/mcp` })}` }
   await endsNone(running, headers, file({ other: {} }))
+})
+
+test.each<[string, object, object, typeof endsBoth]>([
+  ['the second is refused', { proxy: { ...PROXY, from: ['10.9.9.9'] } }, {}, endsBoth],
+  ['the second is no credential any more', {}, { users: [] }, endsBoth],
+  ['the first is refused', { proxy: PROXY }, { keys: [] }, endsBoth],
+  ['the second belongs to another client', { proxy: PROXY }, { users: ['eve'] }, endsBoth],
+  ['both are still valid', { proxy: { ...PROXY, from: ['127.0.0.0/8', '::1'] } }, {}, endsNone],
+])('what a caller with a key and a name of a proxy has opened, when %s', async (_, auth, ada, check) => {
+  await using a = await scriptedHttp({ sessions: true })
+  const [{ ada: known }] = [withKeys({ ada: { users: ['ada'] } })]
+  const file = (nextAuth: object, entry: object): File => ({
+    mcpServers: { a: a.entry },
+    clients: { people: {}, ada: { ...known, ...entry } },
+    gateway: { auth: nextAuth },
+  })
+  await using running = await startGateway(file({ proxy: PROXY }, {}))
+  await check(running, { 'x-user': 'ada', ...bearer(keyOf('ada')) } as Headers, file(auth, ada))
 })

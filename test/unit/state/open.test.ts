@@ -27,7 +27,11 @@ it('opens what the configuration names', async () => {
   expect(await lmdb.get('a')).toBe('1')
   await Promise.all([memory.close(), lmdb.close()])
   expect(warnings).toEqual([])
-  await expect(openStore('etcd://x', logger)).rejects.toThrow('Fix:')
+  await expect(openStore('etcd://x', logger)).rejects.toMatchObject({
+    name: 'GatewayError',
+    code: 'config',
+    message: expect.stringContaining('Fix:') as string,
+  })
 })
 
 it('goes on in memory when the folder cannot be made', async () => {

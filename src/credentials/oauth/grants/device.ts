@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { authenticateClient, authenticationOf } from '../client-authentication.ts'
-import { OAuthFailure } from '../failure.ts'
+import { refusalDetail, OAuthFailure } from '../failure.ts'
 import type { GrantContext } from '../grant.ts'
 import { requestToken } from '../token-request.ts'
 import type { TokenSet } from '../token-set.ts'
@@ -25,7 +25,7 @@ const MAX_SECONDS = 30 * 60
 
 /** @throws OAuthFailure; its message names the fix where the authorization server has no device login */
 export async function beginDevice(context: GrantContext): Promise<DeviceLogin> {
-  const { oauth, metadata, resource, scopes, fetch, signal } = context
+  const { oauth, metadata, registration, resource, scopes, fetch, signal } = context
   const endpoint = metadata.device_authorization_endpoint
   const about = `The server "${context.server.name}": the device login`
   if (endpoint === undefined)
@@ -40,7 +40,7 @@ export async function beginDevice(context: GrantContext): Promise<DeviceLogin> {
   await authenticateClient(form, headers, authenticationOf(context))
   const started = performance.now()
   const device = await deviceOf(
-    about,
+    { about, secret: registration.clientSecret },
     () => fetch(endpoint, { method: 'POST', headers, body: form.toString(), redirect: 'error', signal }),
     signal,
   )
@@ -60,7 +60,11 @@ interface Device {
   readonly intervalSeconds: number
 }
 
-async function deviceOf(about: string, ask: () => Promise<Response>, signal: AbortSignal): Promise<Device> {
+async function deviceOf(
+  { about, secret }: { readonly about: string; readonly secret: string | undefined },
+  ask: () => Promise<Response>,
+  signal: AbortSignal,
+): Promise<Device> {
   let status: number | undefined
   let answer: unknown
   try {
@@ -83,7 +87,7 @@ async function deviceOf(about: string, ask: () => Promise<Response>, signal: Abo
     isShort(link, 2048) &&
     isLink(link)
   if (!isUsable) {
-    const error = (answer as { error?: unknown } | undefined)?.error
+    const { error, error_description: description } = (answer ?? {}) as Record<string, unknown>
     const isUnknown = error === 'invalid_client' || error === 'unauthorized_client'
     const fix = isUnknown
       ? 'allow the device login for the client oauth.clientId there'
@@ -92,6 +96,7 @@ async function deviceOf(about: string, ask: () => Promise<Response>, signal: Abo
       `${about} was refused by its authorization server (status ${status}). Fix: ${fix}.`,
       {
         code: isUnknown ? error : undefined,
+        detail: refusalDetail([error, description], secret),
         isTransient: (status ?? 0) >= 500,
       },
     )

@@ -73,17 +73,25 @@ test('relative paths of an included file start at its folder', async () => {
         roots: ['r', 'file:///abs'],
       },
       c: { replicas: [{ command: 'x', cwd: '..' }] },
+      d: { url: 'https://d.example/mcp', headersHelper: './print-headers' },
     },
   })
   const { config, raw } = await load(file)
   const at = (name: string): string => join(scratch.path, 'conf.d/sub', name)
-  const [b, c] = config.servers
+  const [b, c, d] = config.servers
   expect(b?.replicas[0]?.endpoint).toMatchObject({
     cwd: at('here'),
     env: { A: 'from-env-file', B: 'from-file' },
   })
   expect(b?.roots?.map(({ uri }) => uri)).toEqual([`file://${at('r')}`, 'file:///abs'])
   expect(c?.replicas[0]?.endpoint).toMatchObject({ cwd: join(scratch.path, 'conf.d') })
+  expect(d?.replicas[0]?.endpoint).toMatchObject({
+    headersHelper: {
+      command: ['./print-headers'],
+      cwd: join(scratch.path, 'conf.d/sub'),
+      env: { CLAUDE_CODE_MCP_SERVER_NAME: 'd', CLAUDE_CODE_MCP_SERVER_URL: 'https://d.example/mcp' },
+    },
+  })
   expect(raw).toMatchObject({ mcpServers: { b: { cwd: 'here', env: { B: '${file:b.txt}' } } } })
 })
 

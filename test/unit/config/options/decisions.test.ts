@@ -47,6 +47,17 @@ describe('the admin API protects what they decide', () => {
     expect(isMoved({ replicas: [{ [key]: 'x' }] }, { replicas: [{ [key]: 'y' }] })).toBe(true)
   })
 
+  test.each(['oauth', 'auth'])('what %s asks for leads nowhere, and where it logs in does', key => {
+    const at = (login: object | false): object => ({ url: 'http://up.test/mcp', [key]: login })
+    const login = { issuer: 'https://as.test', scopes: ['a'] }
+    expect(isMoved(at(login), at({ ...login, scopes: ['a', 'b'] }))).toBe(false)
+    expect(isMoved(at(login), at({ ...login, scope: 'b', clientName: 'c', dpop: true }))).toBe(false)
+    expect(isMoved({ url: 'http://up.test/mcp' }, at({ scopes: ['a'] }))).toBe(false)
+    expect(isMoved(at(login), at({ ...login, issuer: 'https://evil.test' }))).toBe(true)
+    expect(isMoved(at({ scopes: [] }), at(login))).toBe(true)
+    expect(isMoved(at(login), at({ ...login, extraParams: { audience: 'x' } }))).toBe(true)
+  })
+
   test('a service at the same host is another address', () => {
     const at = (service: string): object => ({ url: 'http://up.test/mcp', service })
     expect(isMoved(at('_mcp._tcp'), at('_other._tcp'))).toBe(true)

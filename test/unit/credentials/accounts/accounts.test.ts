@@ -3,6 +3,7 @@ import { EventBus, UNHEARD } from '../../../../src/core/event-bus.ts'
 import type { GatewayEvent } from '../../../../src/core/events.ts'
 import type { GatewayError } from '../../../../src/core/errors.ts'
 import { SILENT } from '../../../../src/core/logger.ts'
+import { LOCAL, type Principal } from '../../../../src/core/principal.ts'
 import { Credentials } from '../../../../src/credentials/accounts/credentials.ts'
 import type { TokenSet } from '../../../../src/credentials/oauth/token-set.ts'
 import {
@@ -463,3 +464,20 @@ test('every request that lacks the nonce of a server is made again with it, with
   expect(proofIn(await at.headers())).toMatchObject({ nonce: 'n1' })
   expect(at.odd.redeemed).toEqual({ code: 1, refresh: 0 })
 })
+
+test.each([
+  [true, 'gateway', undefined, /run "mcp-manifold login odd", or call a tool/],
+  [false, 'gateway', undefined, /Fix: call a tool of it again and follow the link/],
+  [true, 'client:ann', 'client', /run "mcp-manifold login odd --client ann", or call a tool/],
+  [true, 'user:idp ann', 'client', /Fix: call a tool of it again and follow the link/],
+])(
+  'a login that is missing is begun by what reaches the state: shared %s, of %s',
+  async (isShared, id, per, fix) => {
+    await using at = await loginScene({}, per === undefined ? undefined : { per })
+    at.vault.isShared = isShared
+    const principal: Principal = { ...LOCAL, id }
+    const account = at.credentials.for(at.server, principal)
+    const refusal = await account?.refused({ status: 401, wwwAuthenticate: 'Bearer', sent: [] })
+    expect(refusal).toMatchObject({ code: 'needs_login', message: expect.stringMatching(fix) as string })
+  },
+)

@@ -306,3 +306,21 @@ test('a device login that is ended is not completed later, and lasts no longer t
   await expect(pending.done).rejects.toMatchObject({ code: 'needs_login' })
   expect(signals.map(({ aborted }) => aborted)).toEqual([true])
 })
+
+test('the pages and errors of a login say how it is begun again where it was begun', async () => {
+  const again = 'Run "mcp-manifold login mail" again.'
+  const wording = { again, retry: again, backTo: 'the terminal' }
+  const { authorizer, logins } = setUp({ wording })
+  const { done } = await logins.begin(await remoteServer(), 'gateway')
+  const [{ state, redirectUri }] = authorizer.begun as [(typeof authorizer.begun)[number]]
+  expect((await comeBack(redirectUri, { state: 'another', code: 'good' })).text).toContain(
+    'Run &quot;mcp-manifold login mail&quot; again.',
+  )
+  const refused = await comeBack(redirectUri, { state, error: 'access_denied' })
+  expect(refused.text).toContain('Run &quot;mcp-manifold login mail&quot; again.')
+  expect(refused.text).not.toContain('MCP client')
+  await expect(done).rejects.toThrow()
+  const second = await logins.begin(await remoteServer(), 'client:ann')
+  logins.abandon('mail')
+  await expect(second.done).rejects.toThrow(again)
+})

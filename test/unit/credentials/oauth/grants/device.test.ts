@@ -103,3 +103,15 @@ test.each([
     `was refused by its authorization server (status ${answer.status})`,
   )
 })
+
+test('a refused request has the error of the authorization server for the log, and no secret', async () => {
+  await using server = await startAuthorizationServer({ clients })
+  const body = JSON.stringify({
+    error: 'invalid_scope',
+    error_description: 'mcp is unknown to client with secret',
+  })
+  await server.behave('/device/auth', { status: 400, body })
+  const failure = await beginDevice(await contextFor(server)).catch((error: unknown) => error)
+  expect(failure).toBeInstanceOf(OAuthFailure)
+  expect((failure as OAuthFailure).detail).toBe('invalid_scope: mcp is unknown to client with …')
+})
