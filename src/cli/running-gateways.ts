@@ -41,16 +41,15 @@ export async function answeringGateways(file: string): Promise<readonly Answerin
 
 /** The running gateways of a configuration file, with their status. */
 export async function runningGateways(file: string): Promise<RunningGateways> {
-  const [{ findGateways }, { askGateway }, { withTimeout }] = await Promise.all([
+  const [{ findGateways }, { askGateway }] = await Promise.all([
     import('../admin/socket-files.ts'),
     import('../admin/client.ts'),
-    import('../core/timeout.ts'),
   ])
   const found = await findGateways(await adminSocketFolder(), file)
   const answers = await Promise.all(
     found.map(async ({ pid, socket }): Promise<AnsweringGateway[]> => {
-      const asked = askGateway(socket, { method: 'GET', path: '/admin/status' }).catch(() => undefined)
-      const answer = await withTimeout(asked, STATUS_TIMEOUT_MS, () => undefined)
+      const asking = { method: 'GET', path: '/admin/status', timeoutMs: STATUS_TIMEOUT_MS }
+      const answer = await askGateway(socket, asking).catch(() => undefined)
       if (answer?.status !== 200 || !isJsonObject(answer.body)) return []
       return [{ pid, socket, status: answer.body as unknown as AnsweringGateway['status'] }]
     }),

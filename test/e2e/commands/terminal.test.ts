@@ -124,7 +124,7 @@ readline.on('line', line => {
     const added = atTerminal(folder, noKeyring, 'add', bundle, '-c', file)
     await expect.poll(added.shown).toContain('Add it?')
     added.type('y\r')
-    await expect.poll(added.shown).toContain('place')
+    await expect.poll(added.shown).toContain('place (Place): ')
     added.type('here\r')
     await expect.poll(added.shown).toContain('key (Key')
     added.type('sekrit\r')

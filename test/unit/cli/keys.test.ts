@@ -220,7 +220,7 @@ describe('serve without clients', () => {
   test('stays on this machine and says so', async () => {
     const config = scratch.write('open.json', open)
     await using served = await serve([BIN, 'serve', '--config', config], { ready: /Ctrl\+C/, origin: '-' })
-    expect(served.said).toContain('serves this machine only')
+    await expect.poll(() => served.said).toContain('serves this machine only')
   })
 
   test('listens on no other address without --allow-anonymous', async () => {
@@ -230,6 +230,6 @@ describe('serve without clients', () => {
     expect(code).toBe(1)
     expect(stderr).toMatch(/Add "clients".*--allow-anonymous/)
     await using served = await serve([BIN, ...args, '--allow-anonymous'], { ready: /Ctrl\+C/, origin: '-' })
-    expect(served.said).toMatch(/warn.*Every caller that reaches 0\.0\.0\.0/)
+    await expect.poll(() => served.said).toMatch(/warn.*Every caller that reaches 0\.0\.0\.0/)
   })
 })
