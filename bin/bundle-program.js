@@ -28,17 +28,21 @@ rmSync(target, { recursive: true, force: true })
 // Messages and stack traces keep the names of the sources.
 const { output } = await bundle.write({
   dir: target,
-  format: 'esm',
+  // These start faster than modules do.
+  format: 'cjs',
   minify: false,
-  chunkFileNames: '[name]-[hash].js',
+  entryFileNames: '[name].cjs',
+  chunkFileNames: '[name]-[hash].cjs',
   // Each package is a file of its own name, so that a start shows which of them it reads.
   codeSplitting: { groups: [{ name: packageNameOf, debugName: 'packages', test: /node_modules/ }] },
 })
 await bundle.close()
 
+const files = new Set(output.map(({ fileName }) => `./${fileName}`))
 for (const { fileName, code = '' } of output) {
-  const missing = /\brequire\d*\(['"](\.[^'"]*)['"]\)/.exec(code)
-  if (missing) throw new Error(`${fileName} requires ${missing[1]}, which is not in the bundle.`)
+  const required = [...code.matchAll(/\brequire\d*\(['"](\.[^'"]*)['"]\)/g)].map(([, name]) => name)
+  const missing = required.find(name => !files.has(name))
+  if (missing) throw new Error(`${fileName} requires ${missing}, which is not in the bundle.`)
 }
 const modules = output.flatMap(({ moduleIds = [] }) => moduleIds)
 writeFileSync(`${target}/LICENSES.txt`, licencesOf(modules.filter(id => id.includes('node_modules'))))

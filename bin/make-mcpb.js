@@ -24,7 +24,14 @@ const PLATFORMS = ['darwin-arm64', 'darwin-x64', 'win32-arm64', 'win32-x64', 'li
 
 rmSync(folder, { recursive: true, force: true })
 mkdirSync(folder, { recursive: true })
-for (const part of ['bin/mcp-manifold.js', 'dist/bundle', 'dist/vendor', 'docs', 'LICENSE'])
+for (const part of [
+  'bin/mcp-manifold.cjs',
+  'bin/code-cache.cjs',
+  'dist/bundle',
+  'dist/vendor',
+  'docs',
+  'LICENSE',
+])
   cpSync(join(root, part), join(folder, part), { recursive: true })
 writeJson('package.json', { name, version, private: true, type, exports, imports })
 for (const platform of PLATFORMS) addBinary(platform)
@@ -50,10 +57,10 @@ function manifest() {
     keywords: ['mcp', 'gateway', 'proxy'],
     server: {
       type: 'node',
-      entry_point: 'bin/mcp-manifold.js',
+      entry_point: 'bin/mcp-manifold.cjs',
       mcp_config: {
         command: 'node',
-        args: ['${__dirname}/bin/mcp-manifold.js', '--config', '${user_config.servers_file}'],
+        args: ['${__dirname}/bin/mcp-manifold.cjs', '--config', '${user_config.servers_file}'],
         env: {},
       },
     },

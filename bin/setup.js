@@ -27,7 +27,7 @@ function run(reason, ...args) {
   if (error) console.error(`npm could not be started: ${error.message}`)
   if (status === 0) return
   // A failed build leaves files that look new; the next run has to try again.
-  if (args.includes('build')) rmSync(new URL('dist/bundle/main.js', root), { force: true })
+  if (args.includes('build')) rmSync(new URL('dist/bundle/main.cjs', root), { force: true })
   process.exit(status ?? 1)
 }
 
@@ -36,7 +36,7 @@ if (installed === 0) run('Installing what the project needs', 'ci')
 else if (changed('package-lock.json') > installed) run('The lock file has changed, installing again', 'ci')
 
 // The declarations are selected last; after an installation lmdb may be another version.
-const parts = ['dist/bundle/main.js', 'dist/vendor/lmdb/index.cjs', 'dist/types/index.d.ts']
+const parts = ['dist/bundle/main.cjs', 'dist/vendor/lmdb/index.cjs', 'dist/types/index.d.ts']
 const built = Math.min(...parts.map(changed))
 const scripts = ['bundle-program', 'bundle-lmdb', 'select-types', 'licences'].map(name => `bin/${name}.js`)
 const sources = ['tsconfig.json', 'package-lock.json', ...scripts].map(changed)

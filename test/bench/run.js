@@ -4,7 +4,7 @@
  * proxy at all. Everything runs interleaved on one machine; only the ratios mean something elsewhere. See docs/bench.md.
  */
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -122,7 +122,7 @@ function gatewayArgs(name, url, server = {}, state = 'memory') {
     gateway: { http: { port: 0 }, state, log: 'warn' },
   }
   writeFileSync(file, JSON.stringify(config))
-  return [join(ROOT, 'bin/mcp-manifold.js'), 'serve', '--config', file]
+  return [join(ROOT, 'bin/mcp-manifold.cjs'), 'serve', '--config', file]
 }
 
 /** Keys of the clients of targets that identify callers. @type {Record<string, string[]>} */
@@ -136,7 +136,7 @@ function policyArgs(name, upstream, audited) {
   keysOf[name] = made.keys
   const file = join(folder, 'servers.json')
   writeFileSync(file, JSON.stringify(made.config))
-  return [join(ROOT, 'bin/mcp-manifold.js'), 'serve', '--config', file]
+  return [join(ROOT, 'bin/mcp-manifold.cjs'), 'serve', '--config', file]
 }
 
 /** Shared, so that it does not matter whether callers are told apart. */
@@ -145,7 +145,11 @@ const CACHED = { tools: { echo: { cache: { ttl: '1h', scope: 'shared' } } } }
 /** The gateway of another checkout. @param {string} name @param {string} url @returns {readonly string[]} */
 function beforeArgs(name, url) {
   if (options.against === undefined) throw new Error(`${name}: --against says where it is`)
-  return [join(options.against, 'bin/mcp-manifold.js'), ...gatewayArgs(name, url).slice(1)]
+  // Its program may have the name of an earlier version.
+  const names = ['mcp-manifold.cjs', 'mcp-manifold.js'].map(file =>
+    join(String(options.against), 'bin', file),
+  )
+  return [names.find(existsSync) ?? String(names[0]), ...gatewayArgs(name, url).slice(1)]
 }
 
 /** @type {Record<string, Target>} */

@@ -13,7 +13,7 @@ import { parseArgs } from 'node:util'
 import { median, table } from './statistics.js'
 
 const HERE = import.meta.dirname
-const BIN = join(HERE, '../../bin/mcp-manifold.js')
+const BIN = join(HERE, '../../bin/mcp-manifold.cjs')
 const SERVERS = 20
 const TOOLS_EACH = 3
 const SEED_TIMEOUT_MS = 60_000

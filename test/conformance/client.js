@@ -18,7 +18,7 @@ import { scratchFolder } from './scratch.js'
 
 /** @import { Json, PlainClient } from './plain-client.js' */
 
-const GATEWAY = fileURLToPath(new URL('../../bin/mcp-manifold.js', import.meta.url))
+const GATEWAY = fileURLToPath(new URL('../../bin/mcp-manifold.cjs', import.meta.url))
 
 /** Below the runner's own, so that the reason is told. */
 const TIMEOUT_MS = 25_000

@@ -9,7 +9,7 @@ import { scratchFolder } from './scratch.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const fixtureMain = join(root, 'test/fixtures/servers/conformance/main.js')
-const gatewayMain = join(root, 'bin/mcp-manifold.js')
+const gatewayMain = join(root, 'bin/mcp-manifold.cjs')
 
 const START_TIMEOUT_MS = 30_000
 

@@ -18,7 +18,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { runCell } from './run-cell.js'
 
-const BIN = fileURLToPath(new URL('../../bin/mcp-manifold.js', import.meta.url))
+const BIN = fileURLToPath(new URL('../../bin/mcp-manifold.cjs', import.meta.url))
 const CELLS = /** @type {const} */ (['legacy-stdio', 'legacy-http', 'modern-http', 'modern-stdio'])
 
 const { values } = parseArgs({

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const REPLICA = fileURLToPath(new URL('replica-main.js', import.meta.url))
-const BIN = fileURLToPath(new URL('../../bin/mcp-manifold.js', import.meta.url))
+const BIN = fileURLToPath(new URL('../../bin/mcp-manifold.cjs', import.meta.url))
 
 /** @typedef {import('node:child_process').ChildProcess} ChildProcess */
 

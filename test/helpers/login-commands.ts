@@ -7,7 +7,7 @@ import { startAuthorizationServer, type AuthorizationServer } from './authorizat
 import { startProtectedServer } from './protected-server.ts'
 import { makeScratch } from './scratch.ts'
 
-const BIN = fileURLToPath(new URL('../../bin/mcp-manifold.js', import.meta.url))
+const BIN = fileURLToPath(new URL('../../bin/mcp-manifold.cjs', import.meta.url))
 
 /** A command that runs. */
 export interface Run {

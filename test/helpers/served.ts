@@ -4,7 +4,7 @@ import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 
 /** Absolute path of the built program. */
-export const BIN = fileURLToPath(new URL('../../bin/mcp-manifold.js', import.meta.url))
+export const BIN = fileURLToPath(new URL('../../bin/mcp-manifold.cjs', import.meta.url))
 
 /** A server in a process of its own. */
 export interface Served extends AsyncDisposable {

@@ -40,7 +40,7 @@ const MAX_WAIT_MS = Number(values['max-wait-ms'])
 const MAX_MS = values.short ? 240_000 : 3_600_000
 
 const file = (/** @type {string} */ name) => fileURLToPath(new URL(name, import.meta.url))
-const BIN = file('../../bin/mcp-manifold.js')
+const BIN = file('../../bin/mcp-manifold.cjs')
 const directory = mkdtempSync(join(tmpdir(), 'hostile-'))
 /** @type {Set<import('node:child_process').ChildProcess>} */
 const running = new Set()

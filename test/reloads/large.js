@@ -13,7 +13,7 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
-const BIN = fileURLToPath(new URL('../../bin/mcp-manifold.js', import.meta.url))
+const BIN = fileURLToPath(new URL('../../bin/mcp-manifold.cjs', import.meta.url))
 const SERVER = fileURLToPath(new URL('many-tools.js', import.meta.url))
 const PROBE = new URL('turn-probe.mjs', import.meta.url).href
 const START_TIMEOUT_MS = 120_000

@@ -26,7 +26,7 @@ const OVERTIME_MS = 60_000
 /** The reloads may take this much longer than they should. */
 const MAX_LATENESS = 1.02
 
-const BIN = fileURLToPath(new URL('../../bin/mcp-manifold.js', import.meta.url))
+const BIN = fileURLToPath(new URL('../../bin/mcp-manifold.cjs', import.meta.url))
 const RAW = fileURLToPath(new URL('../fixtures/servers/raw.js', import.meta.url))
 const PROBE = new URL('heap-probe.mjs', import.meta.url).href
 const GATEWAYS = ['over HTTP', 'of a legacy client on stdio', 'of a modern client on stdio']

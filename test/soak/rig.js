@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { rssOf } from '../helpers/rss.js'
 
-const BIN = fileURLToPath(new URL('../../bin/mcp-manifold.js', import.meta.url))
+const BIN = fileURLToPath(new URL('../../bin/mcp-manifold.cjs', import.meta.url))
 const UPSTREAM = fileURLToPath(new URL('upstream.js', import.meta.url))
 export const LEGACY = '2025-11-25'
 export const MODERN = '2026-07-28'

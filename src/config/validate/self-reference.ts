@@ -22,7 +22,7 @@ export function startsThisGateway(entry: ReplicaEntry, file: string | undefined,
   const first = args.find(arg => !arg.startsWith('-')) ?? ''
   const isGateway =
     program === 'mcp-manifold' ||
-    (program === 'node' && /(^|[\\/])mcp-manifold\.js$/.test(first)) ||
+    (program === 'node' && /(^|[\\/])mcp-manifold\.c?js$/.test(first)) ||
     (/^(npx|bunx|pnpx|npm|pnpm|yarn|bun)$/.test(program) &&
       /^mcp-manifold(@.*)?$/.test(args.find(isPackage) ?? ''))
   if (!isGateway) return false

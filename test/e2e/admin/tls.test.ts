@@ -78,24 +78,27 @@ test('a configuration with certificates that cannot be used is refused over the 
   expect(body.notReloadable).toMatchObject([{ key: 'gateway.http.tls' }])
 })
 
-/** Writes the address of each module that is loaded to stderr. */
-const TRACE = [
-  'import { register } from "node:module"',
-  'const hooks = "export async function load(url, context, next) { process._rawDebug(url); return next(url, context) }"',
-  'register("data:text/javascript," + encodeURIComponent(hooks))',
-].join('\n')
-
 test('express is loaded with the first request to the admin API, and not before', async () => {
   const folder = folderForTest()
   const file = folder.write('servers.json', {
     mcpServers: { up: { url: 'http://127.0.0.1:9/mcp' } },
     gateway: { http: { port: 0 }, state: 'memory' },
   })
-  const env = { NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(TRACE)}` }
-  const { served, socket } = await servingWithSocket(folder, file, { env })
+  const hook = folder.write(
+    'loaded.cjs',
+    `process.on('SIGUSR2', () => process.stderr.write(Object.keys(require.cache).join(' ') + ' are loaded\\n'))`,
+  )
+  const { served, socket } = await servingWithSocket(folder, file, {
+    env: { NODE_OPTIONS: `--require ${hook}` },
+  })
+  const loaded = (): string[] => served.said.split('\n').filter(line => line.endsWith(' are loaded'))
   expect((await fetch(`${served.origin}/readyz`)).status).toBeGreaterThan(0)
-  expect(served.said).toContain('/dist/bundle/main.js')
-  expect(served.said).not.toContain('/dist/bundle/express-')
+  process.kill(served.pid, 'SIGUSR2')
+  await expect.poll(loaded).toHaveLength(1)
+  expect(loaded()[0]).toContain('/dist/bundle/main.cjs')
+  expect(loaded()[0]).not.toContain('/dist/bundle/express-')
   expect((await askAdmin(socket, { path: '/admin/status' })).status).toBe(200)
-  await expect.poll(() => served.said).toContain('/dist/bundle/express-')
+  process.kill(served.pid, 'SIGUSR2')
+  await expect.poll(loaded).toHaveLength(2)
+  expect(loaded()[1]).toContain('/dist/bundle/express-')
 })

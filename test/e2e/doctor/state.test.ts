@@ -88,7 +88,7 @@ describe('doctor finds, in the state,', () => {
       await cp(`${ROOT}${name}`, `${copy}/${name}`, { recursive: true })
     for (const name of await readdir(`${ROOT}node_modules`))
       if (name !== '@lmdb') symlinkSync(`${ROOT}node_modules/${name}`, `${copy}/node_modules/${name}`)
-    const bin = `${copy}/bin/mcp-manifold.js`
+    const bin = `${copy}/bin/mcp-manifold.cjs`
     const found = await diagnose(scratch, within(`lmdb:${stateFolder()}`), { bin })
     const { layer, command } = found.only('lmdb_missing')
     expect({ code: found.code, layer }).toEqual({ code: 13, layer: 'state' })

@@ -11,11 +11,8 @@ import type { AddressInfo } from 'node:net'
 import type { Scratch } from '../../helpers/scratch.ts'
 
 /** Writes the address of every module that is loaded to stderr. */
-const TRACE = [
-  'import { register } from "node:module"',
-  'const hooks = "export async function load(url, context, next) { process._rawDebug(url); return next(url, context) }"',
-  'register("data:text/javascript," + encodeURIComponent(hooks))',
-].join('\n')
+/** Writes the files that a program has loaded to stderr, at its end. */
+const LOADED = `process.on('exit', () => process._rawDebug(Object.keys(require.cache).join('\\n')))`
 
 const QUIET = { mcpServers: {}, gateway: { state: 'memory', http: { port: 0 } } }
 
@@ -37,10 +34,10 @@ describe('the version', () => {
   test('is answered without loading the program', async () => {
     const { stdout, stderr } = await runProgram(['--version'], {
       cwd,
-      nodeArgs: ['--import', `data:text/javascript,${encodeURIComponent(TRACE)}`],
+      nodeArgs: ['--require', scratch.write('loaded.cjs', LOADED)],
     })
     expect(stdout).toBe(`${VERSION}\n`)
-    expect(stderr).toContain('/bin/mcp-manifold.js')
+    expect(stderr).toContain('/bin/mcp-manifold.cjs')
     expect(stderr).not.toContain('/dist/')
   })
 })
@@ -240,7 +237,7 @@ describe('on stdio', () => {
 
   test('loads neither the command line library nor, the second time, the schema library', async () => {
     const file = scratch.write('lean.json', { ...QUIET, gateway: { ...QUIET.gateway, log: 'error' } })
-    const options = { cwd, nodeArgs: ['--import', `data:text/javascript,${encodeURIComponent(TRACE)}`] }
+    const options = { cwd, nodeArgs: ['--require', scratch.write('loaded.cjs', LOADED)] }
     const first = await runProgram(['--config', file], options)
     const second = await runProgram(['--config', file], options)
     expect(first.stderr).toContain('/dist/bundle/zod-')

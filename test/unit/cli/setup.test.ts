@@ -38,7 +38,7 @@ function makeCheckout(npmExitCode = 0): Scratch {
   ]
   const results = [
     'node_modules/.package-lock.json',
-    'dist/bundle/main.js',
+    'dist/bundle/main.cjs',
     'dist/vendor/lmdb/index.cjs',
     'dist/types/index.d.ts',
   ]

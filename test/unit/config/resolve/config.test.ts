@@ -409,6 +409,7 @@ describe('an entry that starts this gateway', () => {
     { command: 'npx', args: ['-y', 'mcp-manifold'] },
     { command: 'npx.cmd', args: ['-y', 'mcp-manifold@latest'] },
     { command: 'pnpm', args: ['dlx', 'mcp-manifold'] },
+    { command: 'node', args: ['/opt/manifold/bin/mcp-manifold.cjs'] },
     { command: 'node', args: ['/opt/manifold/bin/mcp-manifold.js'] },
   ])('is left out: $command $args', async entry => {
     const config = await configFrom({ mcpServers: { manifold: entry, a: { command: 'x' } } }, OPTIONS)
@@ -419,7 +420,7 @@ describe('an entry that starts this gateway', () => {
   test.each([
     { command: 'npx', args: ['-y', 'mcp-manifold', '--config', 'other.json'] },
     { command: 'npx', args: ['-y', '@modelcontextprotocol/server-filesystem', 'mcp-manifold'] },
-    { command: 'node', args: ['server.js', 'bin/mcp-manifold.js'] },
+    { command: 'node', args: ['server.js', 'bin/mcp-manifold.cjs'] },
   ])('is not: $command $args', async entry => {
     expect((await resolveServer(entry)).name).toBe('a')
   })
