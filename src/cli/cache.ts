@@ -5,9 +5,11 @@ import { alignColumns } from './columns.ts'
 import { notThere } from './not-there.ts'
 import { refuseUnshared, withStore } from './with-store.ts'
 import type { Config } from '../config/types.ts'
+import type { LogLevel } from '../core/logger.ts'
 
 interface CommonOptions {
   readonly config?: string
+  readonly log?: LogLevel
 }
 
 export interface StatsOptions extends CommonOptions {
@@ -21,7 +23,7 @@ export interface StatsOptions extends CommonOptions {
  */
 export async function clearCache(
   of: string | undefined,
-  { config: file, json }: StatsOptions,
+  { config: file, json, log }: StatsOptions,
 ): Promise<void> {
   const config = await loadConfigFile({ file })
   const what = toCleared(of, config)
@@ -29,6 +31,7 @@ export async function clearCache(
     config,
     (store, logger) => clear(store, what, logger),
     refuseUnshared('only the running gateway knows what it keeps, and only a restart clears it.'),
+    log,
   )
   if (json) return void process.stdout.write(`${JSON.stringify({ of, cleared: deleted })}\n`)
   const entries = `${deleted} stored ${deleted === 1 ? 'result' : 'results'}`
@@ -41,12 +44,13 @@ export async function clearCache(
  * `cache stats`: shows the savings of the cache over all running gateways that share the state. Starts nothing.
  * @throws GatewayError `config`
  */
-export async function showCacheStats({ config: file, json }: StatsOptions): Promise<void> {
+export async function showCacheStats({ config: file, log, json }: StatsOptions): Promise<void> {
   const config = await loadConfigFile({ file })
   const found = await withStore(
     config,
     readCounts,
     refuseUnshared('only the running gateway knows its counts.'),
+    log,
   )
   const { maxStoredBytes } = config.gateway.cache
   const lines = (): string => [...toolTable(found), '', ...placeTable(found, maxStoredBytes)].join('\n')

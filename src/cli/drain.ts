@@ -5,10 +5,12 @@ import { DRAIN_POLL_MS, deleteDrained, includes, readReports, writeDrained } fro
 import { notThere } from './not-there.ts'
 import { refuseUnshared, withStore } from './with-store.ts'
 import type { Config } from '../config/types.ts'
+import type { LogLevel } from '../core/logger.ts'
 import type { Store } from '../state/store.ts'
 
 export interface DrainOptions {
   readonly config?: string
+  readonly log?: LogLevel
   readonly undo?: boolean
   /** Default true. */
   readonly wait?: boolean
@@ -39,7 +41,7 @@ const LOOK_MS = 300
 export async function runDrain(
   server: string,
   replica: string | undefined,
-  { config: file, undo = false, wait = true, json }: DrainOptions,
+  { config: file, log, undo = false, wait = true, json }: DrainOptions,
 ): Promise<void> {
   const config = await loadConfigFile({ file })
   check(config, server, replica)
@@ -67,6 +69,7 @@ export async function runDrain(
     config,
     change,
     refuseUnshared('only a change of its file reaches a running gateway.'),
+    log,
   )
   if (json) process.stdout.write(`${JSON.stringify(done)}\n`)
 }

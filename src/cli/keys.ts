@@ -2,6 +2,7 @@ import { createKey, keyDigestOf, idOf, readAllKeys, removeKey, storeKey } from '
 import { loadConfigFile } from '../config/load/load.ts'
 import { parseDuration } from '../config/options/units.ts'
 import { GatewayError } from '../core/errors.ts'
+import type { LogLevel } from '../core/logger.ts'
 import { assertClient } from './clients.ts'
 import { alignColumns } from './columns.ts'
 import { typed } from './this-program.ts'
@@ -14,6 +15,7 @@ const TAKEN_OVER =
 interface CommonOptions {
   readonly config?: string
   readonly json?: boolean
+  readonly log?: LogLevel
 }
 
 export interface CreateOptions extends CommonOptions {
@@ -27,7 +29,7 @@ const MAX_NOTE_CHARS = 200
 
 /** `keys create`: writes only the key to stdout, so that it can be piped, or JSON with it. It is shown only once. */
 export async function createClientKey(client: string, options: CreateOptions): Promise<void> {
-  const { config: file, expires, note, json } = options
+  const { config: file, log, expires, note, json } = options
   const config = await loadConfigFile({ file })
   assertClient(client, config)
   const lifeMs = expires === undefined ? undefined : parseDuration(expires)
@@ -52,6 +54,7 @@ export async function createClientKey(client: string, options: CreateOptions): P
         `With "state": "${name}" keys stand in the configuration, where they have no expiry. Leave out --expires, or keep state in a directory.`,
       )
     },
+    log,
   )
   if (isStored) {
     const until = lifeMs === undefined ? 'until it is revoked' : `until ${day(created + lifeMs)}`
@@ -81,12 +84,12 @@ export async function createClientKey(client: string, options: CreateOptions): P
 /** `keys list`: shows the metadata of each key, without the key. */
 export async function listKeys(
   client: string | undefined,
-  { config: file, json }: CommonOptions,
+  { config: file, log, json }: CommonOptions,
 ): Promise<void> {
   const config = await loadConfigFile({ file })
   if (client !== undefined) assertClient(client, config)
   const names = new Set(config.clients.map(({ name }) => name))
-  const stored = await withStore(config, readAllKeys, () => [])
+  const stored = await withStore(config, readAllKeys, () => [], log)
   const keys: ListedKey[] = [
     ...config.clients.flatMap(({ name, keys: digests }) =>
       digests.map(digest => ({ id: idOf(digest), client: name, configured: true, refused: false })),
@@ -134,7 +137,7 @@ function rowOf({ id, client, configured, refused, created, expires, note }: List
 }
 
 /** `keys revoke`: running gateways that share the store refuse the key within seconds. */
-export async function revokeKey(id: string, { config: file, json }: CommonOptions): Promise<void> {
+export async function revokeKey(id: string, { config: file, log, json }: CommonOptions): Promise<void> {
   const config = await loadConfigFile({ file })
   const owner = config.clients.find(({ keys }) => keys.some(digest => idOf(digest) === id))
   if (owner)
@@ -150,6 +153,7 @@ export async function revokeKey(id: string, { config: file, json }: CommonOption
       return key
     },
     () => undefined,
+    log,
   )
   if (!revoked) throw unknown(id)
   if (json) process.stdout.write(`${JSON.stringify({ id, client: revoked.client, revoked: true })}\n`)

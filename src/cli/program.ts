@@ -6,6 +6,7 @@ import { declareClientCommands } from './client-commands.ts'
 import { CLIENT_OPTION } from './common-options.ts'
 import { declareDoctorCommands } from './doctor-commands.ts'
 import { declareCompletionCommands } from './completion-commands.ts'
+import { declareFirstRunCommands } from './first-run-commands.ts'
 import { declareGatewayCommands } from './gateway-commands.ts'
 import { declareLoginCommands } from './login-commands.ts'
 import { declareServerCommands } from './server-commands.ts'
@@ -51,6 +52,7 @@ export function declaredProgram(): Command {
     .configureHelp({ showGlobalOptions: true })
     .showHelpAfterError('Run mcp-manifold --help to see what there is.')
 
+  declareFirstRunCommands(program)
   declareGatewayCommands(program)
   declareRunningCommands(program)
   declareServerCommands(program)

@@ -1,4 +1,5 @@
 import { loadConfigFile } from '../config/load/load.ts'
+import type { LogLevel } from '../core/logger.ts'
 import { storedUsage, type StoredUsage } from '../quota/stored.ts'
 import { assertClient } from './clients.ts'
 import { alignColumns } from './columns.ts'
@@ -6,6 +7,7 @@ import { refuseUnshared, withStore } from './with-store.ts'
 
 export interface UsageOptions {
   readonly config?: string
+  readonly log?: LogLevel
   readonly json?: boolean
 }
 
@@ -16,7 +18,7 @@ export interface UsageOptions {
  */
 export async function runUsage(
   client: string | undefined,
-  { config: file, json }: UsageOptions,
+  { config: file, log, json }: UsageOptions,
 ): Promise<void> {
   const config = await loadConfigFile({ file })
   if (client !== undefined) assertClient(client, config)
@@ -26,6 +28,7 @@ export async function runUsage(
     refuseUnshared(
       'only the running gateway knows what is used. Its clients read it in the resource manifold://usage.',
     ),
+    log,
   )
   process.stdout.write(json ? `${JSON.stringify(rows, undefined, 2)}\n` : `${table(rows).join('\n')}\n`)
 }

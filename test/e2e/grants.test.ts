@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client'
 import { expect, test } from 'vitest'
 import { startAuthorizationServer } from '../helpers/authorization-server.ts'
+import { startIssuer } from '../helpers/issuer.ts'
 import { MODERN, OFFICIAL_CLIENTS } from '../helpers/official-clients.ts'
 import { startProtectedServer } from '../helpers/protected-server.ts'
 import { makeScratch } from '../helpers/scratch.ts'
@@ -143,3 +144,65 @@ test.each(['id_jag', 'token_exchange'] as const)(
     expect((await idp.happened()).redemptions).toEqual({ [EXCHANGE]: 2 })
   },
 )
+
+test.each(FULL)('$name over $front: the JWT of a workload, read anew for each token', async client => {
+  await using workloads = await startIssuer()
+  await using server = await startAuthorizationServer({
+    clients,
+    accessTokenSeconds: 2,
+    trusts: { [workloads.url]: `${workloads.url}/keys` },
+  })
+  await using resource = await startProtectedServer({
+    issuer: server.issuer,
+    introspection: server.resourceServer,
+  })
+  await using scratch = makeScratch()
+  const assertions: string[] = []
+  const present = async (sub: string): Promise<void> => {
+    assertions.push(await workloads.token({ sub, aud: server.issuer }))
+    scratch.write('workload.jwt', assertions.at(-1) as string)
+  }
+  await present('first')
+  const idp = { subjectToken: `file:${scratch.path}/workload.jwt` }
+  const configFile = scratch.write('servers.json', {
+    mcpServers: { files: { url: resource.url, oauth: { ...known, grant: 'jwt_bearer', idp } } },
+    gateway: { state: 'memory', http: { port: 0 } },
+  })
+  await using gateway = await serveGateway(configFile)
+  await using connected = await client.connect({ configFile, origin: gateway.origin })
+  const whoami = async (): Promise<string> =>
+    JSON.stringify((await connected.callTool('files__whoami', {})).content)
+  expect(await whoami()).toContain('first')
+  await present('second')
+  await expect.poll(whoami, { timeout: 20_000 }).toContain('second')
+  const { tokenRequests } = await server.happened()
+  const redeemed = tokenRequests.filter(({ grantType, ok }) => grantType === BEARER && ok)
+  expect(new Set(redeemed.map(({ form }) => form['assertion']))).toEqual(new Set(assertions))
+  for (const { form } of redeemed) expect(form).toMatchObject({ scope: 'mcp', resource: resource.url })
+  const seen = JSON.stringify(await resource.requests())
+  for (const assertion of assertions) {
+    expect(seen).not.toContain(assertion)
+    expect(gateway.said).not.toContain(assertion)
+  }
+})
+
+test('an assertion that the authorization server does not trust ends in the key to change', async () => {
+  await using stranger = await startIssuer()
+  await using server = await startAuthorizationServer({ clients })
+  await using resource = await startProtectedServer({
+    issuer: server.issuer,
+    introspection: server.resourceServer,
+  })
+  await using scratch = makeScratch()
+  const assertion = await stranger.token({ sub: 'x', aud: server.issuer })
+  const oauth = { ...known, grant: 'jwt_bearer', idp: { subjectToken: assertion } }
+  const configFile = scratch.write('servers.json', {
+    mcpServers: { files: { url: resource.url, oauth } },
+    gateway: { state: 'memory', http: { port: 0 } },
+  })
+  await using gateway = await serveGateway(configFile)
+  const ready = async (): Promise<string> => await (await fetch(`${gateway.origin}/readyz`)).text()
+  await expect.poll(() => gateway.said, { timeout: 20_000 }).toContain('invalid_grant')
+  expect(await ready()).not.toContain(assertion)
+  expect(gateway.said).not.toContain(assertion)
+})

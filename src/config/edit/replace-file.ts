@@ -27,7 +27,7 @@ interface FoundLock {
  */
 export async function replaceFile(
   file: string,
-  text: string,
+  text: string | Uint8Array,
   isCurrent: () => Promise<boolean>,
 ): Promise<boolean> {
   const target = await realpath(file).catch(because)
@@ -56,7 +56,7 @@ interface Write {
   readonly target: string
   readonly lock: string
   readonly id: string
-  readonly text: string
+  readonly text: string | Uint8Array
 }
 
 async function write({ target, lock, id, text }: Write, isCurrent: () => Promise<boolean>): Promise<boolean> {

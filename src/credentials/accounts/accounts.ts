@@ -68,7 +68,11 @@ export class Accounts {
     const login = this.#logins.get(server)?.login
     if (!login) return undefined
     const key = JSON.stringify([server, owner])
-    const account = this.#accounts.get(key) ?? this.#made(login, owner, principal)
+    const known = this.#accounts.get(key)
+    // A login by a command or the admin API knows the owner alone. Grants for a caller need its principal.
+    const lacks = known !== undefined && principal !== undefined && known.principal === undefined
+    if (lacks) known.end()
+    const account = known && !lacks ? known : this.#made(login, owner, principal)
     this.#accounts.delete(key)
     this.#accounts.set(key, account)
     if (this.#accounts.size > MAX_ACCOUNTS) this.#endOldest()

@@ -103,9 +103,12 @@ export class LoginRecords {
   }
 }
 
-/** Server and owner of a login are unknown to its callback, so they are no part of its name. */
+/**
+ * Server and owner of a login are unknown to its callback, so they are no part of its name. Names are readable in the
+ * store, and the id is a part of the link that only its principal gets: a digest of it stands there.
+ */
 function nameOf(id: string) {
-  return { kind: 'login', server: '', owner: id } as const
+  return { kind: 'login', server: '', owner: digestOf(`record ${id}`) } as const
 }
 
 function portName(server: string) {

@@ -1,12 +1,12 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { execFileSync } from 'node:child_process'
-import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { askAdmin, envOf, folderForTest, runCommand, servingWithSocket } from '../../helpers/admin-client.ts'
 import { Browser, decide, startAuthorizationServer } from '../../helpers/authorization-server.ts'
 import { bearer, keyOf, withKeys } from '../../helpers/callers.ts'
 import { startProtectedServer } from '../../helpers/protected-server.ts'
+import { filesIn, found } from '../../helpers/secret-search.ts'
 import { LegacySession, ModernHttp, type WireClient } from '../../helpers/wire-clients.ts'
 
 /** Credentials of many kinds are used, and fail. None of them is in anything that the gateway writes or answers. */
@@ -14,51 +14,6 @@ import { LegacySession, ModernHttp, type WireClient } from '../../helpers/wire-c
 const CHILD = new URL('../../fixtures/servers/slow.js', import.meta.url).pathname
 /** Long enough that no other text holds it by chance. With characters that encodings change. */
 const secretOf = (name: string): string => `s3cret/${name}+${name}=of?${name}-7d41`
-
-/** Every spelling of a secret in which it may be written. In base64 it may start at any of three places. */
-function spellings(secret: string): string[] {
-  const bytes = Buffer.from(secret)
-  const shifted = [0, 1, 2].flatMap(by => {
-    const whole = Buffer.concat([Buffer.alloc(by), bytes])
-    return (['base64', 'base64url'] as const).map(encoding =>
-      whole
-        .toString(encoding)
-        .replace(/=+$/, '')
-        .slice(by === 0 ? 0 : by + 1, -2),
-    )
-  })
-  const percent = encodeURIComponent(secret)
-  return [
-    ...new Set([
-      secret,
-      JSON.stringify(secret).slice(1, -1),
-      percent,
-      percent.toLowerCase(),
-      bytes.toString('hex'),
-      bytes.toString('hex').toUpperCase(),
-      ...shifted,
-    ]),
-  ]
-}
-
-/** Where a secret stands: the names of texts and of secrets. */
-function found(
-  secrets: ReadonlyMap<string, string>,
-  written: ReadonlyMap<string, string>,
-): readonly string[] {
-  return [...secrets].flatMap(([name, secret]) =>
-    spellings(secret).flatMap(spelling =>
-      [...written].filter(([, text]) => text.includes(spelling)).map(([where]) => `${name} in ${where}`),
-    ),
-  )
-}
-
-/** Every file below a folder, as bytes. */
-const filesIn = (folder: string): readonly (readonly [string, string])[] =>
-  readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    .map(name => join(folder, name))
-    .filter(path => statSync(path).isFile())
-    .map(path => [path, readFileSync(path, 'latin1')] as const)
 
 test('the search finds a secret in every spelling', () => {
   const secret = secretOf('planted')

@@ -5,7 +5,7 @@ import { clientPrincipal } from '../../../../src/core/principal.ts'
 import { Credentials } from '../../../../src/credentials/accounts/credentials.ts'
 import type { TokenSet } from '../../../../src/credentials/oauth/token-set.ts'
 import { OpenVault } from '../../../helpers/login-doubles.ts'
-import { bearerOf, serverOf } from '../../../helpers/login-scene.ts'
+import { bearerOf, loginScene, messageOf, REDIRECT, serverOf } from '../../../helpers/login-scene.ts'
 
 /** More accounts than the gateway keeps in memory. */
 
@@ -21,6 +21,28 @@ const given = (accessToken: string): TokenSet => ({
   obtainedAt: Date.now(),
   resource: undefined,
   serverUrl: URL,
+})
+
+test('an account that began with a login of its owner alone gets the tokens of its principal after a reload', async () => {
+  await using at = await loginScene({}, { per: 'client' })
+  const asked: string[] = []
+  const credentials = new Credentials({
+    servers: [at.server],
+    vault: at.vault,
+    logger: SILENT,
+    events: UNHEARD,
+    callerTokenOf: principal => void asked.push(principal),
+  })
+  const ann = clientPrincipal('ann')
+  await credentials.authorizer.begin(at.server, ann.id, REDIRECT)
+  const link = credentials.for(at.server, ann)
+  const idp = { issuer: at.odd.issuer, subjectToken: 'caller' }
+  const exchanging = { per: 'client', grant: 'token_exchange', clientId: 'by-hand', idp }
+  credentials.reconfigure([await serverOf(at.odd.url, exchanging)])
+  const message = await messageOf((async () => await link?.headers({ method: 'POST', url: at.odd.url }))())
+  expect(message).toContain('the token with which the caller has logged in')
+  expect(asked).toEqual([ann.id])
+  credentials.close()
 })
 
 test('an account beyond the bound is followed no more, and its link goes on with what the vault has', async () => {

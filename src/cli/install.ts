@@ -1,0 +1,149 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { APPLICATIONS } from '../client-files/applications/applications.ts'
+import { loadFormat } from '../client-files/load-format.ts'
+import { MCP_SERVERS } from '../client-files/applications/folders.ts'
+import { GatewayError } from '../core/errors.ts'
+import { readConfigFile } from '../first-run/config-file.ts'
+import { installEntry, targetOf, uninstallEntry } from '../first-run/install.ts'
+import { ownEntryFor } from '../first-run/own-program.ts'
+import { alignColumns } from './columns.ts'
+import { applicationNamed, ownConfigFile, recordsFolder, shownPath, thisMachine } from './this-machine.ts'
+import { thisProgram, typed } from './this-program.ts'
+import type { Application, Machine, OwnEntry, Scope } from '../client-files/applications/application.ts'
+import type { ListenAddress } from '../config/validate/self-reference.ts'
+
+export interface InstallOptions {
+  readonly config?: string
+  readonly scope?: Scope
+  readonly http?: boolean
+  readonly name: string
+  readonly print?: boolean
+  readonly json?: boolean
+}
+
+/**
+ * `install`: adds the entry of the gateway to the file of an application.
+ * @throws GatewayError `config` for an unknown application, and for a file that cannot be changed
+ */
+export async function runInstall(name: string | undefined, options: InstallOptions): Promise<void> {
+  const machine = thisMachine()
+  if (name === undefined) return print(applicationsText(machine))
+  const application = applicationNamed(name)
+  const local = join(machine.cwd, 'servers.json')
+  const file =
+    options.config === undefined && existsSync(local) ? local : ownConfigFile(options.config, machine)
+  const config = await readConfigFile(file)
+  if (!config.before && !options.print)
+    throw new GatewayError(
+      'config',
+      `There is no configuration ${file} yet, so the gateway would not start. Make one of the servers that your applications have: ${typed('init', undefined)}`,
+    )
+  const entry = options.http ? atAddress(application, config.address) : startedBy(application, file, machine)
+  const scope = options.scope ?? 'user'
+  const target = await targetOf(application, scope, machine, config.address)
+  if (options.print || !target) {
+    if (!target && options.scope !== undefined && application.files(machine).length > 0)
+      throw noScope(application, options.scope)
+    const section = target?.file.section ?? MCP_SERVERS
+    const format = await loadFormat(target?.file.syntax ?? 'jsonc')
+    if (!options.json) note(pasteText(application, target?.file.file))
+    const snippet = format.snippet(section, {
+      name: options.name,
+      value: application.write(entry, options.name),
+    })
+    return print(options.json ? JSON.stringify({ file: target?.file.file, snippet }, undefined, 2) : snippet)
+  }
+  const command = `install ${application.id}`
+  const stateFolder = recordsFolder(machine)
+  const installed = await installEntry({ target, entry, name: options.name, stateFolder, command })
+  const { file: path } = target.file
+  if (installed.state === 'left') process.exitCode = 1
+  if (options.json) return print(JSON.stringify({ file: path, ...installed }, undefined, 2))
+  if (installed.state === 'left') {
+    note(`${path} ${installed.reason}. It was left as it is. Paste this into it:`)
+    return print(installed.snippet)
+  }
+  if (installed.state === 'there')
+    return print(`${shownPath(path, machine)} has the entry "${installed.name}" already.`)
+  print(`${shownPath(path, machine)} has the entry "${installed.name}". Restart ${application.title}.`)
+  print(`To undo it: ${typed('undo', undefined)}`)
+}
+
+/** `uninstall`: removes the entry of the gateway. */
+export async function runUninstall(name: string | undefined, options: InstallOptions): Promise<void> {
+  const machine = thisMachine()
+  if (name === undefined) return print(applicationsText(machine))
+  const application = applicationNamed(name)
+  const { address } = await readConfigFile(ownConfigFile(options.config, machine))
+  const results: { file: string; state: string; reason?: string }[] = []
+  for (const scope of options.scope === undefined ? (['user', 'project'] as const) : [options.scope]) {
+    const target = await targetOf(application, scope, machine, address)
+    if (!target?.found) continue
+    const outcome = await uninstallEntry(target, recordsFolder(machine), `uninstall ${application.id}`)
+    results.push({ file: target.file.file, ...outcome })
+  }
+  if (results.some(({ state }) => state === 'left')) process.exitCode = 1
+  if (options.json) return print(JSON.stringify(results, undefined, 2))
+  for (const { file, state, reason } of results) {
+    if (state === 'changed')
+      print(`${shownPath(file, machine)} has no entry of the gateway any more. Restart ${application.title}.`)
+    if (state === 'left') print(`${file} ${reason}. It was left as it is.`)
+  }
+  if (!results.some(({ state }) => state !== 'absent'))
+    print(`No file of ${application.title} has an entry of the gateway.`)
+}
+
+function startedBy(application: Application, config: string, machine: Machine): OwnEntry {
+  return ownEntryFor(application, { ...thisProgram(), node: process.execPath, config }, machine)
+}
+
+function atAddress({ http, title, id }: Application, { host, port }: ListenAddress): OwnEntry {
+  if (!http)
+    throw new GatewayError(
+      'config',
+      `${title} takes no URL in its file. Let it start the gateway: mcp-manifold install ${id}`,
+    )
+  const name = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host
+  return { url: `http://${name}:${port}/mcp` }
+}
+
+function noScope({ title, id }: Application, scope: Scope): GatewayError {
+  const other = scope === 'project' ? 'user' : 'project'
+  return new GatewayError(
+    'config',
+    `${title} has no file of the ${scope}. Try: mcp-manifold install ${id} --scope ${other}`,
+  )
+}
+
+function pasteText({ title }: Application, file: string | undefined): string {
+  return file === undefined ? `Paste this into the settings of ${title}:` : `For ${file}:`
+}
+
+function applicationsText(machine: Machine): string {
+  const rows = APPLICATIONS.map(application => {
+    const files = application.files(machine).filter(({ scope }) => scope === 'user')
+    const file =
+      files.find(candidate => existsSync(candidate.file)) ?? files.find(({ isUsual }) => isUsual) ?? files[0]
+    return [
+      application.id,
+      application.title,
+      file === undefined ? 'pasted by hand' : shownPath(file.file, machine),
+    ]
+  })
+  return [
+    'Applications and their files:',
+    ...alignColumns(rows),
+    '',
+    'Next: mcp-manifold install <application>',
+  ].join('\n')
+}
+
+/** For the person, and not for what reads the output. */
+function note(text: string): void {
+  process.stderr.write(`${text}\n`)
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`)
+}

@@ -1,0 +1,63 @@
+import type { JsonObject } from '../../core/exchange.ts'
+import type { EntrySection } from '../formats/format.ts'
+
+/** Where an application is looked for. Nothing here asks the machine itself. */
+export interface Machine {
+  readonly platform: NodeJS.Platform
+  readonly home: string
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** The project. */
+  readonly cwd: string
+}
+
+export type Scope = 'user' | 'project'
+
+/** A file in which an application may have entries. */
+export interface ClientFile {
+  /** Absolute. */
+  readonly file: string
+  readonly scope: Scope
+  readonly section: EntrySection
+  readonly syntax: 'jsonc' | 'toml' | 'yaml'
+  /** Made where neither this file nor another one is there, although it is not the first one. */
+  readonly isUsual?: boolean
+}
+
+/** An entry in the form of the gateway, or why it stays with its application. */
+export type ReadEntry =
+  | {
+      readonly entry: JsonObject
+      /** Keys that the gateway has no use for. */
+      readonly dropped: readonly string[]
+    }
+  | { readonly left: string }
+
+/** How an application reaches the gateway. */
+export type OwnEntry =
+  | {
+      readonly command: string
+      readonly args: readonly string[]
+      readonly env?: Readonly<Record<string, string>>
+    }
+  | { readonly url: string }
+
+/** A program that is an MCP client and has files in which it lists its servers. */
+export interface Application {
+  readonly id: string
+  readonly title: string
+  /** Other names that people type. */
+  readonly aliases?: readonly string[]
+  /** Its files; of several with one scope and section, the first that is there is the one that counts. */
+  files(machine: Machine): readonly ClientFile[]
+  read(entry: unknown): ReadEntry
+  /** `name`: that of the entry in its file. */
+  write(gateway: OwnEntry, name: string): JsonObject
+  /** Whether its file can name a URL. */
+  readonly http: boolean
+  /** Whether a desktop starts it, with a PATH that knows little. */
+  readonly isDesktop: boolean
+  /** Names of its processes in lower case, without `.exe`. */
+  readonly processes: readonly string[]
+  /** What it limits, for the documentation and for hints. */
+  readonly limit?: string
+}

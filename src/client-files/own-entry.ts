@@ -1,0 +1,19 @@
+import { isAt, startsThisGateway, type ListenAddress } from '../config/validate/self-reference.ts'
+import type { JsonObject } from '../core/exchange.ts'
+
+/**
+ * Whether an entry, in the form of the gateway, starts or names a gateway of this program, whatever configuration it
+ * has.
+ */
+export function isOwnEntry(entry: JsonObject, address: ListenAddress): boolean {
+  const { command, args, url } = entry as { command?: string; args?: readonly string[]; url?: string }
+  if (url !== undefined) return isAt({ url }, address)
+  if (command === undefined) return false
+  const words = [command, ...(args ?? [])]
+  // `cmd /c npx …` on Windows, and `node …/npx-cli.js …` where a desktop has no npx on its PATH.
+  if (/(?:^|[\\/])cmd(?:\.exe)?$/i.test(command) && /^\/c$/i.test(words[1] ?? '')) words.splice(0, 2)
+  else if (/[\\/]npx-cli\.js$/.test(words[1] ?? '')) words.splice(0, 2, 'npx')
+  const config = words.findIndex(word => /^(?:-c|--config)(?:=|$)/.test(word))
+  if (config > 0) words.splice(config, words[config]?.includes('=') ? 1 : 2)
+  return startsThisGateway({ command: words[0] ?? '', args: words.slice(1) }, undefined, '/')
+}
