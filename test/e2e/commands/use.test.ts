@@ -194,3 +194,21 @@ describe('without a running gateway', () => {
     expect(stderr).toContain('Cancelled.')
   })
 })
+
+test('without a gateway, a command waits for a server that takes long to start, and says which ones failed', async () => {
+  const folder = folderForTest()
+  const slow = `setTimeout(() => require('child_process').spawn(process.execPath, process.argv.slice(1), { stdio: 'inherit' }), 2500)`
+  const file = folder.write('servers.json', {
+    mcpServers: {
+      slow: { command: process.execPath, args: ['-e', slow, ...everything.args] },
+      gone: { command: 'no-such-command' },
+    },
+    gateway: { catalog: { firstListTimeout: '1s' }, state: `lmdb:${join(folder.path, 'state')}` },
+  })
+  const first = await runIn(folder, file, 'tools')
+  expect(first.code).toBe(0)
+  expect(first.stdout).toContain('slow__echo')
+  expect(first.stderr).toContain('"gone"')
+  const echo = await runIn(folder, file, 'call', 'slow.echo', 'message=late')
+  expect(echo).toMatchObject({ code: 0, stdout: 'Echo: late\n' })
+})
