@@ -144,10 +144,10 @@ export class GatewayError extends Error {
   }
 }
 
-/** The text of an error for a person, with the command that prints the page of its code. */
+/** The text of an error for a person, with the command that prints the page of its code. A link needs no such page. */
 export function withHelp({ message, link, code }: GatewayError): string {
-  const told = link === undefined ? message : `${message} ${link}`
-  return `${told}${told.includes('\n') ? '\n' : ' '}(mcp-manifold help ${code})`
+  if (link !== undefined) return `${message} ${link}`
+  return `${message}${message.includes('\n') ? '\n' : ' '}(mcp-manifold help ${code})`
 }
 
 /** The upstream work that may continue although its call has failed with `error`. */

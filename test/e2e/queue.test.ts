@@ -72,7 +72,7 @@ describe('a server that is given one call at a time', () => {
     }
     expect(refused.result.isError).toBe(true)
     expect(refused.result.content[0]?.text).toBe(
-      'Server "a" is busy: 1 calls are under way ("maxConcurrentCalls" of this server), and 1 may wait ("queue"). Try again in 1 s.',
+      'Server "a" is busy: 1 calls are under way ("maxConcurrentCalls" of this server), and 1 may wait ("queue"). Try again in 1 s. (mcp-manifold help overloaded)',
     )
     expect(refused.result._meta['io.github.mcp-manifold/error']).toMatchObject({
       code: 'overloaded',
