@@ -32,7 +32,10 @@ export async function checkGateway(exam: Examination): Promise<Finding[]> {
     ...versions.flat(),
     ...(isConfigured ? [...exposure(config), ...(await certificateFindings(config, world))] : []),
     // A gateway of this configuration that runs has the port.
-    ...(isConfigured && pids.length === 0 ? await portFindings(config, world) : []),
+    ...(pids.length === 0
+      ? await Promise.all(addressesOf(config, isConfigured).map(address => portFindings(address, world)))
+      : []
+    ).flat(),
   ]
 }
 
@@ -141,30 +144,53 @@ async function certificateFindings({ gateway }: Config, { now }: World): Promise
   }
 }
 
-async function portFindings({ gateway }: Config, world: World): Promise<Finding[]> {
-  const { host, port } = gateway.http
+/** An address of the configuration, with its keys. */
+interface ListenAddress {
+  readonly hostKey: string
+  readonly portKey: string
+  readonly host: string
+  readonly port: number
+}
+
+function addressesOf({ gateway: { http, admin } }: Config, hasHttp: boolean): ListenAddress[] {
+  const { host, port } = http
+  const [, adminHost = '', adminPort] = /^\[?(.*?)\]?:(\d+)$/.exec(admin.listen ?? '') ?? []
+  const key = 'gateway.admin.listen'
+  return [
+    ...(hasHttp ? [{ hostKey: 'gateway.http.host', portKey: 'gateway.http.port', host, port }] : []),
+    ...(adminPort === undefined
+      ? []
+      : [{ hostKey: key, portKey: key, host: adminHost, port: Number(adminPort) }]),
+  ]
+}
+
+async function portFindings(
+  { host, port, hostKey, portKey }: ListenAddress,
+  world: World,
+): Promise<Finding[]> {
   const code = await listeningProblem(host, port)
   if (code === undefined) return []
-  if (code !== 'EADDRINUSE')
+  const at = (other: number): number | string => (hostKey === portKey ? `${host}:${other}` : other)
+  if (code === 'EADDRINUSE') {
+    const holder = await world.listenerOn(port)
     return [
-      finding('address_unusable', {
-        cause: `The gateway cannot listen on ${host}:${port} (${code}).`,
-        fix:
-          code === 'EACCES'
-            ? 'Write a port above 1023 in gateway.http.port.'
-            : 'Write an address of this machine in gateway.http.host.',
-        set:
-          code === 'EACCES'
-            ? { key: 'gateway.http.port', value: 3333 }
-            : { key: 'gateway.http.host', value: '127.0.0.1' },
+      finding('port_in_use', {
+        cause: `The port ${port} on ${host} is in use${holder === undefined ? '' : ` by ${holder}`}.`,
+        fix: `Stop the other program, or write another port in ${portKey}.`,
+        set: { key: portKey, value: at(port === 65_535 ? 3333 : port + 1) },
       }),
     ]
-  const holder = await world.listenerOn(port)
+  }
+  const isPort = code === 'EACCES'
   return [
-    finding('port_in_use', {
-      cause: `The port ${port} on ${host} is in use${holder === undefined ? '' : ` by ${holder}`}.`,
-      fix: 'Stop the other program, or write another port in gateway.http.port.',
-      set: { key: 'gateway.http.port', value: port === 65_535 ? 3333 : port + 1 },
+    finding('address_unusable', {
+      cause: `The gateway cannot listen on ${host}:${port} (${code}).`,
+      fix: isPort
+        ? `Write a port above 1023 in ${portKey}.`
+        : `Write an address of this machine in ${hostKey}.`,
+      set: isPort
+        ? { key: portKey, value: at(3333) }
+        : { key: hostKey, value: hostKey === portKey ? `127.0.0.1:${port}` : '127.0.0.1' },
     }),
   ]
 }

@@ -19,7 +19,8 @@ export const LAYER_EXITS = {
   lists: 19,
   quotas: 20,
   gateway: 21,
-  versions: 22,
+  applications: 22,
+  versions: 23,
 } as const
 
 export type LayerName = keyof typeof LAYER_EXITS
@@ -114,6 +115,8 @@ export const FINDING_CODES = {
   socket_stale: of('gateway', 'warning'),
   socket_folder_exposed: of('gateway'),
   other_version: of('gateway', 'warning'),
+
+  entry_broken: of('applications'),
 
   version_outdated: of('versions', 'warning'),
 } as const satisfies Record<string, { readonly layer: LayerName; readonly severity: Severity }>

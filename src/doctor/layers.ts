@@ -1,3 +1,4 @@
+import { checkApplications } from './check-applications.ts'
 import { checkFile } from './check-file.ts'
 import { checkGateway } from './check-gateway.ts'
 import { checkLists } from './check-lists.ts'
@@ -39,6 +40,7 @@ export const LAYERS: readonly Layer[] = [
   { name: 'lists', needsFile: true, check: checkLists },
   { name: 'quotas', needsFile: true, check: checkQuotas },
   { name: 'gateway', needsFile: true, check: checkGateway },
+  { name: 'applications', needsFile: false, check: checkApplications },
   { name: 'versions', needsFile: false, check: checkVersions },
 ]
 

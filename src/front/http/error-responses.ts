@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { SERVER_ERROR, SESSION_NOT_FOUND } from '../../core/rpc-codes.ts'
-import { describeError, GatewayError } from '../../core/errors.ts'
+import { describeError, GatewayError, type ErrorCode } from '../../core/errors.ts'
 import { HttpError } from '../../core/http-error.ts'
 import type { Logger } from '../../core/logger.ts'
 import { failureObject } from '../../protocol/failures.ts'
@@ -59,7 +59,11 @@ export class Refusals {
       json(
         response,
         caught.status,
-        { jsonrpc: '2.0', id: null, error: { code, message: caught.message } },
+        {
+          jsonrpc: '2.0',
+          id: null,
+          error: { code, message: caught.message, data: { code: codeOf(caught.status, ofSession) } },
+        },
         caught.headers,
       )
       return
@@ -73,4 +77,12 @@ export class Refusals {
     const id = caught instanceof TooManyValues ? caught.id : undefined
     jsonText(response, error.kind.http, errorText(id ?? 'null', failureObject(error)))
   }
+}
+
+/** The code of a refusal that has none of its own. */
+function codeOf(status: number, ofSession: boolean): ErrorCode {
+  if (ofSession) return 'session_lost'
+  if (status === 413) return 'too_large'
+  if (status === 403) return 'forbidden'
+  return status === 429 || status === 503 ? 'overloaded' : 'invalid_request'
 }

@@ -63,6 +63,21 @@ describe('doctor finds, at the gateway itself,', () => {
     }
   })
 
+  test('that the port of its admin API is in use', async () => {
+    const { server, port } = await listening()
+    try {
+      const admin = { listen: `127.0.0.1:${port}`, token: 'a-token-of-the-admin-api-for-tests' }
+      const found = await diagnose(scratch, {
+        mcpServers: { a: LISTING },
+        gateway: { state: 'memory', admin },
+      })
+      expect(found.only('port_in_use').set?.key).toBe('gateway.admin.listen')
+      expect(found.code).toBe(21)
+    } finally {
+      server.close()
+    }
+  })
+
   test('an address that is not of this machine', async () => {
     const clients = { clients: { ci: {} } }
     const found = await diagnose(scratch, http({ host: '192.0.2.1', port: 3333 }, clients))
