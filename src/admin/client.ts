@@ -10,12 +10,18 @@ export interface SocketAnswer {
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
 /**
- * Sends a request over the socket of a running gateway. No timeout: a reload may start servers.
- * @throws Error when the gateway ends before it answers
+ * Sends a request over the socket of a running gateway. Without `timeoutMs` it waits as long as it takes, because a
+ * reload may start servers.
+ * @throws Error when the gateway ends, or the time is over, before it answers
  */
 export async function askGateway(
   socketPath: string,
-  { method, path, body }: { readonly method: string; readonly path: string; readonly body?: object },
+  {
+    method,
+    path,
+    body,
+    timeoutMs,
+  }: { readonly method: string; readonly path: string; readonly body?: object; readonly timeoutMs?: number },
 ): Promise<SocketAnswer> {
   const text = body === undefined ? undefined : JSON.stringify(body)
   const headers = {
@@ -26,7 +32,8 @@ export async function askGateway(
     }),
   }
   return await new Promise((resolve, reject) => {
-    const asked = request({ socketPath, method, path, headers, agent: false }, response => {
+    const signal = timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs)
+    const asked = request({ socketPath, method, path, headers, agent: false, signal }, response => {
       const chunks: Buffer[] = []
       let size = 0
       response.on('data', (chunk: Buffer) => {

@@ -101,7 +101,8 @@ async function agree(
       'config',
       `"${server}" would be: ${what}\nNothing was added. Add --yes to agree to that.`,
     )
-  process.stderr.write(`${oneLine(description)}\n"${server}" will be: ${what}\n`)
+  const first = description === '' ? '' : `${oneLine(description)}\n`
+  process.stderr.write(`${first}"${server}" will be: ${what}\n`)
   if (!(await confirm('Add it?'))) throw new GatewayError('cancelled', 'Nothing was added.')
 }
 
@@ -199,7 +200,8 @@ async function keptInKeyring(server: string, label: string, secret: string): Pro
 }
 
 function variableFor(server: string, label: string): string {
-  if (isVariableName(label)) return label
+  // What a bundle asks for has a name of its own there, such as "key".
+  if (isVariableName(label) && /^[A-Z\d_]+$/.test(label)) return label
   const name = `${server}_${label}`.toUpperCase().replace(/\W+/g, '_')
   return /^\d/.test(name) ? `_${name}` : name
 }

@@ -10,10 +10,11 @@ export function declareCacheCommands(program: Command): void {
     .command('clear')
     .description('forget kept results, in the state store and in running gateways that share it')
     .argument('[name]', 'only of this server, or of one of its tools: server/tool, as the server names it')
+    .option('--json', 'print JSON')
     .addHelpText('after', example('cache clear search/query'))
     .action(async (name: string | undefined, _options: unknown, command: Command) => {
       const { clearCache } = await import('./cache.ts')
-      await clearCache(name, command.optsWithGlobals<CommonOptions>())
+      await clearCache(name, command.optsWithGlobals<CommonOptions & { readonly json?: boolean }>())
     })
 
   cache

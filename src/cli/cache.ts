@@ -23,7 +23,7 @@ export interface StatsOptions extends CommonOptions {
  */
 export async function clearCache(
   of: string | undefined,
-  { config: file, log }: CommonOptions,
+  { config: file, json, log }: StatsOptions,
 ): Promise<void> {
   const config = await loadConfigFile({ file })
   const what = toCleared(of, config)
@@ -33,6 +33,7 @@ export async function clearCache(
     refuseUnshared('only the running gateway knows what it keeps, and only a restart clears it.'),
     log,
   )
+  if (json) return void process.stdout.write(`${JSON.stringify({ of, cleared: deleted })}\n`)
   const entries = `${deleted} stored ${deleted === 1 ? 'result' : 'results'}`
   process.stderr.write(
     `Cleared ${of ?? 'everything'}: ${entries}, and what running gateways had in memory.\n`,

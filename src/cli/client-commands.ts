@@ -8,6 +8,7 @@ import type { ExplainOptions } from './explain.ts'
 interface KeyOptions {
   readonly expires?: string
   readonly note?: string
+  readonly json?: boolean
 }
 
 /** Declares the commands of clients: their keys, what they may use, what they have used. */
@@ -40,6 +41,7 @@ export function declareClientCommands(program: Command): void {
     .argument('<client>', 'name in "clients"')
     .option('--expires <duration>', 'how long it counts, such as 90d (default: until it is revoked)')
     .option('--note <text>', 'what it is for')
+    .option('--json', 'print JSON')
     .addHelpText('after', example('keys create ci --expires 90d'))
     .action(async (client: string, options: KeyOptions, command: Command) => {
       const { createClientKey } = await import('./keys.ts')
@@ -50,20 +52,22 @@ export function declareClientCommands(program: Command): void {
     .command('list')
     .description('show the keys there are')
     .argument('[client]', 'name in "clients"')
+    .option('--json', 'print JSON')
     .addHelpText('after', example('keys list'))
     .action(async (client: string | undefined, _options: unknown, command: Command) => {
       const { listKeys } = await import('./keys.ts')
-      await listKeys(client, command.optsWithGlobals<CommonOptions>())
+      await listKeys(client, command.optsWithGlobals<CommonOptions & { readonly json?: boolean }>())
     })
 
   keys
     .command('revoke')
     .description('end a key; running gateways notice within seconds')
     .argument('<id>', 'as keys list shows it')
+    .option('--json', 'print JSON')
     .addHelpText('after', example('keys revoke 4f1c2a90'))
     .action(async (id: string, _options: unknown, command: Command) => {
       const { revokeKey } = await import('./keys.ts')
-      await revokeKey(id, command.optsWithGlobals<CommonOptions>())
+      await revokeKey(id, command.optsWithGlobals<CommonOptions & { readonly json?: boolean }>())
     })
 
   program

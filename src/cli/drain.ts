@@ -14,6 +14,17 @@ export interface DrainOptions {
   readonly undo?: boolean
   /** Default true. */
   readonly wait?: boolean
+  readonly json?: boolean
+}
+
+/** What has become of it. */
+interface DrainOutcome {
+  readonly server: string
+  readonly replica: string | undefined
+  readonly drained: boolean
+  /** Running gateways and calls in flight, when they were last seen; `undefined`: not waited for. */
+  readonly gateways?: number
+  readonly calls?: number
 }
 
 /** Time for writing a report, in addition to the time for detecting the drain. */
@@ -30,16 +41,21 @@ const LOOK_MS = 300
 export async function runDrain(
   server: string,
   replica: string | undefined,
-  { config: file, log, undo, wait = true }: DrainOptions,
+  { config: file, log, undo = false, wait = true, json }: DrainOptions,
 ): Promise<void> {
   const config = await loadConfigFile({ file })
   check(config, server, replica)
   const what = replica === undefined ? `server "${server}"` : `replica "${replica}" of server "${server}"`
-  const change = async (store: Store): Promise<void> => {
+  const change = async (store: Store): Promise<DrainOutcome> => {
+    const done = { server, replica, drained: !undo }
     if (undo) {
       const undone = await deleteDrained(store, server, replica)
-      if (undone.length === 0) return say(`Nothing of ${what} was drained.`)
-      return say(`${capital(what)} takes calls again; running gateways read that within a second.`)
+      say(
+        undone.length === 0
+          ? `Nothing of ${what} was drained.`
+          : `${capital(what)} takes calls again; running gateways read that within a second.`,
+      )
+      return done
     }
     const version = await writeDrained(store, server, replica ?? '')
     const until = `mcp-manifold drain ${[server, replica]
@@ -47,9 +63,15 @@ export async function runDrain(
       .map(quote)
       .join(' ')} --undo`
     say(`${capital(what)} is drained: it takes no new calls until: ${until}`)
-    if (wait) await waitForCalls(store, config, { server, replica, version })
+    return wait ? { ...done, ...(await waitForCalls(store, config, { server, replica, version })) } : done
   }
-  await withStore(config, change, refuseUnshared('only a change of its file reaches a running gateway.'), log)
+  const done = await withStore(
+    config,
+    change,
+    refuseUnshared('only a change of its file reaches a running gateway.'),
+    log,
+  )
+  if (json) process.stdout.write(`${JSON.stringify(done)}\n`)
 }
 
 interface Drain {
@@ -58,17 +80,28 @@ interface Drain {
   readonly version: string
 }
 
-async function waitForCalls(store: Store, config: Config, drain: Drain): Promise<void> {
+async function waitForCalls(
+  store: Store,
+  config: Config,
+  drain: Drain,
+): Promise<Pick<DrainOutcome, 'gateways' | 'calls'>> {
   const { drainTimeoutMs } = config.gateway
   await sleep(DRAIN_POLL_MS + SLACK_MS)
   const until = monotonicNow() + drainTimeoutMs
   let said: string | undefined
+  let seen: { gateways: number; calls: number }
   for (;;) {
-    const { gateways, calls } = await inFlight(store, drain)
-    if (gateways === 0)
-      return say('No running gateway shares this state; a gateway that starts later reads it.')
+    seen = await inFlight(store, drain)
+    const { gateways, calls } = seen
+    if (gateways === 0) {
+      say('No running gateway shares this state; a gateway that starts later reads it.')
+      return seen
+    }
     const where = `in ${gateways} running ${gateways === 1 ? 'gateway' : 'gateways'}`
-    if (calls === 0) return say(`Nothing is in flight any more ${where}.`)
+    if (calls === 0) {
+      say(`Nothing is in flight any more ${where}.`)
+      return seen
+    }
     if (monotonicNow() >= until) break
     const now = `${calls} ${calls === 1 ? 'call is' : 'calls are'} in flight ${where}; waiting.`
     if (now !== said) say((said = now))
@@ -78,6 +111,7 @@ async function waitForCalls(store: Store, config: Config, drain: Drain): Promise
   say(
     `Calls are still in flight after ${drainTimeoutMs / 1000} s ("gateway.drainTimeout"); gateways end them.`,
   )
+  return seen
 }
 
 async function inFlight(

@@ -1,6 +1,7 @@
 import { isJsonObject } from '../core/json-object.ts'
 import { typedText } from './call-arguments.ts'
 import { askPerson, isPersonThere, NotAnswered, oneLine } from './terminal.ts'
+import { endWaitingLine } from './waiting.ts'
 import type { JsonObject } from '../core/exchange.ts'
 
 const MAX_FIELDS = 50
@@ -13,6 +14,7 @@ const MAX_TRIES = 3
 export async function answerElicitation(params: JsonObject): Promise<JsonObject> {
   if (!isPersonThere()) return { action: 'decline' }
   const { mode, url, message, requestedSchema } = params
+  endWaitingLine()
   process.stderr.write(`${oneLine(String(message ?? 'The server asks for something.'))}\n`)
   try {
     if (mode === 'url') {

@@ -64,6 +64,7 @@ export function declareGatewayCommands(program: Command): void {
     .argument('[replica]', 'name of the replica; without it, all of them')
     .option('--undo', 'use it again')
     .option('--no-wait', 'do not wait until nothing is in flight')
+    .option('--json', 'print JSON at the end')
     .addHelpText('after', example('drain files', 'drain files --undo'))
     .action(async (server: string, replica: string | undefined, _options: unknown, command: Command) => {
       const { runDrain } = await import('./drain.ts')

@@ -14,6 +14,7 @@ const TAKEN_OVER =
 
 interface CommonOptions {
   readonly config?: string
+  readonly json?: boolean
   readonly log?: LogLevel
 }
 
@@ -26,9 +27,9 @@ const MIN_MS = 60_000
 const MAX_MS = 10 * 365 * 24 * 60 * 60_000
 const MAX_NOTE_CHARS = 200
 
-/** `keys create`: writes only the key to stdout, so that it can be piped. It is shown only once. */
+/** `keys create`: writes only the key to stdout, so that it can be piped, or JSON with it. It is shown only once. */
 export async function createClientKey(client: string, options: CreateOptions): Promise<void> {
-  const { config: file, log, expires, note } = options
+  const { config: file, log, expires, note, json } = options
   const config = await loadConfigFile({ file })
   assertClient(client, config)
   const lifeMs = expires === undefined ? undefined : parseDuration(expires)
@@ -66,35 +67,47 @@ export async function createClientKey(client: string, options: CreateOptions): P
       `A running gateway has its state for itself: add this line to "keys" of clients.${client}. ${TAKEN_OVER}`,
       `  "sha256:${digest}"`,
     )
-  process.stdout.write(`${key}\n`)
+  const ends = lifeMs === undefined ? undefined : created + lifeMs
+  const made = {
+    key,
+    id: idOf(digest),
+    client,
+    created,
+    expires: ends,
+    note,
+    stored: isStored,
+    digest: `sha256:${digest}`,
+  }
+  process.stdout.write(json ? `${JSON.stringify(made, undefined, 2)}\n` : `${key}\n`)
 }
 
 /** `keys list`: shows the metadata of each key, without the key. */
 export async function listKeys(
   client: string | undefined,
-  { config: file, log }: CommonOptions,
+  { config: file, log, json }: CommonOptions,
 ): Promise<void> {
   const config = await loadConfigFile({ file })
   if (client !== undefined) assertClient(client, config)
   const names = new Set(config.clients.map(({ name }) => name))
   const stored = await withStore(config, readAllKeys, () => [], log)
-  const rows = [
-    ...config.clients.flatMap(({ name, keys }) =>
-      keys.map(digest => [idOf(digest), name, '-', '-', 'in the configuration']),
+  const keys: ListedKey[] = [
+    ...config.clients.flatMap(({ name, keys: digests }) =>
+      digests.map(digest => ({ id: idOf(digest), client: name, configured: true, refused: false })),
     ),
     ...stored
       .sort((a, b) => a.created - b.created)
-      .map(key => [
-        idOf(key.digest),
-        key.client,
-        day(key.created),
-        key.expires === undefined ? 'never' : day(key.expires),
-        [
-          ...(names.has(key.client) ? [] : ['refused: no such client']),
-          ...(key.note === undefined ? [] : [key.note]),
-        ].join(' '),
-      ]),
-  ].filter(([, name]) => client === undefined || name === client)
+      .map(key => ({
+        id: idOf(key.digest),
+        client: key.client,
+        configured: false,
+        refused: !names.has(key.client),
+        created: key.created,
+        expires: key.expires,
+        note: key.note,
+      })),
+  ].filter(key => client === undefined || key.client === client)
+  if (json) return void process.stdout.write(`${JSON.stringify(keys, undefined, 2)}\n`)
+  const rows = keys.map(rowOf)
   if (rows.length === 0) say(`There are no keys. Make one: ${typed('keys create <client>', config.file)}`)
   else {
     const lines = alignColumns([['id', 'client', 'created', 'expires', 'note'], ...rows])
@@ -102,8 +115,29 @@ export async function listKeys(
   }
 }
 
+/** A key as it is listed. Times are Unix milliseconds. */
+interface ListedKey {
+  readonly id: string
+  readonly client: string
+  /** It stands in the configuration, and not in the state. */
+  readonly configured: boolean
+  /** There is no such client any more. */
+  readonly refused: boolean
+  readonly created?: number
+  readonly expires?: number | undefined
+  readonly note?: string | undefined
+}
+
+function rowOf({ id, client, configured, refused, created, expires, note }: ListedKey): string[] {
+  if (configured || created === undefined) return [id, client, '-', '-', 'in the configuration']
+  const about = [...(refused ? ['refused: no such client'] : []), ...(note === undefined ? [] : [note])].join(
+    ' ',
+  )
+  return [id, client, day(created), expires === undefined ? 'never' : day(expires), about]
+}
+
 /** `keys revoke`: running gateways that share the store refuse the key within seconds. */
-export async function revokeKey(id: string, { config: file, log }: CommonOptions): Promise<void> {
+export async function revokeKey(id: string, { config: file, log, json }: CommonOptions): Promise<void> {
   const config = await loadConfigFile({ file })
   const owner = config.clients.find(({ keys }) => keys.some(digest => idOf(digest) === id))
   if (owner)
@@ -122,7 +156,8 @@ export async function revokeKey(id: string, { config: file, log }: CommonOptions
     log,
   )
   if (!revoked) throw unknown(id)
-  say(`Key ${id} of client "${revoked.client}" is revoked.`)
+  if (json) process.stdout.write(`${JSON.stringify({ id, client: revoked.client, revoked: true })}\n`)
+  else say(`Key ${id} of client "${revoked.client}" is revoked.`)
 }
 
 function unknown(id: string): GatewayError {

@@ -1,6 +1,6 @@
 import { keptLists } from './kept-lists.ts'
 import { loadForCommand } from './reach.ts'
-import { answeringGateways } from './running-gateways.ts'
+import { runningGateways } from './running-gateways.ts'
 import { stateCell } from './server-state.ts'
 import { tableLines } from './table.ts'
 import { isJsonObject } from '../core/json-object.ts'
@@ -44,7 +44,8 @@ export async function runList(options: ListOptions): Promise<void> {
 }
 
 async function listed({ config, raw }: Loaded): Promise<readonly ListedServer[]> {
-  const [[youngest], kept] = await Promise.all([answeringGateways(config.file ?? ''), keptLists(config)])
+  const [{ answering }, kept] = await Promise.all([runningGateways(config.file ?? ''), keptLists(config)])
+  const [youngest] = answering
   const running = new Map(youngest?.status.servers.map(server => [server.name, server]))
   const known = new Map(config.servers.map(server => [server.name, server]))
   const { mcpServers, servers } = isJsonObject(raw) ? raw : {}

@@ -1,13 +1,18 @@
 import { PassThrough } from 'node:stream'
+import { setTimeout } from 'node:timers/promises'
 import { Namespaces } from '../catalog/names.ts'
 import { loadWithSource, type Loaded } from '../config/load/load.ts'
 import { knownValid } from '../config/source/known-valid.ts'
+import { monotonicNow } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
 import { Cancelled, LocalClient, type Hearing } from './local-client.ts'
 import { notThere } from './not-there.ts'
+import { say } from './say.ts'
 import { answeringGateways, converseWith, type ConversationAs } from './running-gateways.ts'
 import type { CommonOptions } from './common-options.ts'
 import type { Config } from '../config/types.ts'
+import type { RunningGateway } from '../gateway/gateway.ts'
+import type { ServerStatus } from '../gateway/status.ts'
 
 export interface ReachOptions extends CommonOptions {
   /** The client of the configuration that the command is; the local user when left out. */
@@ -57,14 +62,14 @@ export async function withGateway<T>(
   try {
     const running = config.file === undefined ? [] : await answeringGateways(config.file)
     const [youngest] = running
-    const converse = async (client: LocalClient): Promise<T> => {
-      await client.open()
-      return await use({ client, cancelled: abort.signal })
-    }
-    if (!youngest) return await withOwnGateway(config, options, { as, only, hearing }, converse)
+    const cancelled = abort.signal
+    const converse = (client: LocalClient): Promise<T> => use({ client, cancelled })
+    if (!youngest) return await withOwnGateway(config, options, { as, only, hearing, cancelled }, converse)
     const connection = await converseWith(youngest, as)
     try {
-      return await converse(new LocalClient(connection, connection, hearing))
+      const client = new LocalClient(connection, connection, hearing)
+      await client.open()
+      return await converse(client)
     } finally {
       connection.destroy()
     }
@@ -77,10 +82,36 @@ export async function withGateway<T>(
   }
 }
 
+interface Own extends Pick<Wanted, 'only' | 'hearing'>, Pick<Reached, 'cancelled'> {
+  readonly as: ConversationAs
+}
+
+/** A server that is new here may have to be downloaded before it starts. */
+const MAX_FIRST_START_MS = 120_000
+const LOOK_MS = 100
+
+/**
+ * Opens the session, and waits until each server is listed or has failed, which clients do for seconds only. Says which
+ * have failed.
+ */
+async function listedOnce(
+  gateway: RunningGateway,
+  client: LocalClient,
+  cancelled: AbortSignal,
+): Promise<void> {
+  await client.open()
+  const isAwaited = ({ listed, state, error }: ServerStatus): boolean =>
+    !listed && error === undefined && (state === 'idle' || state === 'starting' || state === 'ready')
+  const until = monotonicNow() + MAX_FIRST_START_MS
+  while (gateway.status().some(isAwaited) && monotonicNow() < until && !cancelled.aborted)
+    await setTimeout(LOOK_MS)
+  for (const { error } of gateway.status()) if (error !== undefined) say(error)
+}
+
 async function withOwnGateway<T>(
   given: Config,
   options: ReachOptions,
-  { as, only, hearing }: Pick<Wanted, 'only' | 'hearing'> & { readonly as: ConversationAs },
+  { as, only, hearing, cancelled }: Own,
   use: (client: LocalClient) => Promise<T>,
 ): Promise<T> {
   const [{ buildGateway }, { createLogger }, { openStore }] = await Promise.all([
@@ -100,7 +131,9 @@ async function withOwnGateway<T>(
     const served = gateway.serveStdio(input, output, as)
     try {
       const refused = served.then(() => new Promise<never>(() => {}))
-      return await Promise.race([use(new LocalClient(output, input, hearing)), refused])
+      const client = new LocalClient(output, input, hearing)
+      await Promise.race([listedOnce(gateway, client, cancelled), refused])
+      return await Promise.race([use(client), refused])
     } finally {
       input.end()
       await gateway.close()

@@ -3,6 +3,7 @@ import { describeError, GatewayError } from '../core/errors.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { adminSocketFolder } from './admin.ts'
 import { typed } from './this-program.ts'
+import { whileWaiting } from './waiting.ts'
 import type { ClientEnding, ReloadAnswer } from '../admin/service.ts'
 import type { AdminSocket } from '../admin/socket-files.ts'
 
@@ -48,7 +49,7 @@ export async function runReload({ config, dryRun = false, json = false }: Reload
       'config',
       `No gateway of this user runs with ${file}. Start one with: ${typed('serve', file)}\nOne on stdio is started by its client, and runs as long as that.\nTo check the file alone: ${typed('check', file)}`,
     )
-  const reloaded = await reloadAll(gateways, dryRun)
+  const reloaded = await whileWaiting('Waiting for the running gateways', reloadAll(gateways, dryRun))
   if (reloaded.some(isFailed)) process.exitCode = 1
   const text = json ? JSON.stringify(reloaded, undefined, 2) : reloaded.map(reloadedText).join('\n')
   process.stdout.write(`${text}\n`)

@@ -19,23 +19,44 @@ export interface AnsweringGateway extends AdminSocket {
 /** How long a gateway may take to say how it stands. */
 const STATUS_TIMEOUT_MS = 5000
 
-/** The running gateways of a configuration file, with their status, the youngest first. Silent ones are left out. */
+export interface RunningGateways {
+  /** The youngest first. */
+  readonly answering: readonly AnsweringGateway[]
+  /** Processes of those that have given no answer. */
+  readonly silent: readonly number[]
+}
+
+/**
+ * The running gateways of a configuration file, each of which has answered.
+ * @throws GatewayError `config` for one that does not answer, because what a command does beside it could be wrong
+ */
 export async function answeringGateways(file: string): Promise<readonly AnsweringGateway[]> {
-  const [{ findGateways }, { askGateway }, { withTimeout }] = await Promise.all([
+  const { answering, silent } = await runningGateways(file)
+  if (silent.length === 0) return answering
+  throw new GatewayError(
+    'config',
+    `The gateway ${silent.join(', ')} runs with ${file}, and does not answer. It is busy, ends, or has too many commands at once. Try again; if it goes on, end it.`,
+  )
+}
+
+/** The running gateways of a configuration file, with their status. */
+export async function runningGateways(file: string): Promise<RunningGateways> {
+  const [{ findGateways }, { askGateway }] = await Promise.all([
     import('../admin/socket-files.ts'),
     import('../admin/client.ts'),
-    import('../core/timeout.ts'),
   ])
   const found = await findGateways(await adminSocketFolder(), file)
   const answers = await Promise.all(
     found.map(async ({ pid, socket }): Promise<AnsweringGateway[]> => {
-      const asked = askGateway(socket, { method: 'GET', path: '/admin/status' }).catch(() => undefined)
-      const answer = await withTimeout(asked, STATUS_TIMEOUT_MS, () => undefined)
+      const asking = { method: 'GET', path: '/admin/status', timeoutMs: STATUS_TIMEOUT_MS }
+      const answer = await askGateway(socket, asking).catch(() => undefined)
       if (answer?.status !== 200 || !isJsonObject(answer.body)) return []
       return [{ pid, socket, status: answer.body as unknown as AnsweringGateway['status'] }]
     }),
   )
-  return answers.flat().sort((a, b) => b.status.startedAt - a.status.startedAt)
+  const answering = answers.flat().sort((a, b) => b.status.startedAt - a.status.startedAt)
+  const answered = new Set(answering.map(({ pid }) => pid))
+  return { answering, silent: found.map(({ pid }) => pid).filter(pid => !answered.has(pid)) }
 }
 
 /** The error of a command that needs a running gateway. */

@@ -1,6 +1,6 @@
 import { keptLists } from './kept-lists.ts'
 import { loadForCommand } from './reach.ts'
-import { answeringGateways, type AnsweringGateway, type ShownServer } from './running-gateways.ts'
+import { runningGateways, type AnsweringGateway, type ShownServer } from './running-gateways.ts'
 import { agoText, nextStep, stateCell } from './server-state.ts'
 import { tableLines, type Cell } from './table.ts'
 import { oneLine } from './terminal.ts'
@@ -25,16 +25,20 @@ const NONE_RUNS = 3
 export async function runStatus(options: StatusOptions): Promise<void> {
   const loaded = await loadForCommand(options)
   const file = loaded.config.file ?? ''
-  const gateways = await whileWaiting('Asking the running gateways', answeringGateways(file))
-  if (gateways.length === 0) process.exitCode = NONE_RUNS
-  else if (gateways.some(({ status }) => !status.ready)) process.exitCode = NOT_READY
+  const running = await whileWaiting('Asking the running gateways', runningGateways(file))
+  const { answering: gateways, silent } = running
+  const isNone = gateways.length + silent.length === 0
+  if (isNone) process.exitCode = NONE_RUNS
+  else if (silent.length > 0 || gateways.some(({ status }) => !status.ready)) process.exitCode = NOT_READY
   if (options.json) {
     const shown = gateways.map(({ status }) => status)
-    const servers = gateways.length === 0 ? await atRest(loaded) : undefined
-    process.stdout.write(`${JSON.stringify({ file, gateways: shown, servers }, undefined, 2)}\n`)
+    const servers = isNone ? await atRest(loaded) : undefined
+    process.stdout.write(`${JSON.stringify({ file, gateways: shown, silent, servers }, undefined, 2)}\n`)
     return
   }
-  const lines = gateways.length === 0 ? await restLines(loaded, file) : gateways.flatMap(gatewayLines)
+  const lines = isNone
+    ? await restLines(loaded, file)
+    : [...gateways.flatMap(gatewayLines), ...silent.map(pid => `Gateway ${pid} does not answer.`)]
   process.stdout.write(`${lines.join('\n')}\n`)
 }
 

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { startRawServer } from '../fixtures/servers/raw.js'
 import type { RawServer, RawServerOptions } from '../fixtures/servers/raw.js'
+import { envOf, runCommand } from '../helpers/admin-client.ts'
 import { OFFICIAL_CLIENTS } from '../helpers/official-clients.ts'
 import { makeScratch, type Scratch } from '../helpers/scratch.ts'
 import { BIN, serveGateway, type Served } from '../helpers/served.ts'
@@ -170,6 +171,23 @@ test('a server that is drained as a whole says so', async () => {
   ])
   expect(await command('drain', 'up', '--undo', '--config', file).ended).toMatchObject({ code: 0 })
   await expect.poll(() => client.request('3', 'tools/call', CALL)).toContain('"a":1')
+})
+
+test('with --json, a drain says for programs what has become of it', async () => {
+  const folder = scratch()
+  const entry = { mcpServers: { up: { replicas: [{ url: 'http://127.0.0.1:1/mcp', name: 'r0' }] } } }
+  const file = folder.write('servers.json', { ...entry, gateway: { state: 'lmdb:./state' } })
+  const outcome = async (...args: string[]): Promise<unknown> => {
+    const { code, stdout } = await runCommand(
+      ['drain', 'up', ...args, '--json', '--config', file],
+      envOf(folder),
+    )
+    expect(code).toBe(0)
+    return JSON.parse(stdout)
+  }
+  expect(await outcome('r0')).toEqual({ server: 'up', replica: 'r0', drained: true, gateways: 0, calls: 0 })
+  expect(await outcome('--no-wait')).toEqual({ server: 'up', drained: true })
+  expect(await outcome('--undo')).toEqual({ server: 'up', drained: false })
 })
 
 test('a drain that reaches no gateway, or names nothing, reports it', async () => {

@@ -1,5 +1,9 @@
+import { once } from 'node:events'
+import { existsSync, mkdirSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { socketPath } from '../../../src/admin/socket-files.ts'
 import { askAdmin, folderForTest, servingWithSocket } from '../../helpers/admin-client.ts'
 import { runBeside, runIn } from '../../helpers/command-runs.ts'
 import { everything } from '../../helpers/real-servers.ts'
@@ -101,6 +105,30 @@ describe('status, list, logs and restart', () => {
     expect((await follower.end).code).toBe(0)
     // The reader of the log is not waited for.
     expect(performance.now() - begun).toBeLessThan(15_000)
+  })
+
+  test('a gateway that does not answer is named, and none is started beside it', async () => {
+    const folder = folderForTest()
+    const mark = join(folder.path, 'started')
+    const script = `require('node:fs').writeFileSync(${JSON.stringify(mark)}, ''); process.stdin.resume()`
+    const file = folder.write('servers.json', {
+      mcpServers: { up: { command: process.execPath, args: ['-e', script] } },
+      gateway: { state: 'memory' },
+    })
+    const sockets = join(folder.path, 'mcp-manifold', 'admin')
+    mkdirSync(sockets, { recursive: true, mode: 0o700 })
+    const silent = createServer(() => {}).listen(socketPath(sockets, file, process.pid))
+    onTestFinished(() => void silent.close())
+    await once(silent, 'listening')
+    const status = await runIn(folder, file, 'status')
+    expect({ code: status.code, stdout: status.stdout }).toEqual({
+      code: 1,
+      stdout: `Gateway ${process.pid} does not answer.\n`,
+    })
+    const call = await runIn(folder, file, 'call', 'up.x')
+    expect({ code: call.code, stdout: call.stdout }).toEqual({ code: 1, stdout: '' })
+    expect(call.stderr).toContain(`The gateway ${process.pid} runs with ${file}, and does not answer.`)
+    expect(existsSync(mark)).toBe(false)
   })
 
   test('validate is check, and says in JSON what is wrong', async () => {

@@ -98,6 +98,47 @@ describe('with a running gateway', () => {
   })
 })
 
+const SLOW = (mark: string): string => `
+const readline = require('node:readline').createInterface({ input: process.stdin })
+const send = message => process.stdout.write(JSON.stringify({ jsonrpc: '2.0', ...message }) + '\\n')
+readline.on('line', line => {
+  const { id, method, params } = JSON.parse(line)
+  if (method === 'initialize') send({ id, result: { protocolVersion: '2025-11-25', capabilities: { tools: {} }, serverInfo: { name: 's', version: '1' } } })
+  else if (method === 'tools/list') send({ id, result: { tools: [{ name: 'wait', inputSchema: { type: 'object' } }] } })
+  else if (method === 'tools/call') send({ method: 'notifications/progress', params: { progressToken: params._meta.progressToken, progress: 1, message: 'begun' } })
+  else if (method === 'notifications/cancelled') require('node:fs').writeFileSync(${JSON.stringify(mark)}, '')
+  else if (id !== undefined) send({ id, error: { code: -32601, message: 'no' } })
+})
+`
+
+describe('through a running gateway', () => {
+  test('a call is that of the client it is made for, and Ctrl+C reaches the server', async () => {
+    const folder = folderForTest()
+    const mark = join(folder.path, 'cancelled')
+    const file = folder.write('servers.json', {
+      mcpServers: { slow: { command: process.execPath, args: ['-e', SLOW(mark)] }, every: everything },
+      clients: { ci: { allow: ['every/echo'], limits: { 'every/*': { budget: { calls: '1/day' } } } } },
+      gateway: { http: { port: 0 }, state: 'memory' },
+    })
+    await servingWithSocket(folder, file)
+    const as = ['--client', 'ci']
+    const denied = await runIn(folder, file, 'call', 'every.get-sum', 'a=1', 'b=2', ...as)
+    expect(denied.stderr).toContain('There is no tool "every.get-sum"')
+    expect((await runIn(folder, file, 'call', 'every.echo', 'message=a', ...as)).stdout).toBe('Echo: a\n')
+    const exceeded = await runIn(folder, file, 'call', 'every.echo', 'message=b', ...as)
+    expect({ code: exceeded.code, stdout: exceeded.stdout }).toEqual({ code: 1, stdout: '' })
+    expect(exceeded.stderr).toMatch(/budget/i)
+    const unknown = await runIn(folder, file, 'call', 'every.echo', 'message=b', '--client', 'cj')
+    expect(unknown.stderr).toContain('There is no client "cj"')
+
+    const call = runBeside(folder, file, 'call', 'slow.wait')
+    await expect.poll(call.stderr).toContain('begun')
+    call.child.kill('SIGINT')
+    expect(await call.end).toMatchObject({ code: 130, stdout: '' })
+    await expect.poll(() => existsSync(mark)).toBe(true)
+  })
+})
+
 describe('without a running gateway', () => {
   test('only the server that is named is started, and it ends with the command', async () => {
     const folder = folderForTest()
@@ -152,4 +193,22 @@ describe('without a running gateway', () => {
     expect({ code, stdout }).toEqual({ code: 130, stdout: '' })
     expect(stderr).toContain('Cancelled.')
   })
+})
+
+test('without a gateway, a command waits for a server that takes long to start, and says which ones failed', async () => {
+  const folder = folderForTest()
+  const slow = `setTimeout(() => require('child_process').spawn(process.execPath, process.argv.slice(1), { stdio: 'inherit' }), 2500)`
+  const file = folder.write('servers.json', {
+    mcpServers: {
+      slow: { command: process.execPath, args: ['-e', slow, ...everything.args] },
+      gone: { command: 'no-such-command' },
+    },
+    gateway: { catalog: { firstListTimeout: '1s' }, state: `lmdb:${join(folder.path, 'state')}` },
+  })
+  const first = await runIn(folder, file, 'tools')
+  expect(first.code).toBe(0)
+  expect(first.stdout).toContain('slow__echo')
+  expect(first.stderr).toContain('"gone"')
+  const echo = await runIn(folder, file, 'call', 'slow.echo', 'message=late')
+  expect(echo).toMatchObject({ code: 0, stdout: 'Echo: late\n' })
 })

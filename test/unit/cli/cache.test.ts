@@ -67,6 +67,12 @@ describe('cache clear', () => {
     expect(await gateway.store.keys('cache/')).toHaveLength(left.length)
   })
 
+  it('says in JSON how many results it has cleared', async () => {
+    const { cwd } = await running()
+    const { code, stdout } = await runProgram(['cache', 'clear', 's', '--json'], { cwd })
+    expect({ code, done: JSON.parse(stdout) as unknown }).toEqual({ code: 0, done: { of: 's', cleared: 2 } })
+  })
+
   it('has a list of the servers', async () => {
     const { cwd } = await running()
     const { code, stderr } = await runProgram(['cache', 'clear', 'nope'], { cwd })

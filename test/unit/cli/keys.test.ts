@@ -68,6 +68,26 @@ test('a key is made, shown once, used at a running gateway, listed and revoked',
   expect(served.said).not.toContain(key)
 })
 
+test('with --json, a key is made, listed and revoked for programs', async () => {
+  const created = JSON.parse((await keys('create', 'team', '--note', 'for a program', '--json')).stdout) as {
+    key: string
+    id: string
+  }
+  expect(created).toMatchObject({ client: 'team', note: 'for a program', stored: true })
+  expect(created.id).toBe(idOf(keyDigestOf(created.key)))
+  const listed = await keys('list', '--json')
+  expect(listed.stdout).not.toContain(created.key)
+  expect(JSON.parse(listed.stdout)).toEqual(
+    expect.arrayContaining([
+      { id: 'abababababab', client: 'ci', configured: true, refused: false },
+      expect.objectContaining({ id: created.id, client: 'team', configured: false, note: 'for a program' }),
+    ]),
+  )
+  const revoked = await keys('revoke', created.id, '--json')
+  expect(JSON.parse(revoked.stdout)).toEqual({ id: created.id, client: 'team', revoked: true })
+  expect(JSON.parse((await keys('list', 'team', '--json')).stdout)).toEqual([])
+})
+
 test('a key of a client that is new in the file counts once the gateway has read the file, and all that is said tells so', async () => {
   await using own = makeScratch()
   const configured = (clients: object): string =>
@@ -200,7 +220,7 @@ describe('serve without clients', () => {
   test('stays on this machine and says so', async () => {
     const config = scratch.write('open.json', open)
     await using served = await serve([BIN, 'serve', '--config', config], { ready: /Ctrl\+C/, origin: '-' })
-    expect(served.said).toContain('serves this machine only')
+    await expect.poll(() => served.said).toContain('serves this machine only')
   })
 
   test('listens on no other address without --allow-anonymous', async () => {
@@ -210,6 +230,6 @@ describe('serve without clients', () => {
     expect(code).toBe(1)
     expect(stderr).toMatch(/Add "clients".*--allow-anonymous/)
     await using served = await serve([BIN, ...args, '--allow-anonymous'], { ready: /Ctrl\+C/, origin: '-' })
-    expect(served.said).toMatch(/warn.*Every caller that reaches 0\.0\.0\.0/)
+    await expect.poll(() => served.said).toMatch(/warn.*Every caller that reaches 0\.0\.0\.0/)
   })
 })
