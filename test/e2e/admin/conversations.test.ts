@@ -46,6 +46,7 @@ async function serving(): Promise<{ socket: string; at: string; stop: () => Prom
     gateway: { http: { port: 0 }, state: 'memory', admin: { listen, token: TOKEN } },
   })
   const { served, socket } = await servingWithSocket(folder, file)
+  await expect.poll(() => served.said).toContain(`The admin API listens on http://${listen}.`)
   return { socket, at: `http://${listen}`, stop: () => served.stop() }
 }
 
