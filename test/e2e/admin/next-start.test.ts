@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { expect, onTestFinished, test } from 'vitest'
 import {
@@ -79,7 +80,11 @@ test('a gateway on stdio writes an address that it does not listen on', async ()
     stdio: ['pipe', 'ignore', 'ignore'],
     env: { ...process.env, ...envOf(folder) },
   })
-  onTestFinished(() => void child.kill())
+  const ended = once(child, 'exit')
+  onTestFinished(async () => {
+    child.kill()
+    await ended
+  })
   await expect.poll(() => socketsIn(folder.path).length).toBe(1)
   expect(await put(socketsIn(folder.path)[0] ?? '', { host: '0.0.0.0' })).toMatchObject({ status: 200 })
 })
