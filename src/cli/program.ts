@@ -48,6 +48,8 @@ export function declaredProgram(): Command {
       const isGiven = command.opts<{ client?: string }>().client !== undefined
       if (isGiven && !action.options.some(({ long }) => long === CLIENT_OPTION))
         command.error('error: --client is for the gateway on stdio, which has no command')
+      // A gateway goes on without its output.
+      if (action.name() !== 'serve') process.stdout.on('error', endAtClosedPipe)
     })
     .configureHelp({ showGlobalOptions: true })
     .showHelpAfterError('Run mcp-manifold --help to see what there is.')
@@ -63,4 +65,10 @@ export function declaredProgram(): Command {
   declareDoctorCommands(program)
   declareCompletionCommands(program)
   return program
+}
+
+/** A reader such as `head` has seen enough. */
+function endAtClosedPipe(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error
+  process.exit()
 }

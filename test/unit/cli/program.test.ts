@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -10,7 +11,6 @@ import { runProgram } from './program.ts'
 import type { AddressInfo } from 'node:net'
 import type { Scratch } from '../../helpers/scratch.ts'
 
-/** Writes the address of every module that is loaded to stderr. */
 /** Writes the files that a program has loaded to stderr, at its end. */
 const LOADED = `process.on('exit', () => process._rawDebug(Object.keys(require.cache).join('\\n')))`
 
@@ -302,4 +302,13 @@ describe('serve', () => {
       taken.close()
     }
   })
+})
+
+test('a command whose output is not read to its end says nothing about that', async () => {
+  const child = spawn(process.execPath, [BIN, 'completion', 'bash'], { stdio: ['ignore', 'pipe', 'pipe'] })
+  child.stdout.destroy()
+  let said = ''
+  child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()))
+  const [code] = (await once(child, 'close')) as [number | null]
+  expect({ code, said }).toEqual({ code: 0, said: '' })
 })

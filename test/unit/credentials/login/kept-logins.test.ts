@@ -35,7 +35,8 @@ test('more logins than are listed are counted, and the first in their order are 
 test.each(['keys', 'getMany'] as const)('a state that fails (%s) is named, with its cause', async method => {
   const { store, vault } = setUp()
   await vault.write({ kind: 'tokens', server: 's', owner: 'gateway' }, { issuer: '', value: {} })
-  store[method] = () => Promise.reject(new Error('MDB_CORRUPTED: Located page was wrong type'))
+  const fail = (): Promise<never> => Promise.reject(new Error('MDB_CORRUPTED: Located page was wrong type'))
+  Object.assign(store, { [method]: fail })
   await expect(keptLogins(vault)).rejects.toMatchObject({
     name: 'GatewayError',
     message: expect.stringMatching(/state store "memory".*MDB_CORRUPTED.*Fix: /) as string,
