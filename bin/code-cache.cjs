@@ -6,7 +6,6 @@
 const { createHash } = require('node:crypto')
 const { chmodSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } = require('node:fs')
 const Module = require('node:module')
-const { homedir } = require('node:os')
 const { basename, join, sep } = require('node:path')
 const vm = require('node:vm')
 
@@ -16,11 +15,7 @@ const NAMED_BY_CONTENT = /-[\w-]{8}\.cjs$/
 
 const DIGEST_BYTES = 32
 
-const base =
-  process.platform === 'win32'
-    ? process.env.LOCALAPPDATA || join(homedir(), 'AppData', 'Local')
-    : process.env.XDG_CACHE_HOME || join(homedir(), '.cache')
-const folder = join(base, 'mcp-manifold', `code-${process.version}-${process.arch}`)
+const folder = join(require('./cache-folder.cjs'), `${process.version}-${process.arch}`)
 
 /** Scripts whose code is not in the folder yet, by their files there. */
 const fresh = new Map()

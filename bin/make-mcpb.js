@@ -26,6 +26,7 @@ rmSync(folder, { recursive: true, force: true })
 mkdirSync(folder, { recursive: true })
 for (const part of [
   'bin/mcp-manifold.cjs',
+  'bin/cache-folder.cjs',
   'bin/code-cache.cjs',
   'dist/bundle',
   'dist/vendor',

@@ -13,7 +13,7 @@ if (running[0] < 20 || (running[0] === 20 && running[1] < 19)) {
 } else {
   // Later starts skip compiling.
   var nodeModule = require('module')
-  if (nodeModule.enableCompileCache) nodeModule.enableCompileCache()
+  if (nodeModule.enableCompileCache) nodeModule.enableCompileCache(require('./cache-folder.cjs'))
   else require('./code-cache.cjs')
   start()
 }

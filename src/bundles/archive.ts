@@ -27,15 +27,21 @@ export async function readArchive(path: string, limits: BundleLimits = LIMITS): 
   const bytes = await contentOf(path, limits.maxArchiveBytes)
   const { unzipSync } = await import('fflate')
   const seen = new Set<string>()
-  let [files, size] = [0, 0]
+  let [files, packedBytes, unpackedBytes] = [0, 0, 0]
   let unpacked: Record<string, Uint8Array>
   try {
     unpacked = unzipSync(bytes, {
-      filter: ({ name, originalSize }) => {
+      filter: ({ name, size, originalSize, compression }) => {
         checkPath(name, path)
         if (++files > limits.maxFiles) throw refused(path, `holds more than ${limits.maxFiles} files`)
-        size += originalSize
-        if (size > limits.maxBytes) throw refused(path, `unpacks to more than ${limits.maxBytes} bytes`)
+        // What is stored as it is has the packed size, whatever it says of the other.
+        if (compression === 0 && size !== originalSize)
+          throw refused(path, `gives two sizes for ${JSON.stringify(name)}`)
+        packedBytes += size
+        if (packedBytes > bytes.length) throw refused(path, 'holds files that overlap')
+        unpackedBytes += originalSize
+        if (unpackedBytes > limits.maxBytes)
+          throw refused(path, `unpacks to more than ${limits.maxBytes} bytes`)
         if (name.endsWith('/')) return false
         // File systems that ignore case would write one over the other.
         const key = name.toLowerCase()

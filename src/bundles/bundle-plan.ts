@@ -1,6 +1,6 @@
 import { homedir } from 'node:os'
 import { join, sep } from 'node:path'
-import { isVariableName, literal, type AddPlan } from '../registry/plan.ts'
+import { isVariableName, joinedText, literal, type AddPlan } from '../registry/plan.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import type { Manifest } from './manifest.ts'
 
@@ -61,7 +61,7 @@ function filled(
       texts.push(value)
     }
   }
-  return [texts.join('')]
+  return [joinedText(texts)]
 }
 
 /** A text with the folders replaced that a manifest may name. */

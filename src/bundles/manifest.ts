@@ -49,7 +49,7 @@ export function manifestOf(files: BundleFiles, path: string): Manifest {
     throw refused(path, 'has a server of a type that is not known here')
   const own = isJsonObject(config) ? ofPlatform(config) : {}
   const name = textOf(value['name'])
-  if (name === undefined || !/^[\w@][\w.@/ -]{0,199}$/.test(name))
+  if (name === undefined || !/^[\w@](?:[\w.@/ -]{0,198}[\w.-])?$/.test(name))
     throw refused(path, 'has a manifest without a usable name')
   const entryPoint = textOf(server['entry_point']) ?? ''
   const started = {

@@ -50,7 +50,8 @@ export async function runInit(options: InitOptions): Promise<void> {
   if (!given) print(planText({ plan, found, machine, ofWindows: windowsFiles(machine) }))
   const isEmpty = plan.servers.every(({ isKnown }) => isKnown) && !plan.files.some(({ change }) => change)
   if (isEmpty && !given) return print(nothingText(plan))
-  const wished = given || options.yes ? plan : await agreed(plan, options)
+  const isAgreed = options.dryRun !== true && (given !== undefined || options.yes === true)
+  const wished = isAgreed ? plan : await agreed(plan, options)
   if (wished) await apply(wished, found, machine, options)
 }
 

@@ -1,4 +1,5 @@
 import { GatewayError, withHelp } from '../core/errors.ts'
+import { seenText } from '../core/seen-text.ts'
 import { parseDirect } from './direct.ts'
 
 /**
@@ -12,7 +13,10 @@ export async function main(args: readonly string[]): Promise<void> {
     else await (await import('./program.ts')).runProgram(args)
   } catch (error) {
     process.stderr.write(
-      `${error instanceof GatewayError ? withHelp(error) : String((error as Error)?.stack ?? error)}\n`,
+      // It may quote a server, which must not control the terminal.
+      seenText(
+        `${error instanceof GatewayError ? withHelp(error) : String((error as Error)?.stack ?? error)}\n`,
+      ),
     )
     // Not `process.exit()`, so that pending output is written. All resources are closed by now.
     process.exitCode ||= 1

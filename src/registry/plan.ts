@@ -31,6 +31,16 @@ export function literal(text: string): string {
   return text.replaceAll('${', () => '$${')
 }
 
+/**
+ * Pieces of one text, each a literal or a variable of the gateway's own. Where two literals make a variable between
+ * them, it is not expanded either.
+ */
+export function joinedText(pieces: readonly string[]): string {
+  let text = ''
+  for (const piece of pieces) text += text.endsWith('$') && piece.startsWith('{') ? `$${piece}` : piece
+  return text
+}
+
 /** Variables by which a description could run something else than what is shown. */
 const DANGEROUS =
   /^(?:PATH|HOME|SHELL|NODE_OPTIONS|NODE_PATH|PYTHONPATH|PYTHONSTARTUP|BASH_ENV|ENV|IFS|LD_.*|DYLD_.*)$/i

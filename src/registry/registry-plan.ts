@@ -1,5 +1,5 @@
 import { GatewayError } from '../core/errors.ts'
-import { isVariableName, literal, type AddPlan, type AskedValue } from './plan.ts'
+import { isVariableName, joinedText, literal, type AddPlan, type AskedValue } from './plan.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import type {
   NamedInput,
@@ -90,7 +90,7 @@ function filled(
       .map(({ name }) => ({ name, at: rest.indexOf(`{${name}}`) }))
       .filter(({ at }) => at >= 0)
       .sort((a, b) => a.at - b.at)
-    if (!next) return parts.join('') + literal(rest)
+    if (!next) return joinedText([...parts, literal(rest)])
     const value = valueOf(next.name)
     if (value === undefined) return undefined
     parts.push(literal(rest.slice(0, next.at)), value)
@@ -118,7 +118,7 @@ function wordsOf(inputs: Inputs, prefix: string, list: readonly RegistryArgument
       if (given === undefined || (given === '' && name === undefined)) return []
       if (name === undefined) return [given]
       if (given === '') return [literal(name)]
-      return name.endsWith('=') ? [literal(name) + given] : [literal(name), given]
+      return name.endsWith('=') ? [joinedText([literal(name), given])] : [literal(name), given]
     }
   })
   return valueOf => made.flatMap(word => word(valueOf))

@@ -18,7 +18,7 @@ import {
 export const JSONC = formatOf({ parse, places, without, snippet })
 
 /** Whitespace and comments. */
-const BLANK = /^(?:\s|\/\/[^\n]*(?:\n|$)|\/\*[^]*?\*\/)*$/
+const BLANK = /^(?:\s|\/\/[^\n]*(?:\n|$)|\/\*(?:[^*]|\*(?!\/))*\*\/)*$/
 
 function parse(text: string): unknown {
   if (isBlank(text)) return {}

@@ -17,7 +17,11 @@ export const YAML = formatOf({ parse, places, without, snippet })
 
 function parse(text: string): unknown {
   const document = documentOf(text)
-  return document.contents === null ? {} : ((document.toJS() as unknown) ?? {})
+  try {
+    return document.contents === null ? {} : ((document.toJS() as unknown) ?? {})
+  } catch {
+    throw new NotReadable('has an alias of something that is not there')
+  }
 }
 
 function documentOf(text: string): Document {

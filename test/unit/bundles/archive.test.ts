@@ -55,3 +55,25 @@ test('a size that lies gives no more bytes than it says', async () => {
   const files = await readArchive(archive(bytes), LIMITS).catch(() => new Map<string, Uint8Array>())
   expect(files.get('a')?.length ?? 0).toBeLessThanOrEqual(10)
 })
+
+/** An archive with files that are stored as they are. Each entry of the directory is changed by `change`. */
+function changed(files: Record<string, Uint8Array>, change: (bytes: Buffer, at: number) => void): Buffer {
+  const bytes = Buffer.from(zipSync(files, { level: 0 }))
+  for (let at = bytes.indexOf('PK\x01\x02'); at >= 0; at = bytes.indexOf('PK\x01\x02', at + 4))
+    change(bytes, at)
+  return bytes
+}
+
+test('a stored file that hides its size is refused', async () => {
+  const bytes = changed({ a: zeros(4000) }, (all, at) => all.writeUInt32LE(0, at + 24))
+  await expect(readArchive(archive(bytes), LIMITS)).rejects.toThrow('gives two sizes for "a"')
+})
+
+test('files that share their bytes are refused', async () => {
+  const bytes = changed({ a: zeros(2000), b: zeros(10), c: zeros(10) }, (all, at) => {
+    all.writeUInt32LE(2000, at + 20)
+    all.writeUInt32LE(2000, at + 24)
+    all.writeUInt32LE(0, at + 42)
+  })
+  await expect(readArchive(archive(bytes), { ...LIMITS, maxBytes: 50_000 })).rejects.toThrow('overlap')
+})

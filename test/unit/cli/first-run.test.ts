@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { makeScratch, type Scratch } from '../../helpers/scratch.ts'
@@ -54,6 +54,24 @@ test('init shows what it would do, does it, finds nothing more to do, and is und
   expect((await run('undo', '--yes')).stdout).toContain('2 files were changed back.')
   expect(text(cursor)).toBe(CURSOR)
   expect((await run('undo', '--yes')).stdout).toContain('There is nothing to undo.')
+})
+
+test('--dry-run changes nothing, whatever stands beside it', async () => {
+  const shown = await run('init', '--dry-run', '--yes')
+  expect(shown.code).toBe(0)
+  const plan = scratch.write('plan.json', (await run('init', '--json')).stdout)
+  expect((await run('init', '--dry-run', '--apply', plan)).code).toBe(0)
+  expect(text(cursor)).toBe(CURSOR)
+  expect(existsSync(config)).toBe(false)
+})
+
+test('a file of many comments takes no time', async () => {
+  mkdirSync(join(home, 'project'))
+  writeFileSync(join(home, 'project', '.mcp.json'), `${'/**/'.repeat(60)}{}`)
+  const began = performance.now()
+  const { code } = await runProgram(['init', '--dry-run'], { cwd: join(home, 'project') })
+  expect(code).toBe(0)
+  expect(performance.now() - began).toBeLessThan(20_000)
 })
 
 test('a plan is printed, carried out, and refused once it is old', async () => {

@@ -129,6 +129,7 @@ describeFormat('YAML', {
     'a bracket that is open': ['a: [1,\n', /is not YAML at line/],
     'a tab as indentation': ['a:\n\tb: 1\n', /is not YAML at line 2/],
     'a key that is there twice': ['a: 1\na: 2\n', /is not YAML at line 2/],
+    'an alias of nothing': ['a: *none\n', /has an alias of something that is not there|is not YAML/],
   },
 })
 
