@@ -8,6 +8,7 @@ import { isNestedTooDeep, MAX_DEPTH } from '../config/load/nesting.ts'
 import { otherFormat } from '../config/load/other-formats.ts'
 import { parseJsonc } from '../config/load/source-text.ts'
 import { formatPath, type Path } from '../config/problem.ts'
+import { monotonicNow } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import type { JsonObject } from '../core/exchange.ts'
@@ -100,10 +101,11 @@ export class ConfigFile {
       return { etag: content.etag, reload: await this.#service.reload({ dryRun: false }) }
     const text = edited(content.text, after)
     await this.#check(content.value, after, text)
+    const since = monotonicNow()
     await this.#replace(content.etag, text)
     try {
       const reload = await this.#service.reload({ dryRun: false })
-      return { etag: etagOf(text), reload }
+      return { etag: etagOf(text), reload: withOwnChanges(reload, since) }
     } catch (error) {
       // A configuration that cannot be applied is removed from the file again.
       await this.#replace(etagOf(text), content.text).catch(() => {})
@@ -263,4 +265,12 @@ function entryOf(value: JsonObject, name: string): unknown {
 
 function etagOf(text: string): string {
   return `"${createHash('sha256').update(text).digest('hex').slice(0, 32)}"`
+}
+
+/** The watch may have applied the change before it was asked for. `since`: when its writing began. */
+function withOwnChanges(reload: ReloadAnswer, since: number): ReloadAnswer {
+  const { changes, lastApplied } = reload
+  const isOwn = lastApplied !== undefined && lastApplied.secondsAgo * 1000 <= monotonicNow() - since + 1000
+  if (changes.length > 0 || !isOwn) return reload
+  return { ...reload, changes: lastApplied.changes, endings: lastApplied.endings }
 }
