@@ -3,6 +3,7 @@ import { editText } from '../config/edit/edit-text.ts'
 import { isSame } from '../config/source/differences.ts'
 import { mergePatch } from '../config/edit/merge-patch.ts'
 import { NotWritten, replaceFile } from '../config/edit/replace-file.ts'
+import { sectionOf } from '../config/edit/section-of.ts'
 import { adopt } from '../config/load/adopt.ts'
 import { isNestedTooDeep, MAX_DEPTH } from '../config/load/nesting.ts'
 import { otherFormat } from '../config/load/other-formats.ts'
@@ -249,13 +250,6 @@ function edited(text: string, after: JsonObject): string {
     if (error instanceof GatewayError) throw new AdminProblem(409, error.message)
     throw problemOf(error)
   }
-}
-
-/** The section that contains a server, or will contain it. */
-function sectionOf(value: JsonObject, name: string): 'mcpServers' | 'servers' {
-  const { mcpServers, servers } = value
-  if (isJsonObject(servers) && Object.hasOwn(servers, name)) return 'servers'
-  return mcpServers === undefined && isJsonObject(servers) ? 'servers' : 'mcpServers'
 }
 
 function entryOf(value: JsonObject, name: string): unknown {

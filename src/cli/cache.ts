@@ -5,12 +5,7 @@ import { alignColumns } from './columns.ts'
 import { notThere } from './not-there.ts'
 import { refuseUnshared, withStore } from './with-store.ts'
 import type { Config } from '../config/types.ts'
-import type { LogLevel } from '../core/logger.ts'
-
-interface CommonOptions {
-  readonly config?: string
-  readonly log?: LogLevel
-}
+import type { CommonOptions } from './common-options.ts'
 
 export interface StatsOptions extends CommonOptions {
   readonly json?: boolean

@@ -1,4 +1,5 @@
 import { isJsonObject } from '../core/json-object.ts'
+import { withoutEnd } from '../core/without-end.ts'
 import type { JsonObject } from '../core/exchange.ts'
 
 /** The content of a result as text: texts as they are, everything else by a line that names it. */
@@ -25,5 +26,5 @@ export function resourceText({ text, blob, uri, mimeType }: JsonObject): string 
 }
 
 function bytesIn(base64: unknown): number {
-  return typeof base64 === 'string' ? Math.floor((base64.replace(/=+$/, '').length * 3) / 4) : 0
+  return typeof base64 === 'string' ? Math.floor((withoutEnd(base64, '=').length * 3) / 4) : 0
 }

@@ -1,17 +1,12 @@
 import { open } from 'node:fs/promises'
 import { loadConfigFile } from '../config/load/load.ts'
 import { GatewayError } from '../core/errors.ts'
-import type { LogLevel } from '../core/logger.ts'
+import type { CommonOptions } from './common-options.ts'
 import { MAX_FILE_BYTES, readFileOrDescriptor, whyUnreadable } from '../regular-file.ts'
 import { exportRecords, importRecords } from '../vault/transfer.ts'
 import { say } from './say.ts'
 import { typed } from './this-program.ts'
 import { withVault } from './with-vault.ts'
-
-interface CommonOptions {
-  readonly config?: string
-  readonly log?: LogLevel
-}
 
 export interface ExportOptions extends CommonOptions {
   readonly file?: string

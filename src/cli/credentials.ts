@@ -1,7 +1,7 @@
 import { loadConfigFile } from '../config/load/load.ts'
 import { CLOCK } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
-import type { LogLevel } from '../core/logger.ts'
+import type { CommonOptions } from './common-options.ts'
 import { keptLogins } from '../credentials/login/kept-logins.ts'
 import { logOut } from '../credentials/login/logout.ts'
 import { alignColumns } from './columns.ts'
@@ -9,11 +9,6 @@ import { NOTICED, revokedLine } from './logout.ts'
 import { say } from './say.ts'
 import { typed } from './this-program.ts'
 import { withVault } from './with-vault.ts'
-
-interface CommonOptions {
-  readonly config?: string
-  readonly log?: LogLevel
-}
 
 interface ListOptions extends CommonOptions {
   readonly json?: boolean

@@ -5,12 +5,10 @@ import { DRAIN_POLL_MS, deleteDrained, includes, readReports, writeDrained } fro
 import { notThere } from './not-there.ts'
 import { refuseUnshared, withStore } from './with-store.ts'
 import type { Config } from '../config/types.ts'
-import type { LogLevel } from '../core/logger.ts'
+import type { CommonOptions } from './common-options.ts'
 import type { Store } from '../state/store.ts'
 
-export interface DrainOptions {
-  readonly config?: string
-  readonly log?: LogLevel
+export interface DrainOptions extends CommonOptions {
   readonly undo?: boolean
   /** Default true. */
   readonly wait?: boolean

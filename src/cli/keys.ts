@@ -2,7 +2,7 @@ import { createKey, keyDigestOf, idOf, readAllKeys, removeKey, storeKey } from '
 import { loadConfigFile } from '../config/load/load.ts'
 import { parseDuration } from '../config/options/units.ts'
 import { GatewayError } from '../core/errors.ts'
-import type { LogLevel } from '../core/logger.ts'
+import type { CommonOptions } from './common-options.ts'
 import { assertClient } from './clients.ts'
 import { alignColumns } from './columns.ts'
 import { typed } from './this-program.ts'
@@ -12,13 +12,11 @@ import { withStore } from './with-store.ts'
 const TAKEN_OVER =
   'A running gateway reads a changed configuration by itself, or, with "gateway.watch": false, on "mcp-manifold reload".'
 
-interface CommonOptions {
-  readonly config?: string
+interface KeysOptions extends CommonOptions {
   readonly json?: boolean
-  readonly log?: LogLevel
 }
 
-export interface CreateOptions extends CommonOptions {
+export interface CreateOptions extends KeysOptions {
   readonly expires?: string
   readonly note?: string
 }
@@ -84,7 +82,7 @@ export async function createClientKey(client: string, options: CreateOptions): P
 /** `keys list`: shows the metadata of each key, without the key. */
 export async function listKeys(
   client: string | undefined,
-  { config: file, log, json }: CommonOptions,
+  { config: file, log, json }: KeysOptions,
 ): Promise<void> {
   const config = await loadConfigFile({ file })
   if (client !== undefined) assertClient(client, config)
@@ -137,7 +135,7 @@ function rowOf({ id, client, configured, refused, created, expires, note }: List
 }
 
 /** `keys revoke`: running gateways that share the store refuse the key within seconds. */
-export async function revokeKey(id: string, { config: file, log, json }: CommonOptions): Promise<void> {
+export async function revokeKey(id: string, { config: file, log, json }: KeysOptions): Promise<void> {
   const config = await loadConfigFile({ file })
   const owner = config.clients.find(({ keys }) => keys.some(digest => idOf(digest) === id))
   if (owner)

@@ -1,7 +1,7 @@
 import { createInterface } from 'node:readline'
 import { loadConfigFile } from '../config/load/load.ts'
 import { UNHEARD } from '../core/event-bus.ts'
-import type { LogLevel } from '../core/logger.ts'
+import type { CommonOptions } from './common-options.ts'
 import { Credentials } from '../credentials/accounts/credentials.ts'
 import { usedBy } from '../credentials/login/login-about.ts'
 import { Logins } from '../credentials/login/logins.ts'
@@ -14,9 +14,7 @@ import { say } from './say.ts'
 import { readToken } from './token-stdin.ts'
 import { withVault } from './with-vault.ts'
 
-export interface LoginCommandOptions {
-  readonly config?: string
-  readonly log?: LogLevel
+export interface LoginCommandOptions extends CommonOptions {
   readonly client?: string
   readonly device?: boolean
   /** Default true. */

@@ -1,14 +1,12 @@
 import { loadConfigFile } from '../config/load/load.ts'
-import type { LogLevel } from '../core/logger.ts'
+import type { CommonOptions } from './common-options.ts'
 import { usedBy } from '../credentials/login/login-about.ts'
 import { logOut } from '../credentials/login/logout.ts'
 import { ownerGiven, serverWithLogin } from './login-owner.ts'
 import { say } from './say.ts'
 import { withVault } from './with-vault.ts'
 
-export interface LogoutOptions {
-  readonly config?: string
-  readonly log?: LogLevel
+export interface LogoutOptions extends CommonOptions {
   readonly client?: string
 }
 

@@ -1,6 +1,6 @@
 import { GatewayError, withHelp } from '../core/errors.ts'
-import { seenText } from '../core/seen-text.ts'
 import { parseDirect } from './direct.ts'
+import { say } from './say.ts'
 
 /**
  * Runs the command line. Each command is loaded on demand; the gateway on stdio even without the argument parser.
@@ -12,12 +12,7 @@ export async function main(args: readonly string[]): Promise<void> {
     if (direct) await (await import('./stdio.ts')).runStdio(direct)
     else await (await import('./program.ts')).runProgram(args)
   } catch (error) {
-    process.stderr.write(
-      // It may quote a server, which must not control the terminal.
-      seenText(
-        `${error instanceof GatewayError ? withHelp(error) : String((error as Error)?.stack ?? error)}\n`,
-      ),
-    )
+    say(error instanceof GatewayError ? withHelp(error) : String((error as Error)?.stack ?? error))
     // Not `process.exit()`, so that pending output is written. All resources are closed by now.
     process.exitCode ||= 1
   }

@@ -1,13 +1,11 @@
 import { loadConfigFile } from '../config/load/load.ts'
-import type { LogLevel } from '../core/logger.ts'
+import type { CommonOptions } from './common-options.ts'
 import { storedUsage, type StoredUsage } from '../quota/stored.ts'
 import { assertClient } from './clients.ts'
 import { alignColumns } from './columns.ts'
 import { refuseUnshared, withStore } from './with-store.ts'
 
-export interface UsageOptions {
-  readonly config?: string
-  readonly log?: LogLevel
+export interface UsageOptions extends CommonOptions {
   readonly json?: boolean
 }
 

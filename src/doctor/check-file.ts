@@ -65,10 +65,10 @@ function toFinding({ kind, key, server, text, fix }: FoundProblem): Finding {
 
 /** What is accepted, but not as it should be. */
 function warningsOf({ config, world }: Examination, file: string, text: string): Finding[] {
-  const { renamed } = renameOldKeys(text)
+  const renames = renameOldKeys(text)
   // One rename mends all of them.
-  const rename = (): Promise<string> => renameIn(file, text)
-  const old = renamed.map(({ key, present }) =>
+  const rename = (): Promise<string> => renameIn(file, text, renames)
+  const old = renames.renamed.map(({ key, present }) =>
     finding('config_old_key', {
       cause: `${key} has a former name in ${file}.`,
       fix: `Write "${present}" in place of it.`,
@@ -86,8 +86,11 @@ function warningsOf({ config, world }: Examination, file: string, text: string):
   ]
 }
 
-async function renameIn(file: string, before: string): Promise<string> {
-  const { text, renamed } = renameOldKeys(before)
+async function renameIn(
+  file: string,
+  before: string,
+  { text, renamed }: ReturnType<typeof renameOldKeys>,
+): Promise<string> {
   const isCurrent = async (): Promise<boolean> => (await readMainText(file, new FilesRead(), true)) === before
   if (!(await replaceFile(file, text, isCurrent))) throw new Error(`${file} was changed meanwhile`)
   return `Renamed ${renamed.map(({ key, present }) => `${key} to "${present}"`).join(', ')} in ${file}.`

@@ -86,11 +86,8 @@ async function folderFindings(folder: string, { platform }: World): Promise<Find
 }
 
 async function versionFinding(socket: string, pid: number, { version }: World): Promise<Finding[]> {
-  let overdue: NodeJS.Timeout | undefined
-  const late = new Promise<undefined>(resolve => (overdue = setTimeout(resolve, STATUS_MS, undefined)))
-  const asked = askGateway(socket, { method: 'GET', path: '/admin/status' }).catch(() => undefined)
-  const answer = await Promise.race([asked, late])
-  clearTimeout(overdue)
+  const request = { method: 'GET', path: '/admin/status', timeoutMs: STATUS_MS }
+  const answer = await askGateway(socket, request).catch(() => undefined)
   const running = isJsonObject(answer?.body) ? answer.body['version'] : undefined
   if (typeof running !== 'string' || running === version) return []
   return [

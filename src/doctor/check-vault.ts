@@ -4,7 +4,7 @@ import { describeError } from '../core/errors.ts'
 import { SILENT } from '../core/logger.ts'
 import { readKeyring } from '../os-keyring.ts'
 import { readKeyFile } from '../vault/data-key/key-file.ts'
-import { openVault } from '../vault/open.ts'
+import { KEYRING_ENTRY, openVault } from '../vault/open.ts'
 import type { Config } from '../config/types.ts'
 import type { Store } from '../state/store.ts'
 import type { Examination } from './examination.ts'
@@ -27,7 +27,7 @@ export async function checkVault({ config, store, world }: Examination): Promise
     }
   try {
     const timeoutMs = KEYRING_MS
-    await readKeyring({ service: 'mcp-manifold', account: 'vault' }, { timeoutMs })
+    await readKeyring(KEYRING_ENTRY, { timeoutMs })
   } catch (error) {
     return [
       finding('keyring_unusable', {

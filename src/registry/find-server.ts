@@ -1,5 +1,6 @@
 import { GatewayError } from '../core/errors.ts'
 import { isJsonObject } from '../core/json-object.ts'
+import { withoutEnd } from '../core/without-end.ts'
 import { registryServer, type RegistryServer } from './registry-server.ts'
 
 /** The official registry of MCP servers. */
@@ -48,7 +49,7 @@ export async function findServer(name: string, base: string): Promise<FoundServe
 function addressOf(base: string, name: string, cursor: string | undefined): URL {
   let url: URL
   try {
-    url = new URL(`${base.replace(/\/+$/, '')}/v0.1/servers`)
+    url = new URL(`${withoutEnd(base, '/')}/v0.1/servers`)
   } catch {
     throw refused(base, 'this is no address')
   }

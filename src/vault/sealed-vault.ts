@@ -166,20 +166,16 @@ export class SealedVault implements Vault {
   }
 
   async *#all(): AsyncGenerator<SealedRecord> {
-    const { name } = this.#store
-    const asked = async <T>(work: Promise<T>): Promise<T> => {
-      try {
-        return await work
-      } catch (error) {
-        throw unreadable(name, error)
-      }
+    try {
+      const keys = await this.#store.keys(recordPrefix())
+      for (let at = 0; at < keys.length; at += CHUNK)
+        for (const text of await this.#store.getMany(keys.slice(at, at + CHUNK))) {
+          const record = text === undefined ? undefined : toSealedRecord(text)
+          if (record) yield record
+        }
+    } catch (error) {
+      throw unreadable(this.#store.name, error)
     }
-    const keys = await asked(this.#store.keys(recordPrefix()))
-    for (let at = 0; at < keys.length; at += CHUNK)
-      for (const text of await asked(this.#store.getMany(keys.slice(at, at + CHUNK)))) {
-        const record = text === undefined ? undefined : toSealedRecord(text)
-        if (record) yield record
-      }
   }
 
   async #ring({ server }: RecordName): Promise<KeyRing> {

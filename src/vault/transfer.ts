@@ -1,5 +1,6 @@
 import { isJsonObject } from '../core/json-object.ts'
 import { GatewayError } from '../core/errors.ts'
+import { recordKey } from './record.ts'
 import type { ListedRecord, RecordKind, RecordName, Vault } from './vault.ts'
 
 /** Records in clear, as JSON, to bring logins to another place such as a container. */
@@ -56,21 +57,17 @@ export async function exportRecords(
 export async function importRecords(vault: Vault, text: string, replaces: boolean): Promise<Imported> {
   const records = toRecords(text)
   // Also those that cannot be opened here.
-  const there = new Set((await vault.list()).map(keyOf))
+  const there = new Set((await vault.list()).map(recordKey))
   let imported = 0
   for (const { kind, server, owner, issuer, value } of records) {
     const name = { kind, server, owner }
     imported += await vault.exclusively(name, async () => {
-      if (!replaces && (there.has(keyOf(name)) || (await vault.read(name)))) return 0
+      if (!replaces && (there.has(recordKey(name)) || (await vault.read(name)))) return 0
       await vault.write(name, { issuer, value })
       return 1
     })
   }
   return { imported, kept: records.length - imported }
-}
-
-function keyOf({ kind, server, owner }: RecordName): string {
-  return JSON.stringify([kind, server, owner])
 }
 
 function toRecords(text: string): readonly ClearRecord[] {

@@ -1,13 +1,11 @@
 import { spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished } from 'vitest'
 import { startAuthorizationServer, type AuthorizationServer } from './authorization-server.ts'
 import { startProtectedServer } from './protected-server.ts'
 import { makeScratch } from './scratch.ts'
-
-const BIN = fileURLToPath(new URL('../../bin/mcp-manifold.cjs', import.meta.url))
+import { BIN } from './served.ts'
 
 /** A command that runs. */
 export interface Run {

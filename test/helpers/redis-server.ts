@@ -1,7 +1,6 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
+import { freePort } from './served.ts'
 
 /** A real Redis of this process alone, which keeps nothing on disk. */
 export interface RedisServer {
@@ -54,13 +53,4 @@ async function ready(child: ChildProcess): Promise<void> {
   }
   child.stdout?.resume()
   if (!said.includes('Ready to accept')) throw new Error(`redis-server did not start: ${said}`)
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }

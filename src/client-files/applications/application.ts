@@ -58,6 +58,4 @@ export interface Application {
   readonly isDesktop: boolean
   /** Names of its processes in lower case, without `.exe`. */
   readonly processes: readonly string[]
-  /** What it limits, for the documentation and for hints. */
-  readonly limit?: string
 }

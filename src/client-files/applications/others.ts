@@ -38,7 +38,6 @@ const vsCode = (id: string, title: string, folder: string, process: string): App
   http: true,
   isDesktop: true,
   processes: [process],
-  limit: 'names of 64 characters; 128 tools in one request',
 })
 
 export const OTHERS: readonly Application[] = [
@@ -60,7 +59,6 @@ export const OTHERS: readonly Application[] = [
     http: true,
     isDesktop: false,
     processes: ['codex'],
-    limit: 'names of 64 characters with the name of the entry; it does not see lists that change',
   },
   {
     id: 'zed',
@@ -101,7 +99,6 @@ export const OTHERS: readonly Application[] = [
     http: true,
     isDesktop: false,
     processes: [name],
-    limit: 'tools and prompts only',
   })),
   {
     id: 'opencode',
@@ -124,7 +121,6 @@ export const OTHERS: readonly Application[] = [
     http: true,
     isDesktop: false,
     processes: ['opencode'],
-    limit: 'tools only',
   },
   {
     id: 'kilo-code',

@@ -39,7 +39,6 @@ export const STANDARD: readonly Application[] = [
     http: false,
     isDesktop: true,
     processes: ['claude desktop', 'claude-desktop'],
-    limit: 'names of 64 characters with the name of the entry; no URL in its file',
   },
   {
     id: 'claude-code',
@@ -59,7 +58,6 @@ export const STANDARD: readonly Application[] = [
     http: true,
     isDesktop: false,
     processes: ['claude'],
-    limit: 'names of 64 characters with mcp__<entry>__; descriptions and instructions of 2 KB',
   },
   {
     id: 'cursor',
@@ -73,7 +71,6 @@ export const STANDARD: readonly Application[] = [
     http: true,
     isDesktop: true,
     processes: ['cursor'],
-    limit: 'names of 60 characters with the name of the entry; about 40 tools',
   },
   {
     id: 'windsurf',
@@ -84,7 +81,6 @@ export const STANDARD: readonly Application[] = [
     http: true,
     isDesktop: true,
     processes: ['windsurf'],
-    limit: '100 tools',
   },
   {
     id: 'cline',
@@ -177,7 +173,6 @@ export const STANDARD: readonly Application[] = [
     http: true,
     isDesktop: true,
     processes: [],
-    limit: 'no file: the snippet is pasted into Settings, Tools, AI Assistant, MCP',
   },
   {
     id: 'amp',

@@ -13,6 +13,7 @@ import { utf8Of } from '../load/utf8.ts'
 import { isSame } from '../source/differences.ts'
 import { editText } from './edit-text.ts'
 import { NotWritten, replaceFile } from './replace-file.ts'
+import { sectionOf } from './section-of.ts'
 import type { JsonObject } from '../../core/exchange.ts'
 
 /** A change of the entry of one server in a configuration file. */
@@ -76,12 +77,6 @@ function valueIn(text: string, file: string): JsonObject {
       `The file ${file} is that of another program. Change it there, or name a file of the gateway with --config.`,
     )
   return value
-}
-
-/** The section that holds a server, or will hold it. */
-function sectionOf({ mcpServers, servers }: JsonObject, name: string): 'mcpServers' | 'servers' {
-  if (isJsonObject(servers) && Object.hasOwn(servers, name)) return 'servers'
-  return mcpServers === undefined && isJsonObject(servers) ? 'servers' : 'mcpServers'
 }
 
 async function check(text: string, { file, name, laterVariables = [] }: ServerEdit): Promise<void> {

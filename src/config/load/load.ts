@@ -193,10 +193,10 @@ async function build(written: unknown, { file, text, options }: Source): Promise
     ...(options.looksForCommands ? commandWarnings(raw, value, commandContext, isUsed) : []),
   ]
   if (found.some(problem => serverOfProblem(problem) === undefined)) {
-    options.found?.push(...(await renderer(parts)).each(found))
-    const all = (await renderer(parts)).all(found)
+    const render = await renderer(parts)
+    options.found?.push(...render.each(found))
     const warnings = [...patternWarnings(value), ...hints(() => true)]
-    throw new GatewayError('config', [all, ...renderWarnings(warnings)].join('\n'))
+    throw new GatewayError('config', [render.all(found), ...renderWarnings(warnings)].join('\n'))
   }
 
   const sound = withoutEntries(value, ownersOf(found)) as ServersFile

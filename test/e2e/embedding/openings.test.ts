@@ -1,8 +1,7 @@
-import { once } from 'node:events'
-import { createServer } from 'node:net'
 import { setImmediate as turn, setTimeout as pause } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { createGateway } from '../../../src/index.ts'
+import { freePort } from '../../helpers/served.ts'
 import { withKeys } from '../../helpers/callers.ts'
 import { post } from '../../helpers/http-client.ts'
 
@@ -61,12 +60,3 @@ test.each([0, 5000])(
     }
   },
 )
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
-}

@@ -1,4 +1,3 @@
-import { createServer } from 'node:http'
 import { expect, test } from 'vitest'
 import { ConfigFile } from '../../../src/admin/config-file.ts'
 import { listenOnSocket } from '../../../src/admin/listener.ts'
@@ -10,6 +9,7 @@ import { RecentRecords } from '../../../src/observe/recent-records.ts'
 import type { EventOf, EventType, GatewayEvent } from '../../../src/core/events.ts'
 import { SILENT } from '../../../src/core/logger.ts'
 import { EventQueue } from '../../../src/observe/event-queue.ts'
+import { freePort } from '../../helpers/served.ts'
 import { startAuthorizationServer } from '../../helpers/authorization-server.ts'
 import { askAdmin } from '../../helpers/admin-client.ts'
 import { callAs, keyOf, withKeys, type Caller } from '../../helpers/callers.ts'
@@ -268,11 +268,3 @@ test.each(EVENT_TYPES)('a running gateway tells of %s', { timeout: 20_000 }, asy
   expect(event).toMatchObject(expected)
   expect(event?.time).toBeGreaterThan(1_700_000_000_000)
 })
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as { port: number }
-  await new Promise(resolve => server.close(resolve))
-  return port
-}

@@ -2,7 +2,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { folderForTest, envOf } from '../../helpers/admin-client.ts'
 import { Browser, decide, startAuthorizationServer } from '../../helpers/authorization-server.ts'
 import { startProtectedServer } from '../../helpers/protected-server.ts'
-import { freePort } from '../../helpers/redis-server.ts'
+import { freePort } from '../../helpers/served.ts'
 import { BIN, serve, type Served } from '../../helpers/served.ts'
 import { ModernHttp, withEnvelope } from '../../helpers/wire-clients.ts'
 
