@@ -143,6 +143,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'upstream/transport/transports',
   ],
   observe: ['core', 'make-folder', 'protocol'],
+  'observe/metrics': ['core', 'observe/trace-parent', 'protocol'],
   'upstream/discovery': ['type:config/replica-types', 'core'],
   'credentials/fetch': ['type:config/replica-types', 'core', 'upstream/discovery/dns-resolver'],
   'credentials/oauth': [
@@ -208,6 +209,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'middleware/request': [
     'core',
     'type:middleware/rate-limit',
+    'middleware/store-wait',
     'protocol/revisions',
     'type:quota/admission-gate',
   ],
@@ -341,6 +343,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'core',
     'type:credentials/login/kept-logins',
     'make-folder',
+    'type:observe/metrics/exposition',
     'observe/redact',
     'regular-file',
   ],
@@ -409,6 +412,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'gateway/status',
     'observe/console-records',
     'observe/logger',
+    'type:observe/metrics/exposition',
     'observe/recent-records',
     'policy/explain',
     'policy/policies',
@@ -477,6 +481,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   commander: ['cli'],
   express: ['admin/app'],
   fflate: ['bundles'],
+  'prom-client': ['observe/metrics/exposition'],
 }
 
 /** Loaded when first needed, so that a client's child is there at once: these are never imported statically as values. */
@@ -489,6 +494,7 @@ const LAZY = [
   '@marcbachmann/cel-js',
   'jose',
   'fflate',
+  'prom-client',
   '@modelcontextprotocol/client',
 ]
 
@@ -521,7 +527,7 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
     reason: 'one account: the tokens of an owner, what a refusal of them leads to, and what renews them',
   },
   'gateway/gateway': {
-    lines: 360,
+    lines: 365,
     reason: 'one gateway: what its fronts ask of it, its reloads, its start and its end',
   },
   'gateway/runtime': {
