@@ -639,6 +639,7 @@ const FOR_TESTS: Readonly<Record<string, readonly string[]>> = {
   'gateway/chains': ['CALL_CHAIN', 'OPENING_CHAIN', 'REQUEST_CHAIN'],
   'observe/append-file': ['MAX_WAITING_BYTES'],
   'observe/audit': ['auditLine'],
+  'observe/metrics/metrics': ['FOLDED', 'RESULT_TOKENS'],
   'policy/condition': ['MAX_CONDITION_CHARS'],
   'policy/pattern': ['compilePattern'],
   'protocol/headers': ['headerTextOf'],

@@ -13,7 +13,7 @@ export interface MetricsOptions {
   readonly state: () => GatewayState
 }
 
-const RESULT_TOKENS: MetricDescription = {
+export const RESULT_TOKENS: MetricDescription = {
   name: 'manifold_result_tokens',
   help: 'Estimated tokens of results: bytes by 4.1.',
   kind: 'counter',
@@ -23,7 +23,7 @@ const RESULT_TOKENS: MetricDescription = {
   ],
 }
 
-const FOLDED: MetricDescription = {
+export const FOLDED: MetricDescription = {
   name: 'manifold_folded_series',
   help: 'Times that a series had no place of its own and became one of "other", by metric.',
   kind: 'counter',
