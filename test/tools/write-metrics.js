@@ -4,7 +4,7 @@
  * nothing and fails when the table is out of date.
  */
 import { readFile, writeFile } from 'node:fs/promises'
-import prettier from 'prettier'
+import { format, resolveConfig } from 'prettier'
 import { METRICS } from '../../dist/observe/metrics/descriptions.js'
 import { FOLDED, RESULT_TOKENS } from '../../dist/observe/metrics/metrics.js'
 import { STATE_METRICS } from '../../dist/observe/metrics/state-metrics.js'
@@ -24,8 +24,8 @@ const page = await readFile(PAGE, 'utf8')
 const [before, rest] = page.split(BEGIN)
 const after = rest?.split(END)[1]
 if (before === undefined || after === undefined) throw new Error('docs/metrics.md has no marks for its table')
-const options = await prettier.resolveConfig(PAGE)
-const written = await prettier.format(`${before}${BEGIN}\n\n${table}\n\n${END}${after}`, {
+const options = await resolveConfig(PAGE)
+const written = await format(`${before}${BEGIN}\n\n${table}\n\n${END}${after}`, {
   ...options,
   parser: 'markdown',
 })

@@ -4,7 +4,7 @@ import { allSeries } from './all-series.ts'
 import { countEvents } from './event-metrics.ts'
 import { Exposition, type ExposedMetric, type ExposedText, type ExpositionFormat } from './exposition.ts'
 import { RequestMetrics } from './request-metrics.ts'
-import { Series, type MetricDescription, type Reading } from './series.ts'
+import type { MetricDescription, Reading, Series } from './series.ts'
 import { seriesOf, STATE_METRICS, type GatewayState } from './state-metrics.ts'
 
 export interface MetricsOptions {

@@ -117,7 +117,9 @@ describe('alerts and dashboard', () => {
     const labels = new Set([
       ...scrape.samples.flatMap(sample => Object.keys(sample.labels)),
       // A scraper adds the first one, and the others are of metrics without a sample yet.
-      ...['instance', 'limit', 'outcome'],
+      'instance',
+      'limit',
+      'outcome',
     ])
     for (const expression of expressions()) {
       const named = [...expression.matchAll(/\b(?:manifold|mcp|nodejs|process)_\w+/g)].map(([name]) => name)
