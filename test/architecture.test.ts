@@ -327,8 +327,15 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'make-folder',
     'regular-file',
   ],
-  registry: ['core'],
-  bundles: ['core', 'make-folder', 'registry/plan'],
+  registry: ['core', 'observe/redact'],
+  bundles: [
+    'core',
+    'make-folder',
+    'observe/redact',
+    'registry/plan',
+    'registry/variable-names',
+    'regular-file',
+  ],
   admin: [
     'config/edit',
     'config/load/adopt',

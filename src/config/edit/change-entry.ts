@@ -37,6 +37,24 @@ const MARK = '\uFEFF'
  * @throws GatewayError `config` that says why not; nothing has changed then
  */
 export async function changeEntry(asked: ServerEdit): Promise<boolean> {
+  const edited = await editedText(asked)
+  if (edited) await write(asked.file, edited.before, edited.after)
+  return edited !== undefined
+}
+
+/** Does everything of `changeEntry` that can fail before the file is written. @throws GatewayError `config` */
+export async function checkChange(asked: ServerEdit): Promise<void> {
+  await editedText(asked)
+}
+
+interface EditedText {
+  /** `undefined`: there is no file. */
+  readonly before: string | undefined
+  readonly after: string
+}
+
+/** `undefined` when nothing would change. */
+async function editedText(asked: ServerEdit): Promise<EditedText | undefined> {
   const { file, name, change } = asked
   const text = await textOf(file)
   const before = valueIn(text ?? EMPTY, file)
@@ -47,12 +65,11 @@ export async function changeEntry(asked: ServerEdit): Promise<boolean> {
   const next = change(isJsonObject(entry) ? entry : undefined)
   const changed = entry !== undefined ? { ...servers, [name]: next } : { ...others, [name]: next }
   const after = { ...before, [section]: next === undefined ? others : changed }
-  if (isSame(before, after)) return false
+  if (isSame(before, after)) return undefined
   const bare = (text ?? EMPTY).replace(MARK, '')
   const edited = (text?.startsWith(MARK) ? MARK : '') + editText(bare, after)
   if (next !== undefined) await check(edited.replace(MARK, ''), asked)
-  await write(file, text, edited)
-  return true
+  return { before: text, after: edited }
 }
 
 /** The text of the file; `undefined` when there is none. */
