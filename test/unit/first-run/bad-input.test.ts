@@ -283,7 +283,7 @@ describe('servers', () => {
     expect(plan).not.toContain('hidden')
     expect(found.plan.servers.map(({ secrets, shown }) => [secrets, shown])).toContainEqual([
       ['API_KEY'],
-      'npx pkg',
+      'npx',
     ])
     const stored = new Map<string, string>()
     const storeSecret = async (account: string, secret: string): Promise<void> => {
