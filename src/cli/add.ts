@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { changeEntry } from '../config/edit/change-entry.ts'
 import { GatewayError } from '../core/errors.ts'
+import { shellWord } from '../core/shell-word.ts'
 import { entryOfPlan } from './add-plan.ts'
 import { fileToEdit, tell } from './edited.ts'
 import { entryNames } from './entry-to-edit.ts'
@@ -27,7 +28,7 @@ export async function runAdd(source: string, target: readonly string[], options:
   const said = changed
     ? `Added "${server}" to ${file}.`
     : `"${server}" is in ${file} already, as it should be.`
-  const next = laterVariables.length > 0 ? [] : [`Try it: mcp-manifold tools ${server}`]
+  const next = laterVariables.length > 0 ? [] : [`Try it: mcp-manifold tools ${shellWord(server)}`]
   await tell(options, { file, server, changed, said, left: [...left, ...next] })
 }
 
