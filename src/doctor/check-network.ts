@@ -1,3 +1,4 @@
+import { shellWord } from '../core/shell-word.ts'
 import { askHttp } from './ask-http.ts'
 import { reach, type ConnectionOutcome } from './connection.ts'
 import { finding, type Finding, type FindingDetails } from './finding.ts'
@@ -34,7 +35,7 @@ export async function checkNetwork(
     return found('host_unknown', {
       cause: `The host name ${url.hostname} is unknown here (${reached.why}).`,
       fix: `Check ${set.key} for a slip, and the name service of this machine.`,
-      command: `nslookup ${url.hostname}`,
+      command: `nslookup ${shellWord(url.hostname)}`,
     })
   if (reached.step === 'connection') return found(...connectionFinding(url, reached, set.key))
   if (reached.code === 'ETIMEDOUT')
@@ -53,7 +54,7 @@ function connectionFinding(
       {
         cause: `Nothing listens at ${host}.`,
         fix: `Start the server, or correct the port in ${key}.`,
-        command: `curl -v ${origin}`,
+        command: `curl -v ${shellWord(origin)}`,
       },
     ]
   return [
@@ -61,7 +62,7 @@ function connectionFinding(
     {
       cause: `There is no answer from ${host} (${code}).`,
       fix: `Check the address in ${key}, and whether a firewall is in between.`,
-      command: `curl -v --connect-timeout 5 ${origin}`,
+      command: `curl -v --connect-timeout 5 ${shellWord(origin)}`,
     },
   ]
 }
@@ -87,7 +88,7 @@ function tlsFinding(
       {
         cause: `The certificate of ${host} is not valid now${until === undefined ? '' : `: it ends at ${until}`} (${code}).`,
         fix: 'Renew the certificate at the server, or correct the clock of this machine.',
-        command: `openssl s_client -connect ${hostname}:${url.port || 443} </dev/null | openssl x509 -noout -dates`,
+        command: `openssl s_client -connect ${shellWord(`${hostname}:${url.port || 443}`)} </dev/null | openssl x509 -noout -dates`,
       },
     ]
   if (code === OTHER_HOST)

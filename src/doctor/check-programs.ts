@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs'
 import { findProgram, isPath } from '../config/load/programs.ts'
+import { shellWord } from '../core/shell-word.ts'
 import { childEnv } from '../upstream/transport/stdio/child-env.ts'
 import { finding, type Finding } from './finding.ts'
 import type { ProbedEndpoint } from './targets.ts'
@@ -30,7 +31,7 @@ export async function checkProgram(
         server,
         cause: `The working directory ${cwd} of its program does not exist.`,
         fix: 'Create it, or correct "cwd".',
-        command: `mkdir -p ${quoted(cwd)}`,
+        command: `mkdir -p ${shellWord(cwd)}`,
         set: { key: `${at}.cwd` },
       }),
     ]
@@ -43,7 +44,7 @@ export async function checkProgram(
         server,
         cause: `Its command ${JSON.stringify(command)} is a file that may not be executed.`,
         fix: 'Make it executable, or write the program that runs it as "command" and the file in "args".',
-        command: `chmod +x ${quoted(command)}`,
+        command: `chmod +x ${shellWord(command)}`,
         set,
       }),
     ]
@@ -64,7 +65,7 @@ function missing(server: string, command: string, set: { readonly key: string })
     server,
     cause: `Its command ${JSON.stringify(command)} is not on PATH.`,
     fix: `Install ${brings}, or write its absolute path as ${set.key}.`,
-    command: `which ${quoted(command)}`,
+    command: `which ${shellWord(command)}`,
     set,
   })
 }
@@ -110,8 +111,4 @@ function isFolder(path: string): boolean {
   } catch {
     return false
   }
-}
-
-function quoted(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`
 }

@@ -1,4 +1,5 @@
 import { causesOf, type GatewayError } from '../core/errors.ts'
+import { shellWord } from '../core/shell-word.ts'
 import { HttpStatusError } from '../upstream/transport/http/http-error.ts'
 import { NO_ENDPOINT } from '../upstream/transport/http/web-page.ts'
 import { speaksSse, speaksStreamable } from './ask-http.ts'
@@ -26,7 +27,7 @@ export async function explainFailure(visit: Visit, error: GatewayError, world: W
       return of('needs_login', {
         cause,
         fix: 'Log in.',
-        command: world.typed(`login ${name}`),
+        command: world.typed(`login ${shellWord(name)}`),
       })
     case 'upstream_start_failed':
       return of('upstream_start_failed', {
@@ -73,7 +74,9 @@ function processFailure({ target: { server, at, replica }, heard }: Visit, error
       fix: `Mend what its last lines name; ${at}.args and ${at}.env are what it is started with.`,
       said,
       set: { key: `${at}.args` },
-      ...(endpoint.url === undefined && { command: `cd ${endpoint.cwd} && ${endpoint.command} …` }),
+      ...(endpoint.url === undefined && {
+        command: `cd ${shellWord(endpoint.cwd)} && ${shellWord(endpoint.command)} …`,
+      }),
     })
   return finding('upstream_protocol', {
     server: server.name,
@@ -123,7 +126,7 @@ async function addressFailure({ target }: Visit, error: GatewayError): Promise<F
     return of('server_fails', {
       cause,
       fix: 'Try again later; its own log may say why.',
-      command: `curl -i ${new URL(url).origin}`,
+      command: `curl -i ${shellWord(new URL(url).origin)}`,
     })
   return of('upstream_protocol', {
     cause,

@@ -4,6 +4,7 @@ import { isNestedTooDeep } from '../config/load/nesting.ts'
 import { HTTP } from '../config/options/gateway.ts'
 import { GatewayError } from '../core/errors.ts'
 import { isJsonObject } from '../core/json-object.ts'
+import { shellWord } from '../core/shell-word.ts'
 import { whyUnreadable } from '../regular-file.ts'
 import { readContent } from './find.ts'
 import type { ListenAddress } from '../config/validate/self-reference.ts'
@@ -53,7 +54,7 @@ export async function readConfigFile(file: string): Promise<OwnConfig> {
 
 function valueOf(file: string, text: string): JsonObject {
   if (text.trim() === '') return {}
-  const fix = `Correct it first: mcp-manifold check ${file}`
+  const fix = `Correct it first: mcp-manifold check ${shellWord(file)}`
   if (isNestedTooDeep(text))
     throw new GatewayError('config', `The configuration ${file} is nested too deep. ${fix}`)
   const { value, problem } = parseJsonc(text)
