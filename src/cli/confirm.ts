@@ -1,4 +1,4 @@
-import { askPerson } from './terminal.ts'
+import { askPerson, NotAnswered } from './terminal.ts'
 
 /** Asks until the answer is yes or no; without an answer, `otherwise`. @throws NotAnswered */
 export async function confirm(question: string, otherwise = true): Promise<boolean> {
@@ -7,5 +7,16 @@ export async function confirm(question: string, otherwise = true): Promise<boole
     if (answer === '') return otherwise
     if (answer === 'y' || answer === 'yes') return true
     if (answer === 'n' || answer === 'no') return false
+  }
+}
+
+/** As `confirm`; `undefined`, and exit code 130, after Ctrl+C or Ctrl+D. */
+export async function confirmOrStop(question: string): Promise<boolean | undefined> {
+  try {
+    return await confirm(question)
+  } catch (error) {
+    if (!(error instanceof NotAnswered)) throw error
+    process.exitCode = 130
+    return undefined
   }
 }
