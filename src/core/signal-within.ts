@@ -1,6 +1,6 @@
 /**
- * A signal that ends with another one, or when `ms` have passed. In `AbortSignal.any([signal, AbortSignal.timeout(ms)])`,
- * Node.js 20 collects the timer as garbage, so that it never ends. The timer does not keep the process alive.
+ * A signal that ends with another one, or when `ms` have passed. The timer does not keep the process alive. In place of
+ * `AbortSignal.any([signal, AbortSignal.timeout(ms)])`, whose timer Node.js 20 collects as garbage: it never ends.
  */
 export function signalWithin(signal: AbortSignal, ms: number): AbortSignal {
   const ending = new AbortController()

@@ -24,7 +24,7 @@ export interface ConnectionOptions {
   readonly signal: AbortSignal
 }
 
-/** Connects to the host of a URL, and begins TLS where the URL says so. Tells of the first address, or of one that works. */
+/** Connects to the host of a URL, and begins TLS where it says so. Tells of the first address, or of one that works. */
 export async function reach(
   url: URL,
   { addresses = [], signal }: ConnectionOptions,

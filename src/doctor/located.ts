@@ -7,7 +7,7 @@ import type { DnsConfig } from '../config/replica-types.ts'
 import type { ProbedEndpoint } from './targets.ts'
 
 /** Where an endpoint is, or why that is unknown. */
-export type Place =
+type FoundPlace =
   { readonly targets: readonly ProbedEndpoint[] } | { readonly name: string; readonly why: string }
 
 const TIMEOUT_MS = 5000
@@ -18,7 +18,7 @@ const MOST_TARGETS = 8
  * Looks the name of an endpoint up as a gateway does: at the name servers of the configuration, or else at those of the
  * system. What is asked of it then is asked at the addresses that a gateway uses.
  */
-export async function located(target: ProbedEndpoint, dns: DnsConfig): Promise<Place> {
+export async function located(target: ProbedEndpoint, dns: DnsConfig): Promise<FoundPlace> {
   const { endpoint, service } = target.replica
   const host = endpoint.url === undefined ? '' : new URL(endpoint.url).hostname.replace(/^\[|\]$/g, '')
   const isFixed = (endpoint.addresses ?? []).length > 0 || isIP(host) > 0
