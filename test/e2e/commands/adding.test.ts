@@ -55,7 +55,7 @@ const npm = (more: object = {}): object => ({
 })
 
 describe('what is shown', () => {
-  test('is the command that runs, with defaults that nobody typed, before it is agreed to and with --yes', async () => {
+  test('is the command that runs, with defaults that were not typed, before it is agreed to and with --yes', async () => {
     const { file, add } = await sceneWith(
       npm({
         runtimeArguments: [{ type: 'positional', valueHint: 'folder', default: 'other-package' }],
