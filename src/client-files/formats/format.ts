@@ -33,7 +33,8 @@ export interface Format {
   entries(text: string, section: EntrySection): readonly NamedEntry[]
   /**
    * Adds one entry in front of the others, as one piece of text.
-   * @param from an earlier text that has this entry: it is written as it was there, with its comments, where that can be
+   * @param from an earlier text that has this entry. Where that can be, it is written as it was there, with its
+   *   comments.
    * @throws NotReadable, NotEditable
    */
   insert(text: string, section: EntrySection, entry: NamedEntry, from?: string): Insertion
@@ -54,7 +55,7 @@ export interface Place {
 }
 
 /** An entry as it is written in a text, with the comments that belong to it. */
-export interface WrittenEntry {
+export interface EntryText {
   readonly text: string
   /** Where a comma belongs that separates it from the next one. */
   readonly commaAt: number
@@ -65,9 +66,9 @@ export interface Syntax {
   /** The value of a text; an empty text has an empty object. @throws NotReadable */
   parse(text: string): unknown
   /** Places for an entry, the best one first. @throws NotEditable */
-  places(text: string, section: EntrySection, entry: NamedEntry, written?: WrittenEntry): readonly Place[]
+  places(text: string, section: EntrySection, entry: NamedEntry, written?: EntryText): readonly Place[]
   /** An entry as it is written, with lines of its own; `undefined` where it is written in another way. */
-  written(text: string, section: EntrySection, name: string): WrittenEntry | undefined
+  written(text: string, section: EntrySection, name: string): EntryText | undefined
   /** The text without entries that are there, so that its value is `expected`. @throws NotEditable */
   without(text: string, section: EntrySection, names: ReadonlySet<string>, expected: unknown): string
   snippet(section: EntrySection, entry: NamedEntry): string

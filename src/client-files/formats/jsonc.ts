@@ -11,7 +11,7 @@ import {
   type NamedEntry,
   type Place,
   type EntrySection,
-  type WrittenEntry,
+  type EntryText,
 } from './format.ts'
 
 /** JSON, with comments and trailing commas. */
@@ -36,7 +36,7 @@ function places(
   text: string,
   { path, kind }: EntrySection,
   { name, value }: NamedEntry,
-  as?: WrittenEntry,
+  as?: EntryText,
 ): Place[] {
   if (kind === 'list') throw new NotEditable('has its servers in a list')
   const layout = new Layout(text)
@@ -77,7 +77,7 @@ function placeIn(text: string, layout: Layout, object: Node, key: string, value:
 }
 
 /** A member with lines of its own, in front of the first one. */
-function writtenIn(layout: Layout, object: Node, { text, commaAt }: WrittenEntry): Place {
+function writtenIn(layout: Layout, object: Node, { text, commaAt }: EntryText): Place {
   const [open, close] = [object.offset, object.offset + object.length - 1]
   const first = object.children?.[0]
   const at = layout.lineEnd(open + 1)
@@ -86,7 +86,7 @@ function writtenIn(layout: Layout, object: Node, { text, commaAt }: WrittenEntry
   return { at, piece: isEnded ? member : member + layout.eol + layout.indentAt(open) }
 }
 
-function written(text: string, { path }: EntrySection, name: string): WrittenEntry | undefined {
+function written(text: string, { path }: EntrySection, name: string): EntryText | undefined {
   const root = parseTree(text, [], { allowTrailingComma: true })
   const object = root && findNodeAtLocation(root, [...path])
   const members = object?.children ?? []

@@ -8,7 +8,7 @@ import {
   type NamedEntry,
   type Place,
   type EntrySection,
-  type WrittenEntry,
+  type EntryText,
 } from './format.ts'
 
 /** TOML 1.0. Entries are written as tables of their own at the end, or into an inline table that is there. */
@@ -32,7 +32,7 @@ function places(
   text: string,
   { path, kind }: EntrySection,
   { name, value }: NamedEntry,
-  as?: WrittenEntry,
+  as?: EntryText,
 ): Place[] {
   if (kind === 'list') throw new NotEditable('has its servers in a list')
   const { body } = programOf(text).body[0]
@@ -53,7 +53,7 @@ function places(
 }
 
 /** The tables of an entry, each with the comments directly above it. */
-function written(text: string, { path }: EntrySection, name: string): WrittenEntry | undefined {
+function written(text: string, { path }: EntrySection, name: string): EntryText | undefined {
   const eol = lineBreakOf(text)
   const tables = programOf(text).body[0].body.flatMap(node => {
     const isOwn =

@@ -8,7 +8,7 @@ import {
   type NamedEntry,
   type Place,
   type EntrySection,
-  type WrittenEntry,
+  type EntryText,
 } from './format.ts'
 import { blockLines, flow } from './yaml-text.ts'
 import type { Document, Node, Pair, YAMLMap, YAMLSeq } from 'yaml'
@@ -36,7 +36,7 @@ function documentOf(text: string): Document {
   return document
 }
 
-function places(text: string, section: EntrySection, entry: NamedEntry, as?: WrittenEntry): Place[] {
+function places(text: string, section: EntrySection, entry: NamedEntry, as?: EntryText): Place[] {
   if (as) return writtenPlaces(text, section, as)
   const { path, kind } = section
   const eol = lineBreakOf(text)
@@ -59,14 +59,14 @@ function places(text: string, section: EntrySection, entry: NamedEntry, as?: Wri
 }
 
 /** In front of entries that have lines of their own. */
-function writtenPlaces(text: string, section: EntrySection, { text: lines }: WrittenEntry): Place[] {
+function writtenPlaces(text: string, section: EntrySection, { text: lines }: EntryText): Place[] {
   const { items, isFlow } = sectionOf(text, section)
   const first = items[0]
   return first && !isFlow ? [{ at: lineStart(text, spanOf(first).from), piece: lines }] : []
 }
 
 /** An entry in block style, with the comments directly above it. */
-function written(text: string, section: EntrySection, name: string): WrittenEntry | undefined {
+function written(text: string, section: EntrySection, name: string): EntryText | undefined {
   const { items, isFlow } = sectionOf(text, section)
   const item = isFlow ? undefined : items.find(candidate => nameOf(candidate) === name)
   if (!item) return undefined

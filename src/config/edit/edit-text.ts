@@ -14,8 +14,8 @@ export interface TextEdit {
 
 /**
  * Edits a text of JSON with comments so that its value becomes `after`. Unchanged parts keep their formatting and
- * comments. A comment beside a member, or directly above it, goes with the member; one across a blank line stays. Parses
- * once, regardless of the number of changes.
+ * comments. A comment beside a member, or directly above it, goes with the member; one across a blank line stays.
+ * Parses once, regardless of the number of changes.
  * @param marked the text; a byte order mark stays
  * @throws GatewayError `config` for a text that cannot be edited, for example because of a duplicate key
  */
