@@ -304,6 +304,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   'client-files/formats': [
     'config/edit',
+    'config/load/byte-order-mark',
     'config/load/nesting',
     'config/load/source-text',
     'config/source/differences',
@@ -339,6 +340,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   admin: [
     'config/edit',
     'config/load/adopt',
+    'config/load/byte-order-mark',
     'config/load/nesting',
     'config/load/other-formats',
     'config/load/source-text',
