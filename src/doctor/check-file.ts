@@ -56,7 +56,7 @@ export async function checkFile(exam: Examination): Promise<Finding[]> {
     const loaded = await loadText(text, { file, files, cwd, home, env, found })
     exam.config = loaded.config
     exam.written = loaded.raw
-    exam.targets = targetsOf(loaded.config, world.only)
+    exam.targets = targetsOf(loaded.config, { written: loaded.raw, only: world.only })
   } catch (error) {
     if (found.length === 0) return [of('config_invalid', error, 'Correct what is named.')]
   }

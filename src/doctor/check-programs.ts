@@ -2,7 +2,9 @@ import { statSync } from 'node:fs'
 import { findProgram, isPath } from '../config/load/programs.ts'
 import { shellWord } from '../core/shell-word.ts'
 import { childEnv } from '../upstream/transport/stdio/child-env.ts'
+import { isBroken, type Examination } from './examination.ts'
 import { finding, type Finding } from './finding.ts'
+import { inParallel } from './in-parallel.ts'
 import type { ProbedEndpoint } from './targets.ts'
 import type { World } from './world.ts'
 
@@ -17,8 +19,13 @@ const COMES_WITH: Readonly<Record<string, string>> = {
   docker: 'Docker',
 }
 
-/** Whether the program of a server can be started: here, and by an application that the desktop has started. */
-export async function checkProgram(
+/** Whether the programs of servers can be started: here, and by an application that the desktop has started. */
+export async function checkPrograms(exam: Examination): Promise<Finding[]> {
+  const sound = exam.targets.filter(({ server }) => !isBroken(exam, server.name))
+  return (await inParallel(sound, target => programFindings(target, exam.world))).flat()
+}
+
+async function programFindings(
   { server: { name: server }, replica, at }: ProbedEndpoint,
   world: World,
 ): Promise<Finding[]> {

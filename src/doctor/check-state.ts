@@ -119,7 +119,7 @@ function exposure(path: string, { mode, uid }: Stats, { platform }: World): Find
 }
 
 async function checkRedis(state: string, exam: Examination): Promise<Finding[]> {
-  const info = await redisInfo(state)
+  const info = await redisInfo(state, exam.world.signal)
   const { host } = new URL(state)
   if (info.kind === 'unreachable')
     return [
