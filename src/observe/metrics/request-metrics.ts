@@ -54,10 +54,10 @@ export class RequestMetrics {
   }
 
   /** Counts what `events` report, until the returned function is called. */
-  listen(events: Pick<EventBus, 'on'>): () => void {
+  listen(events: Pick<EventBus, 'hear'>): () => void {
     const ends = [
-      events.on('request.ended', event => this.#ended(event)),
-      events.on('attempt.ended', event => this.#attemptEnded(event)),
+      events.hear('request.ended', event => this.#ended(event)),
+      events.hear('attempt.ended', event => this.#attemptEnded(event)),
     ]
     return () => ends.forEach(end => end())
   }
