@@ -4,7 +4,7 @@ import type { Principal } from '../../core/principal.ts'
 import { RequestView } from '../../core/request-view.ts'
 import { TraceView, type RouteFacts, type TraceFacts } from '../../core/trace-view.ts'
 import { sampledTraceOf } from '../trace-parent.ts'
-import { methodLabel } from './method-label.ts'
+import { methodLabel } from '../method-label.ts'
 import type { AllSeries } from './all-series.ts'
 
 /** The methods whose target is of a list, so that its name is a label. URIs and task ids are without number. */
