@@ -281,6 +281,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'observe',
     'policy/policies',
     'protocol',
+    'quota/cost',
     'quota/limit-leases',
     'quota/quotas',
     'quota/usage',

@@ -1,3 +1,4 @@
+import { CLOCK } from '../core/clock.ts'
 import { calendarDays } from '../core/calendar-day.ts'
 import { GatewayError } from '../core/errors.ts'
 import { isJsonObject } from '../core/json-object.ts'
@@ -86,7 +87,7 @@ function daysIn({ since, until }: UsageByOptions, { gateway: { timeZone } }: Con
     if (/^\d{4}-\d\d-\d\d$/.test(text)) return text
     const [, days] = /^(\d{1,4})d$/.exec(text) ?? []
     // The day itself counts, so that "1d" is today.
-    if (days !== undefined && days !== '0') return dayOf(Date.now() - (Number(days) - 1) * DAY_MS).day
+    if (days !== undefined && days !== '0') return dayOf(CLOCK.wall() - (Number(days) - 1) * DAY_MS).day
     throw new GatewayError('config', `${option} is a number of days such as 7d, or a day such as 2026-11-28.`)
   }
   return {

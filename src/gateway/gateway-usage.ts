@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { calendarDays, type CalendarDay } from '../core/calendar-day.ts'
+import { CLOCK } from '../core/clock.ts'
 import type { Logger } from '../core/logger.ts'
 import type { RouteFacts } from '../core/trace-view.ts'
 import type { Config } from '../config/types.ts'
@@ -52,7 +53,7 @@ export class GatewayUsage {
       costOf: route => costOf(config(), route),
     })
     this.#unfollow = this.#counter.listen(events)
-    this.#merge = () => mergeUsage({ store, logger, holder: writer, dayOf, keepMs }, Date.now())
+    this.#merge = () => mergeUsage({ store, logger, holder: writer, dayOf, keepMs }, CLOCK.wall())
     this.#timer = this.#mergeIn(FIRST_MERGE_MS)
   }
 

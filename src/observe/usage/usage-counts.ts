@@ -36,7 +36,7 @@ export interface UsageKey {
 export interface UsageRow extends UsageKey, UsageCounts {}
 
 /** In place of names, where there are too many of them. */
-export const OTHER_USE = 'other'
+const OTHER_USE = 'other'
 
 export function noUsage(key: UsageKey): UsageRow {
   return { ...key, calls: 0, errors: 0, hits: 0, upstreamMs: 0, bytesIn: 0, bytesOut: 0, cost: 0 }
