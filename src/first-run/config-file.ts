@@ -1,4 +1,5 @@
 import { editText } from '../config/edit/edit-text.ts'
+import { unmarked } from '../config/load/byte-order-mark.ts'
 import { parseJsonc } from '../config/load/source-text.ts'
 import { isNestedTooDeep } from '../config/load/nesting.ts'
 import { HTTP } from '../config/options/gateway.ts'
@@ -70,10 +71,5 @@ export function withServers(config: OwnConfig, added: Readonly<Record<string, Js
   const after = { ...value, mcpServers: { ...own, ...added } }
   if (before === undefined || unmarked(before.text).trim() === '')
     return `${JSON.stringify(after, undefined, 2)}\n`
-  const mark = before.text.startsWith('\uFEFF') ? '\uFEFF' : ''
-  return mark + editText(unmarked(before.text), after)
-}
-
-function unmarked(text: string): string {
-  return text.replace(/^\uFEFF/, '')
+  return editText(before.text, after)
 }

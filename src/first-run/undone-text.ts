@@ -16,18 +16,22 @@ export async function undoneText(
   if (!client) return { text, notes }
   const format = await loadFormat(client.syntax)
   for (const { section, moved, added } of client.edits) {
-    const there = format.entries(text, section).find(({ name }) => name === added?.name)
-    // First, because what was taken out may have the name of what was put in.
-    if (added && there) {
+    const takeOut = (): void => {
+      const there = format.entries(text, section).find(({ name }) => name === added?.name)
+      if (!added || !there) return
       if (isGateway(client.application, there, added))
         text = format.remove(text, section, [added.name], added.piece)
       else notes.push(`The entry ${JSON.stringify(added.name)} stays: it is another server now.`)
     }
+    // What was taken out may have the name of what was put in. Else a section never is without entries.
+    const isSameName = added !== undefined && moved.includes(added.name)
+    if (isSameName) takeOut()
     const names = new Set(format.entries(text, section).map(({ name }) => name))
     const old = before === undefined ? [] : format.entries(before, section)
     for (const entry of old.toReversed())
       if (moved.includes(entry.name) && !names.has(entry.name))
-        text = format.insert(text, section, entry).text
+        text = format.insert(text, section, entry, before).text
+    if (!isSameName) takeOut()
   }
   return { text, notes }
 }
