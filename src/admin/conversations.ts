@@ -41,7 +41,7 @@ export class Conversations {
     })
   }
 
-  /** Resolves when every conversation has ended: each does soon after the gateway, also where its peer reads nothing. */
+  /** Resolves when every conversation has ended: soon after the gateway, also where a peer reads nothing. */
   async ended(): Promise<void> {
     await Promise.all(this.#open)
   }
