@@ -437,6 +437,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'os-keyring',
     'state/drained',
     'state/open',
+    'state/open-to-read',
     'type:state/store',
     'regular-file',
     'os-keyring',
