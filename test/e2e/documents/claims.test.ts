@@ -5,12 +5,12 @@ import { basename, dirname, join, posix } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { BIN } from '../helpers/served.ts'
-import { makeScratch } from '../helpers/scratch.ts'
+import { BIN } from '../../helpers/served.ts'
+import { makeScratch } from '../../helpers/scratch.ts'
 
 /** What a person reads first, held against the program: links lead somewhere, examples are valid, commands exist. */
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
 const run = promisify(execFile)
 const DOCUMENTS = [
   'README.md',
