@@ -60,7 +60,7 @@ const SCENES: Readonly<Record<string, (home: DocumentHome) => void | Promise<voi
     for (const folder of ['.local/share/bash-completion/completions', '.zfunc', '.config/fish/completions'])
       home.write(`${folder}/others`, '')
     home.write('project/servers.json', { mcpServers: { files: FILES, everything: EVERYTHING } })
-    await home.run('mcp-manifold serve')
+    await home.run('export SEARCH_TOKEN=x\nmcp-manifold serve')
   },
   'docs/doctor.md'(home) {
     home.write('project/servers.json', {
