@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { stripVTControlCharacters } from 'node:util'
 import { ROOT } from './documents.ts'
 import { makeScratch, type Scratch } from './scratch.ts'
 import { freePort } from './served.ts'
@@ -43,11 +44,15 @@ export interface DocumentHome extends AsyncDisposable {
 /** Ports that pages name, and Redis has. */
 const PORTS = ['3333', '3334', '6379']
 /** A question at the end of what a terminal shows. */
-const PROMPT = /\? \[[^\]]*\] (?:\u001b\[\d+G)?$/
+const ESCAPE = String.fromCharCode(27)
+const PROMPT = /\? \[[^\]]*\] $/
+/** What is before this in a line is overwritten. */
+const OVERWRITTEN = new RegExp(`\r|${ESCAPE}\\[2?K`)
 /** The programs that blocks may run. Others are not found, so that no page installs or changes anything outside of its home. */
 const PROGRAMS =
-  'bash sh cat chmod cp curl cut date df echo env false grep head ls mkdir mv node openssl rm script sed seq sleep sort stty tail tee test timeout touch tr true wc kill printf dirname'
-    .split(' ')
+  'bash sh cat chmod cp curl cut date df echo env false grep head ls mkdir mv node openssl rm script sed seq sleep sort stty tail tee test timeout touch tr true wc kill printf dirname'.split(
+    ' ',
+  )
 /** Longest run of a block. */
 const BLOCK_TIMEOUT_MS = 60_000
 
@@ -62,11 +67,11 @@ run() {
     *' serve '*)
       case " $* " in *' --port '*) ;; *) set -- "$@" --port "$DEFAULT_PORT" ;; esac
       out="$PIDS.$$"
-      "$@" > "$out" 2>&1 < /dev/null &
+      "$@" > "$out" 2> "$out.log" < /dev/null &
       pid=$!
       echo $pid >> "$PIDS"
-      while ! grep -q 'Ctrl+C stops it' "$out"; do
-        kill -0 $pid 2> /dev/null || { cat "$out" >&2; exit 1; }
+      while ! grep -qs 'Ctrl+C stops it' "$out"; do
+        kill -0 $pid 2> /dev/null || { cat "$out.log" >&2; exit 1; }
         sleep 0.05
       done
       cat "$out"
@@ -149,7 +154,10 @@ exit 1`,
     const file = join(scratch.path, `block-${(blocks += 1)}.sh`)
     const after = join(scratch.path, 'after.sh')
     const last = `{ export -p | grep -v ' _='; printf 'cd %q\\n' "$PWD"; } > ${after}`
-    writeFileSync(file, `. ${after}\ntrap '${last.replaceAll("'", `'\\''`)}' EXIT\nset -e\n${translated(block)}`)
+    writeFileSync(
+      file,
+      `. ${after}\ntrap '${last.replaceAll("'", `'\\''`)}' EXIT\nset -e\n${translated(block)}`,
+    )
     return file
   }
 
@@ -164,7 +172,10 @@ exit 1`,
     },
     translated,
     run: block =>
-      end(spawn(tool('bash'), [script(block)], { env, stdio: ['ignore', 'pipe', 'pipe'], cwd: home }), () => {}),
+      end(
+        spawn(tool('bash'), [script(block)], { env, stdio: ['ignore', 'pipe', 'pipe'], cwd: home }),
+        () => {},
+      ),
     async runAtTerminal(block, answers) {
       const line = `stty cols 100 rows 60; exec bash ${script(block)}`
       const child = spawn(tool('script'), ['-qefc', line, '/dev/null'], {
@@ -175,7 +186,7 @@ exit 1`,
       const open = [...answers]
       let answered = 0
       return await end(child, printed => {
-        if (!PROMPT.test(printed.slice(answered))) return
+        if (!PROMPT.test(stripVTControlCharacters(printed.slice(answered)))) return
         answered = printed.length
         const answer = open.shift()
         if (answer !== undefined) child.stdin.write(`${answer}\r`)
@@ -192,9 +203,9 @@ exit 1`,
 /** What is left on a screen: without colours, and without what was overwritten. */
 function visible(printed: string): string {
   return printed
-    .replace(/\u001b\[[0-9;]*m/g, '')
     .split('\n')
-    .map(line => (line.replace(/\r$/, '').split(/\r(?:\u001b\[K)?|\u001b\[2?K/).at(-1) ?? '').trimEnd())
+    .map(line => line.replace(/\r$/, '').split(OVERWRITTEN).at(-1) ?? '')
+    .map(line => stripVTControlCharacters(line).trimEnd())
     .join('\n')
 }
 

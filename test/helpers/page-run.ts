@@ -58,12 +58,14 @@ function steady(text: string): string {
   return text
     .trimEnd()
     .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g, 'TIME')
+    .replace(/\b\d{4}-\d\d-\d\d \d\d:\d\d\b/g, 'TIME')
     .replace(/\b\d+(?:\.\d+)? ?(?:ms|s)(?!\w)/g, 'DURATION')
+    .replace(/\b(Gateway) \d+/g, '$1 PID')
     .replace(/[^\S\n]+/g, ' ')
     .replace(/ +$/gm, '')
 }
 
-/** Without the notes that are shown while something takes longer than a second. */
+/** Without the notes that are shown while something takes longer than a second, and without records of the log. */
 function withoutNotes(printed: string): string {
-  return printed.replace(/^[A-Z][^\n]* …\n/gm, '')
+  return printed.replace(/^(?:[A-Z][^\n]* …|\{"time":[^\n]*)\n/gm, '')
 }

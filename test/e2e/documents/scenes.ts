@@ -1,4 +1,7 @@
+import { cpSync } from 'node:fs'
+import { join } from 'node:path'
 import type { DocumentHome } from '../../helpers/document-home.ts'
+import { ROOT } from '../../helpers/documents.ts'
 
 /** What a reader of a page has in the home before the first block. Pages that are not named have an empty folder. */
 
@@ -12,7 +15,10 @@ const EVERYTHING = { command: 'npx', args: ['-y', '@modelcontextprotocol/server-
 /** Servers in the client files of four applications: one in two of them, two with one name, one of the project. */
 function fourApplications(home: DocumentHome): void {
   home.write('notes/todo.md', '- water the plants\n')
-  const files = { command: 'npx', args: ['-y', '@modelcontextprotocol/server-filesystem', `${home.home}/notes`] }
+  const files = {
+    command: 'npx',
+    args: ['-y', '@modelcontextprotocol/server-filesystem', `${home.home}/notes`],
+  }
   home.write('.config/Claude/claude_desktop_config.json', { mcpServers: { files, memory: MEMORY } })
   home.write('.cursor/mcp.json', {
     mcpServers: {
@@ -47,6 +53,8 @@ async function running(home: DocumentHome, config: object = {}): Promise<void> {
   await home.run('mcp-manifold serve')
 }
 
+const EXAMPLES = join(ROOT, 'examples')
+
 const SCENES: Readonly<Record<string, (home: DocumentHome) => void | Promise<void>>> = {
   'README.md': fourApplications,
   'docs/start.md': fourApplications,
@@ -54,6 +62,7 @@ const SCENES: Readonly<Record<string, (home: DocumentHome) => void | Promise<voi
     fourApplications(home)
     home.write('project/servers.json', { mcpServers: { files: FILES } })
   },
+  'examples/README.md': home => cpSync(EXAMPLES, home.folder, { recursive: true }),
   'docs/admin.md': home => running(home),
   async 'docs/commands.md'(home) {
     home.write('project/a.txt', 'first\n')
