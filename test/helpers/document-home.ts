@@ -204,7 +204,7 @@ exit 1`,
 function visible(printed: string): string {
   return printed
     .split('\n')
-    .map(line => line.replace(/\r$/, '').split(OVERWRITTEN).at(-1) ?? '')
+    .map(line => line.replace(/\r+$/, '').split(OVERWRITTEN).at(-1) ?? '')
     .map(line => stripVTControlCharacters(line).trimEnd())
     .join('\n')
 }

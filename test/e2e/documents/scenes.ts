@@ -1,4 +1,4 @@
-import { cpSync } from 'node:fs'
+import { cpSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import type { DocumentHome } from '../../helpers/document-home.ts'
 import { ROOT } from '../../helpers/documents.ts'
@@ -55,7 +55,7 @@ async function running(home: DocumentHome, config: object = {}): Promise<void> {
 
 const EXAMPLES = join(ROOT, 'examples')
 
-const SCENES: Readonly<Record<string, (home: DocumentHome) => void | Promise<void>>> = {
+const SCENES: Readonly<Record<string, (home: DocumentHome, modules: string) => void | Promise<void>>> = {
   'README.md': fourApplications,
   'docs/start.md': fourApplications,
   'docs/clients.md'(home) {
@@ -63,6 +63,7 @@ const SCENES: Readonly<Record<string, (home: DocumentHome) => void | Promise<voi
     home.write('project/servers.json', { mcpServers: { files: FILES } })
   },
   'examples/README.md': home => cpSync(EXAMPLES, home.folder, { recursive: true }),
+  'docs/extend.md': (home, modules) => symlinkSync(modules, join(home.folder, 'node_modules')),
   'docs/admin.md': home => running(home),
   async 'docs/commands.md'(home) {
     home.write('project/a.txt', 'first\n')
@@ -91,12 +92,13 @@ const ERRORS: Readonly<Record<string, (home: DocumentHome) => void>> = {
   upstream_unreachable: home => home.write('project/servers.json', { mcpServers: { search: SILENT } }),
 }
 
-export async function prepare(page: string, home: DocumentHome): Promise<void> {
+/** @param modules the folder of packages that has the built one */
+export async function prepare(page: string, home: DocumentHome, modules: string): Promise<void> {
   const code = /^docs\/errors\/(\w+)\.md$/.exec(page)?.[1]
   if (code !== undefined)
     home.write('project/servers.json', {
       mcpServers: { files: FILES },
       clients: { ci: { allow: ['files/read*'], rate: '60/min' } },
     })
-  await (SCENES[page] ?? ERRORS[code ?? ''])?.(home)
+  await (SCENES[page] ?? ERRORS[code ?? ''])?.(home, modules)
 }

@@ -44,7 +44,7 @@ export function describeTypedPages(group: keyof typeof GROUPS): void {
       test.skipIf(needs.some(program => missing.includes(program)))(`in ${page}`, async () => {
         await using home = await makeDocumentHome(modules)
         if (GROUPS.examples(page)) copyExample(page, home, modules)
-        await prepare(page, home)
+        await prepare(page, home, modules)
         const redis = needs.includes('redis-server') ? await startRedis(home.redisPort) : undefined
         try {
           await runPage(page, blocks, home)
