@@ -24,7 +24,7 @@ export interface BlockEnd {
   readonly printed: string
 }
 
-/** A home of a user who reads a page, types what stands there, and has the package. */
+/** The home of a reader of a page, with the package. */
 export interface DocumentHome extends AsyncDisposable {
   /** The folder in which the blocks begin. */
   readonly folder: string

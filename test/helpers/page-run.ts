@@ -22,11 +22,11 @@ export async function runPage(page: string, blocks: readonly Block[], home: Docu
     const file = markOf(block, 'file')
     if (file !== undefined) home.write(`project/${file}`, block.text)
     if (block.language !== 'sh' || markOf(block, 'not run') !== undefined) continue
-    const answers = block.marks.find(mark => mark.startsWith('at a terminal'))?.split(':')[1]
+    const atTerminal = block.marks.find(mark => mark.startsWith('at a terminal'))
     const { code, printed } =
-      answers === undefined
+      atTerminal === undefined
         ? await home.run(block.text)
-        : await home.runAtTerminal(block.text, answers.split(' ').filter(Boolean))
+        : await home.runAtTerminal(block.text, (atTerminal.split(':')[1] ?? '').split(' ').filter(Boolean))
     const where = `${page}:${block.line}`
     const expected = Number(markOf(block, 'ends with') ?? 0)
     expect(code, `exit code of ${where}, which printed:\n${printed}`).toBe(expected)
