@@ -37,7 +37,10 @@ export async function runPage(page: string, blocks: readonly Block[], home: Docu
       const said = `${withoutNotes(printed).trimEnd()}\n`
       text = text.slice(0, output.from + shift) + said + text.slice(output.to + shift)
       shift += said.length - output.text.length
-    } else expect(withoutNotes(printed), `output of ${where}; npm run docs:outputs writes it anew`).toBe(output.text)
+    } else
+      expect(withoutNotes(printed), `output of ${where}; npm run docs:outputs writes it anew`).toBe(
+        output.text,
+      )
   }
   if (shift !== 0 || text !== textOfPage(page)) writeFileSync(join(ROOT, page), text)
 }
