@@ -143,6 +143,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'upstream/transport/transports',
   ],
   observe: ['core', 'make-folder', 'protocol'],
+  'observe/metrics': ['core', 'observe/trace-parent', 'protocol'],
   'upstream/discovery': ['type:config/replica-types', 'core'],
   'credentials/fetch': ['type:config/replica-types', 'core', 'upstream/discovery/dns-resolver'],
   'credentials/oauth': [
@@ -208,6 +209,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'middleware/request': [
     'core',
     'type:middleware/rate-limit',
+    'middleware/store-wait',
     'protocol/revisions',
     'type:quota/admission-gate',
   ],
@@ -304,6 +306,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   'client-files/formats': [
     'config/edit',
+    'config/load/byte-order-mark',
     'config/load/nesting',
     'config/load/source-text',
     'config/source/differences',
@@ -327,11 +330,19 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'make-folder',
     'regular-file',
   ],
-  registry: ['core'],
-  bundles: ['core', 'make-folder', 'registry/plan'],
+  registry: ['core', 'observe/redact'],
+  bundles: [
+    'core',
+    'make-folder',
+    'observe/redact',
+    'registry/plan',
+    'registry/variable-names',
+    'regular-file',
+  ],
   admin: [
     'config/edit',
     'config/load/adopt',
+    'config/load/byte-order-mark',
     'config/load/nesting',
     'config/load/other-formats',
     'config/load/source-text',
@@ -341,6 +352,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'core',
     'type:credentials/login/kept-logins',
     'make-folder',
+    'type:observe/metrics/exposition',
     'observe/redact',
     'regular-file',
   ],
@@ -364,6 +376,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'core',
     'credentials',
     'credentials/accounts/credentials',
+    'credentials/fetch/address-class',
     'front/http/listener',
     'observe/redact',
     'os-keyring',
@@ -375,6 +388,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'state/memory',
     'state/open',
     'type:state/store',
+    'upstream/discovery',
     'type:upstream/link/link',
     'upstream/link/connect',
     'upstream/replica/replica',
@@ -409,6 +423,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'gateway/status',
     'observe/console-records',
     'observe/logger',
+    'type:observe/metrics/exposition',
     'observe/recent-records',
     'policy/explain',
     'policy/policies',
@@ -477,6 +492,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   commander: ['cli'],
   express: ['admin/app'],
   fflate: ['bundles'],
+  'prom-client': ['observe/metrics/exposition'],
 }
 
 /** Loaded when first needed, so that a client's child is there at once: these are never imported statically as values. */
@@ -489,6 +505,7 @@ const LAZY = [
   '@marcbachmann/cel-js',
   'jose',
   'fflate',
+  'prom-client',
   '@modelcontextprotocol/client',
 ]
 
@@ -521,7 +538,7 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
     reason: 'one account: the tokens of an owner, what a refusal of them leads to, and what renews them',
   },
   'gateway/gateway': {
-    lines: 360,
+    lines: 365,
     reason: 'one gateway: what its fronts ask of it, its reloads, its start and its end',
   },
   'gateway/runtime': {
@@ -633,6 +650,7 @@ const FOR_TESTS: Readonly<Record<string, readonly string[]>> = {
   'gateway/chains': ['CALL_CHAIN', 'OPENING_CHAIN', 'REQUEST_CHAIN'],
   'observe/append-file': ['MAX_WAITING_BYTES'],
   'observe/audit': ['auditLine'],
+  'observe/metrics/metrics': ['FOLDED', 'RESULT_TOKENS'],
   'policy/condition': ['MAX_CONDITION_CHARS'],
   'policy/pattern': ['compilePattern'],
   'protocol/headers': ['headerTextOf'],

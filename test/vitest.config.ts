@@ -5,7 +5,7 @@ export default defineConfig({
     root: new URL('..', import.meta.url).pathname,
     include: ['test/**/*.test.ts'],
     setupFiles: [new URL('./warnings.ts', import.meta.url).pathname],
-    // Limits for what hangs. A shared machine may stand still for seconds, and no test is repeated.
+    // Limits for what hangs. A shared machine may stand still for seconds.
     testTimeout: 120_000,
     hookTimeout: 120_000,
     expect: { poll: { timeout: 30_000 } },

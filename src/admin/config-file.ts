@@ -5,6 +5,7 @@ import { mergePatch } from '../config/edit/merge-patch.ts'
 import { NotWritten, replaceFile } from '../config/edit/replace-file.ts'
 import { sectionOf } from '../config/edit/section-of.ts'
 import { adopt } from '../config/load/adopt.ts'
+import { unmarked } from '../config/load/byte-order-mark.ts'
 import { isNestedTooDeep, MAX_DEPTH } from '../config/load/nesting.ts'
 import { otherFormat } from '../config/load/other-formats.ts'
 import { parseJsonc } from '../config/load/source-text.ts'
@@ -169,7 +170,7 @@ export class ConfigFile {
     const { file } = this.#service
     if (file === undefined) throw new AdminProblem(404, 'The configuration of this gateway is no file.')
     const text = await textOf(file)
-    const value = parsed(text.replace(/^\uFEFF/, ''), file)
+    const value = parsed(unmarked(text), file)
     return { text, etag: etagOf(text), ...ownOf(value, file) }
   }
 }
@@ -243,9 +244,8 @@ function parsed(text: string, file: string): JsonObject {
 }
 
 function edited(text: string, after: JsonObject): string {
-  const mark = text.startsWith('\uFEFF') ? '\uFEFF' : ''
   try {
-    return mark + editText(text.slice(mark.length), after)
+    return editText(text, after)
   } catch (error) {
     if (error instanceof GatewayError) throw new AdminProblem(409, error.message)
     throw problemOf(error)

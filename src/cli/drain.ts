@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { loadConfigFile } from '../config/load/load.ts'
 import { monotonicNow } from '../core/clock.ts'
+import { shellWord } from '../core/shell-word.ts'
 import { DRAIN_POLL_MS, deleteDrained, includes, readReports, writeDrained } from '../state/drained.ts'
 import { notThere } from './not-there.ts'
 import { refuseUnshared, withStore } from './with-store.ts'
@@ -58,7 +59,7 @@ export async function runDrain(
     const version = await writeDrained(store, server, replica ?? '')
     const until = `mcp-manifold drain ${[server, replica]
       .filter(word => word !== undefined)
-      .map(quote)
+      .map(word => shellWord(word))
       .join(' ')} --undo`
     say(`${capital(what)} is drained: it takes no new calls until: ${until}`)
     return wait ? { ...done, ...(await waitForCalls(store, config, { server, replica, version })) } : done
@@ -145,10 +146,6 @@ function check({ servers, file }: Config, server: string, replica: string | unde
 
 function capital(text: string): string {
   return text.slice(0, 1).toUpperCase() + text.slice(1)
-}
-
-function quote(word: string): string {
-  return /^[\w.:@/-]+$/.test(word) ? word : `'${word}'`
 }
 
 function say(line: string): void {

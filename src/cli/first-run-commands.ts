@@ -34,6 +34,7 @@ export function declareFirstRunCommands(program: Command): void {
     .description('give the files that init, install or uninstall changed last their content back')
     .option('-y, --yes', 'do it without asking')
     .option('--list', 'print what can be undone')
+    .option('--forget', 'change no file, and forget what was changed last')
     .option('--json', 'print JSON; without --yes, what would be done')
     .addHelpText('after', example('undo --yes'))
     .action(async (_options: unknown, command: Command) => {

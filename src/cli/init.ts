@@ -9,8 +9,11 @@ import { KEYRING_SERVICE } from '../first-run/secrets.ts'
 import { windowsFiles } from '../first-run/windows-homes.ts'
 import { writeKeyring } from '../os-keyring.ts'
 import { readRegularFile, whyUnreadable } from '../regular-file.ts'
-import { ask, isInteractive, stoppedByUser } from './ask.ts'
+import { confirmOrStop } from './confirm.ts'
 import { appliedText, planText } from './init-text.ts'
+import { print, printJson } from './say.ts'
+import { stoppedByUser } from './stopped-by-user.ts'
+import { isPersonThere } from './terminal.ts'
 import { applicationNamed, ownConfigFile, recordsFolder, thisMachine } from './this-machine.ts'
 import { thisProgram, typed } from './this-program.ts'
 import type { Machine } from '../client-files/applications/application.ts'
@@ -46,7 +49,7 @@ export async function runInit(options: InitOptions): Promise<void> {
   const only = planned.only?.map(applicationNamed)
   const found = await lookAround(only ?? APPLICATIONS, machine, file, planned)
   const plan = given ? accepted(given.plan, found.plan, options.apply as string) : kept(found.plan, options)
-  if (options.json === true && !given) return print(JSON.stringify(plan, undefined, 2))
+  if (options.json === true && !given) return printJson(plan)
   if (!given) print(planText({ plan, found, machine, ofWindows: windowsFiles(machine) }))
   const isEmpty = plan.servers.every(({ isKnown }) => isKnown) && !plan.files.some(({ change }) => change)
   if (isEmpty && !given) return print(nothingText(plan))
@@ -76,7 +79,7 @@ async function apply(plan: Plan, found: FirstRun, machine: Machine, { json }: In
   }
   if (applied.config.state === 'left' || applied.files.some(({ outcome }) => outcome.state === 'left'))
     process.exitCode ||= 1
-  if (json) return print(JSON.stringify(applied, undefined, 2))
+  if (json) return printJson(applied)
   const programs = await runningPrograms(machine.platform)
   const running = found.files.filter(({ application }) => isRunning(application, programs))
   const titles = new Set(running.map(({ application }) => application.title))
@@ -97,20 +100,22 @@ async function agreed(plan: Plan, { dryRun }: InitOptions): Promise<Plan | undef
     print('\nNothing was changed. Without --dry-run, the command asks before it does.')
     return undefined
   }
-  if (!isInteractive()) {
+  if (!isPersonThere()) {
     print('\nNothing was changed. With --yes it is done without a question.')
     return undefined
   }
   const isNew = plan.servers.some(({ isKnown }) => !isKnown)
-  if (isNew && !(await ask(`\nWrite these servers to ${plan.config.file}?`, true))) {
-    print('Nothing was changed.')
-    return undefined
-  }
+  if (isNew && !(await confirmOrStop(`\nWrite these servers to ${plan.config.file}?`))) return stopped()
   const files = plan.files.filter(({ change }) => change)
   if (files.length === 0) return plan
   const what = files.length === 1 ? 'this file' : `these ${files.length} files`
-  const isReplaced = await ask(`Put one entry "${plan.options.name}" in place of them in ${what}?`, true)
+  const isReplaced = await confirmOrStop(`Put one entry "${plan.options.name}" in place of them in ${what}?`)
+  if (isReplaced === undefined) return stopped()
   return isReplaced ? plan : kept(plan, { keep: true })
+}
+
+function stopped(): undefined {
+  print('Nothing was changed.')
 }
 
 /** With `--keep`, no file of an application is changed. */
@@ -156,8 +161,4 @@ function nothingText({ servers, files }: Plan): string {
   if (servers.length > 0) return '\nThere is nothing to do: the gateway has all of these servers.'
   if (files.some(({ own }) => own.length > 0)) return '\nThere is nothing to do: the gateway is in place.'
   return '\nNo servers were found. Write them to servers.json, then: mcp-manifold install <application>'
-}
-
-function print(text: string): void {
-  process.stdout.write(`${text}\n`)
 }

@@ -8,6 +8,7 @@ import { readConfigFile } from '../first-run/config-file.ts'
 import { installEntry, targetOf, uninstallEntry } from '../first-run/install.ts'
 import { ownEntryFor } from '../first-run/own-program.ts'
 import { alignColumns } from './columns.ts'
+import { print, printJson, say } from './say.ts'
 import { applicationNamed, ownConfigFile, recordsFolder, shownPath, thisMachine } from './this-machine.ts'
 import { thisProgram, typed } from './this-program.ts'
 import type { Application, Machine, OwnEntry, Scope } from '../client-files/applications/application.ts'
@@ -47,21 +48,21 @@ export async function runInstall(name: string | undefined, options: InstallOptio
       throw noScope(application, options.scope)
     const section = target?.file.section ?? MCP_SERVERS
     const format = await loadFormat(target?.file.syntax ?? 'jsonc')
-    if (!options.json) note(pasteText(application, target?.file.file))
+    if (!options.json) say(pasteText(application, target?.file.file))
     const snippet = format.snippet(section, {
       name: options.name,
       value: application.write(entry, options.name),
     })
-    return print(options.json ? JSON.stringify({ file: target?.file.file, snippet }, undefined, 2) : snippet)
+    return options.json ? printJson({ file: target?.file.file, snippet }) : print(snippet)
   }
   const command = `install ${application.id}`
   const stateFolder = recordsFolder(machine)
   const installed = await installEntry({ target, entry, name: options.name, stateFolder, command })
   const { file: path } = target.file
   if (installed.state === 'left') process.exitCode = 1
-  if (options.json) return print(JSON.stringify({ file: path, ...installed }, undefined, 2))
+  if (options.json) return printJson({ file: path, ...installed })
   if (installed.state === 'left') {
-    note(`${path} ${installed.reason}. It was left as it is. Paste this into it:`)
+    say(`${path} ${installed.reason}. It was left as it is. Paste this into it:`)
     return print(installed.snippet)
   }
   if (installed.state === 'there')
@@ -84,7 +85,7 @@ export async function runUninstall(name: string | undefined, options: InstallOpt
     results.push({ file: target.file.file, ...outcome })
   }
   if (results.some(({ state }) => state === 'left')) process.exitCode = 1
-  if (options.json) return print(JSON.stringify(results, undefined, 2))
+  if (options.json) return printJson(results)
   for (const { file, state, reason } of results) {
     if (state === 'changed')
       print(`${shownPath(file, machine)} has no entry of the gateway any more. Restart ${application.title}.`)
@@ -137,13 +138,4 @@ function applicationsText(machine: Machine): string {
     '',
     'Next: mcp-manifold install <application>',
   ].join('\n')
-}
-
-/** For the person, and not for what reads the output. */
-function note(text: string): void {
-  process.stderr.write(`${text}\n`)
-}
-
-function print(text: string): void {
-  process.stdout.write(`${text}\n`)
 }

@@ -1,6 +1,7 @@
 import { createInterface } from 'node:readline'
 import { loadConfigFile } from '../config/load/load.ts'
 import { UNHEARD } from '../core/event-bus.ts'
+import { shellWord } from '../core/shell-word.ts'
 import type { CommonOptions } from './common-options.ts'
 import { Credentials } from '../credentials/accounts/credentials.ts'
 import { usedBy } from '../credentials/login/login-about.ts'
@@ -67,7 +68,7 @@ export async function runLogin(name: string, options: LoginCommandOptions): Prom
 }
 
 function wordingOf(name: string, client: string | undefined): LoginWording {
-  const again = `Run "mcp-manifold login ${name}${client === undefined ? '' : ` --client ${client}`}" again.`
+  const again = `Run "mcp-manifold login ${shellWord(name)}${client === undefined ? '' : ` --client ${shellWord(client)}`}" again.`
   return { again, retry: again, backTo: 'the terminal' }
 }
 

@@ -1,11 +1,10 @@
 import { request } from 'node:http'
 import { GatewayError } from '../core/errors.ts'
-import { isJsonObject } from '../core/json-object.ts'
+import { jsonObjectIn } from '../core/json-object.ts'
 import { assertServer, loadForCommand } from './reach.ts'
 import { answeringGateways, noneRuns, type AnsweringGateway } from './running-gateways.ts'
 import { oneLine, painted, type Colour } from './terminal.ts'
 import type { CommonOptions } from './common-options.ts'
-import type { JsonObject } from '../core/exchange.ts'
 
 export interface LogsOptions extends CommonOptions {
   readonly follow?: boolean
@@ -77,25 +76,20 @@ async function readLog(
 }
 
 function refusalIn(text: string): Error {
-  const { detail } = objectIn(text)
+  const { detail } = jsonObjectIn(text) ?? {}
   const why = typeof detail === 'string' ? detail : 'It is of an earlier version. Restart it.'
   return new GatewayError('config', `The gateway does not show its log: ${why}`)
 }
 
 function recordText(line: string, before: string): string {
-  const { time, level, message, ...fields } = objectIn(line)
+  const { time, level, message, ...fields } = jsonObjectIn(line) ?? {}
   const clock = typeof time === 'string' ? new Date(time).toTimeString().slice(0, 8) : ''
-  const more = Object.entries(fields).map(([name, value]) => `${name}=${String(value)}`)
+  const more = Object.entries(fields).map(([name, value]) => `${name}=${fieldText(value)}`)
   const word = String(level).toUpperCase().padEnd(5)
   const text = oneLine([String(message), ...more].join(' '))
   return `${before}${clock} ${painted(word, COLOURS[String(level)])} ${text}`
 }
 
-function objectIn(text: string): JsonObject {
-  try {
-    const value: unknown = JSON.parse(text)
-    return isJsonObject(value) ? value : {}
-  } catch {
-    return {}
-  }
+function fieldText(value: unknown): string {
+  return typeof value === 'object' ? JSON.stringify(value) : String(value)
 }

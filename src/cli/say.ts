@@ -4,3 +4,13 @@ import { seenText } from '../core/seen-text.ts'
 export function say(...lines: readonly string[]): void {
   process.stderr.write(seenText(`${lines.join('\n')}\n`))
 }
+
+/** Writes lines of the output. What they quote of others cannot control the terminal. */
+export function print(...lines: readonly string[]): void {
+  process.stdout.write(seenText(`${lines.join('\n')}\n`))
+}
+
+/** Writes a value of the output for programs. */
+export function printJson(value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value, undefined, 2)}\n`)
+}

@@ -1,3 +1,4 @@
+import { shellWord } from '../core/shell-word.ts'
 import type { ShownServer } from './running-gateways.ts'
 import type { Cell } from './table.ts'
 import type { Colour } from './terminal.ts'
@@ -25,7 +26,7 @@ export function stateCell(state: string): Cell {
 
 /** The command that helps with a server in this state; `undefined` when nothing has to be done. */
 export function nextStep({ name, state }: Pick<ShownServer, 'name' | 'state'>): string | undefined {
-  const quoted = /^[\w.@/-]+$/.test(name) ? name : `'${name.replaceAll("'", String.raw`'\''`)}'`
+  const quoted = shellWord(name)
   switch (state) {
     case 'needs_login':
       return `mcp-manifold login ${quoted}`

@@ -1,10 +1,8 @@
 import { createRequire } from 'node:module'
 import { delimiter, dirname } from 'node:path'
+import { shellWord } from '../core/shell-word.ts'
 
 const NAME = 'mcp-manifold'
-/** Texts without characters that are special in a shell. */
-const PLAIN = /^[\w@%+=:,./-]+$/
-const PLAIN_ON_WINDOWS = /^[\w@+=:,./\\-]+$/
 
 /** How a client starts this program: by its path, unless it is in npx's cache, which may be cleared. */
 export function thisProgram(): { command: string; args: string[] } {
@@ -25,7 +23,11 @@ export function typed(rest: string, file: string | undefined): string {
     process.argv[1] !== undefined && isOnPath(process.argv[1])
       ? [NAME]
       : [command === process.execPath && hasFolder(command) ? 'node' : command, ...args]
-  const words = [...program.map(quoted), rest, ...(file === undefined ? [] : ['--config', quoted(file)])]
+  const words = [
+    ...program.map(word => shellWord(word)),
+    rest,
+    ...(file === undefined ? [] : ['--config', shellWord(file)]),
+  ]
   return words.join(' ')
 }
 
@@ -36,9 +38,4 @@ function isOnPath(script: string): boolean {
 
 function hasFolder(program: string): boolean {
   return (process.env['PATH'] ?? '').split(delimiter).includes(dirname(program))
-}
-
-function quoted(word: string): string {
-  if (process.platform === 'win32') return PLAIN_ON_WINDOWS.test(word) ? word : `"${word}"`
-  return PLAIN.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`
 }

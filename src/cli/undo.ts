@@ -1,97 +1,102 @@
-import { readRecords } from '../first-run/record.ts'
-import { undo, undoSteps, type UndoStep } from '../first-run/undo.ts'
-import { ask, isInteractive, stoppedByUser } from './ask.ts'
+import { keepFiles, readRecords, type UndoRecord } from '../first-run/record.ts'
+import { isLeft, undo, undoSteps, type Undone, type UndoStep } from '../first-run/undo.ts'
 import { alignColumns } from './columns.ts'
+import { confirmOrStop } from './confirm.ts'
+import { print, printJson } from './say.ts'
+import { stoppedByUser } from './stopped-by-user.ts'
+import { isPersonThere } from './terminal.ts'
 import { recordsFolder, shownPath, thisMachine } from './this-machine.ts'
+import { typed } from './this-program.ts'
 
 export interface UndoOptions {
   readonly yes?: boolean
   readonly list?: boolean
+  readonly forget?: boolean
   readonly json?: boolean
 }
 
+const NOTHING = 'There is nothing to undo. A record is made by init, install and uninstall.'
+
 const DOES: Readonly<Record<UndoStep['kind'], string>> = {
   restore: 'gets its content back, to the byte',
+  again: 'is not there any more, and is made again',
   remove: 'is removed, since it was made',
   edit: 'has changed since: the entry is removed, and what was there before is put back',
   nothing: 'is as it was before',
-  keep: '',
+  keep: 'has changed since, and stays as it is',
+  blocked: 'cannot be undone now',
 }
 
-/** `undo`: takes back what was changed last. Exit code 1 when a file could not be changed. */
-export async function runUndo({ yes, list, json }: UndoOptions): Promise<void> {
+/**
+ * `undo`: takes back what was changed last. Exit code 1 when a file could not be changed, 130 when it was stopped.
+ */
+export async function runUndo({ yes, list, forget, json }: UndoOptions): Promise<void> {
   const machine = thisMachine()
   const folder = recordsFolder(machine)
   const records = await readRecords(folder)
-  if (list) {
-    const rows = records.map(({ time, command, files }) => [
-      time,
-      command,
-      files.length === 1 ? 'one file' : `${files.length} files`,
-    ])
-    return print(
-      json
-        ? JSON.stringify(
-            records.map(({ time, command, files }) => ({
-              time,
-              command,
-              files: files.map(({ file }) => file),
-            })),
-            undefined,
-            2,
-          )
-        : alignColumns(rows).join('\n') || NOTHING,
-    )
-  }
+  if (list) return printRecords(records, json)
   const [record] = records
-  if (!record) return print(json ? '[]' : NOTHING)
+  if (!record) return json ? printJson([]) : print(NOTHING)
   const steps = await undoSteps(record)
-  const shown = steps.map(({ recorded, kind, reason }) => ({
-    file: recorded.file,
-    kind,
-    ...(reason !== undefined && { reason }),
-  }))
-  if (json && !yes) return print(JSON.stringify(shown, undefined, 2))
+  if (json && !yes)
+    return printJson(steps.map(({ recorded, kind, reason }) => ({ file: recorded.file, kind, reason })))
   if (!json) {
     print(`What ${record.command} changed on ${record.time}:`)
-    print(
-      alignColumns(
-        steps.map(({ recorded, kind, reason }) => [shownPath(recorded.file, machine), reason ?? DOES[kind]]),
-      ).join('\n'),
-    )
+    const does = (step: UndoStep): string => (forget ? 'stays as it is' : (step.reason ?? DOES[step.kind]))
+    print(...alignColumns(steps.map(step => [shownPath(step.recorded.file, machine), does(step)])))
   }
-  if (!yes && !(isInteractive() && (await ask('Undo it?', true))))
-    return print(
-      isInteractive()
-        ? 'Nothing was changed.'
-        : 'Nothing was changed. With --yes it is done without a question.',
-    )
+  if (!yes && !(await isAgreed(forget))) return
+  if (forget) {
+    keepFiles(folder, record, [])
+    return json ? printJson([]) : print('It is forgotten, with the copies of what was there before.')
+  }
   const stop = stoppedByUser()
   try {
     const undone = await undo(folder, record, steps, stop.isStopped)
-    const failed = undone.filter(({ step, outcome }) => outcome.state === 'left' && step.kind !== 'keep')
-    if (failed.length > 0) process.exitCode = 1
-    if (json)
-      return print(
-        JSON.stringify(
-          undone.map(({ step, outcome }) => ({ file: step.recorded.file, kind: step.kind, ...outcome })),
-          undefined,
-          2,
-        ),
-      )
-    for (const { step, outcome } of failed)
-      print(
-        `${step.recorded.file} ${outcome.state === 'left' ? outcome.reason : ''}. Mend that, and run undo again.`,
-      )
-    const changed = undone.filter(({ outcome }) => outcome.state === 'changed')
-    print(changed.length === 1 ? 'One file was changed back.' : `${changed.length} files were changed back.`)
+    if (undone.some(isLeft)) process.exitCode = 1
+    if (json) printJson(undone.map(jsonOf))
+    else printUndone(undone)
   } finally {
     stop.done()
   }
 }
 
-const NOTHING = 'There is nothing to undo. A record is made by init, install and uninstall.'
+async function isAgreed(forget: boolean | undefined): Promise<boolean> {
+  if (!isPersonThere()) {
+    print('Nothing was changed. With --yes it is done without a question.')
+    return false
+  }
+  const isYes = await confirmOrStop(forget ? 'Forget it, so that it cannot be undone?' : 'Undo it?')
+  if (!isYes) print('Nothing was changed.')
+  return isYes === true
+}
 
-function print(text: string): void {
-  process.stdout.write(`${text}\n`)
+function printRecords(records: readonly UndoRecord[], json: boolean | undefined): void {
+  if (json)
+    return printJson(
+      records.map(({ time, command, files }) => ({ time, command, files: files.map(({ file }) => file) })),
+    )
+  const rows = records.map(({ time, command, files }) => [
+    time,
+    command,
+    files.length === 1 ? 'one file' : `${files.length} files`,
+  ])
+  print(alignColumns(rows).join('\n') || NOTHING)
+}
+
+function jsonOf({ step, outcome, notes }: Undone): object {
+  return { file: step.recorded.file, kind: step.kind, ...outcome, notes }
+}
+
+function printUndone(undone: readonly Undone[]): void {
+  for (const { step, notes } of undone) for (const note of notes) print(`${step.recorded.file}: ${note}`)
+  const left = undone.filter(isLeft)
+  for (const { step, outcome } of left)
+    print(`${step.recorded.file} ${outcome.state === 'left' ? outcome.reason : ''}.`)
+  if (left.length > 0)
+    print(
+      `${left.length === 1 ? 'It stays' : 'They stay'} in the record. Mend that, and run undo again, or: ${typed('undo --forget', undefined)}`,
+    )
+  const changed = undone.filter(({ outcome }) => outcome.state === 'changed')
+  print(changed.length === 1 ? 'One file was changed back.' : `${changed.length} files were changed back.`)
 }

@@ -5,6 +5,7 @@ import { findConfigFile, loadText } from '../config/load/load.ts'
 import { isAboutOldName } from '../config/load/old-names.ts'
 import { parse, readMainText } from '../config/load/read-text.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
+import { shellWord } from '../core/shell-word.ts'
 import type { FoundProblem } from '../config/problem.ts'
 import type { FindingCode } from './codes.ts'
 import type { Examination } from './examination.ts'
@@ -37,20 +38,25 @@ export async function checkFile(exam: Examination): Promise<Finding[]> {
     return [
       isMissing
         ? of('config_missing', error, 'Correct the path after --config.')
-        : of('config_unreadable', error, 'Let this user read it, or name another file.', `ls -l ${file}`),
+        : of(
+            'config_unreadable',
+            error,
+            'Let this user read it, or name another file.',
+            `ls -l ${shellWord(file)}`,
+          ),
     ]
   }
   try {
     await parse(text, file)
   } catch (error) {
-    return [of('config_syntax', error, 'Correct the place that is named.', typed(`check ${file}`))]
+    return [of('config_syntax', error, 'Correct the place that is named.', typed(`check ${shellWord(file)}`))]
   }
   const found: FoundProblem[] = []
   try {
     const loaded = await loadText(text, { file, files, cwd, home, env, found })
     exam.config = loaded.config
     exam.written = loaded.raw
-    exam.targets = targetsOf(loaded.config, world.only)
+    exam.targets = targetsOf(loaded.config, { written: loaded.raw, only: world.only })
   } catch (error) {
     if (found.length === 0) return [of('config_invalid', error, 'Correct what is named.')]
   }

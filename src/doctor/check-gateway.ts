@@ -9,6 +9,7 @@ import { stateFolder } from '../config/paths.ts'
 import { describeError } from '../core/errors.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { SILENT } from '../core/logger.ts'
+import { shellWord } from '../core/shell-word.ts'
 import { readCertificates } from '../front/http/listener.ts'
 import type { Config } from '../config/types.ts'
 import type { Examination } from './examination.ts'
@@ -57,7 +58,7 @@ async function folderFindings(folder: string, { platform }: World): Promise<Find
       finding('socket_folder_exposed', {
         cause: `The folder ${folder} with the sockets of gateways is not one of this user alone (mode ${(found.mode & 0o777).toString(8)}).`,
         fix: 'Restrict it to its owner.',
-        command: `chmod 700 ${folder}`,
+        command: `chmod 700 ${shellWord(folder)}`,
         ...(isOwn && {
           mend: () => {
             chmodSync(folder, 0o700)
@@ -76,7 +77,7 @@ async function folderFindings(folder: string, { platform }: World): Promise<Find
       finding('socket_stale', {
         cause: `The socket ${socket} belongs to a gateway that does not run any more.`,
         fix: 'Remove it.',
-        command: `rm ${socket}`,
+        command: `rm ${shellWord(socket)}`,
         mend: () => {
           unlinkSync(socket)
           return `Removed ${socket}.`
@@ -126,7 +127,7 @@ async function certificateFindings({ gateway }: Config, { now }: World): Promise
       finding('certificate_expired', {
         cause: `The certificate ${tls.cert} of the gateway has ended at ${validTo}.`,
         fix: 'Renew it.',
-        command: `openssl x509 -in ${tls.cert} -noout -enddate`,
+        command: `openssl x509 -in ${shellWord(tls.cert)} -noout -enddate`,
         set,
       }),
     ]

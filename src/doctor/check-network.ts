@@ -1,6 +1,14 @@
+import { isLoopback } from '../core/loopback.ts'
+import { shellWord } from '../core/shell-word.ts'
+import { addressClass } from '../credentials/fetch/address-class.ts'
 import { askHttp } from './ask-http.ts'
 import { reach, type ConnectionOutcome } from './connection.ts'
-import { finding, type Finding, type FindingDetails } from './finding.ts'
+import { isBroken, type Examination } from './examination.ts'
+import { finding, keyWith, type Finding, type FindingDetails } from './finding.ts'
+import { inParallel } from './in-parallel.ts'
+import { located } from './located.ts'
+import { urlToWrite } from './url-to-write.ts'
+import type { UrlEndpoint } from '../config/replica-types.ts'
 import type { FindingCode } from './codes.ts'
 import type { ProbedEndpoint } from './targets.ts'
 import type { World } from './world.ts'
@@ -12,34 +20,59 @@ const OTHER_HOST = 'ERR_TLS_CERT_ALTNAME_INVALID'
 /** Of OpenSSL, for an answer that is no TLS. */
 const NO_TLS = new Set(['ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET_LENGTH_TOO_LONG', 'EPROTO'])
 
-/** Whether the address of a server can be reached: its name, the connection, TLS. */
-export async function checkNetwork(
+/** Whether the addresses of servers can be reached: their names, the connections, TLS. */
+export async function checkNetwork(exam: Examination): Promise<Finding[]> {
+  const { config, world } = exam
+  if (!config) return []
+  const sound = exam.targets.filter(({ server }) => !isBroken(exam, server.name))
+  const places = new Map<ProbedEndpoint, readonly ProbedEndpoint[]>()
+  const found = await inParallel(sound, async target => {
+    const place = await located(target, config.gateway.dns)
+    if ('why' in place) return unknownName(target, place, world)
+    places.set(target, place.targets)
+    return (await Promise.all(place.targets.map(one => wayFindings(one, world)))).flat()
+  })
+  // The later layers go where a gateway goes.
+  exam.targets = exam.targets.flatMap(target => places.get(target) ?? [target])
+  return found.flat()
+}
+
+function unknownName(
   { server: { name: server }, replica, at }: ProbedEndpoint,
+  { name, why }: { readonly name: string; readonly why: string },
   world: World,
-): Promise<Finding[]> {
-  const { endpoint } = replica
-  if (endpoint.url === undefined || !URL.canParse(endpoint.url)) return []
+): Finding[] {
+  const set = { key: `${at}.url` }
+  const found = finding('host_unknown', {
+    server,
+    set,
+    cause: `The host name ${name} is unknown here (${why}).`,
+    fix: `Check ${set.key} for a slip, and the name service of this machine or that of gateway.dns.servers.`,
+    command: `nslookup ${replica.service === undefined ? '' : '-type=SRV '}${shellWord(name)}`,
+  })
+  return [found, ...proxyFinding(server, new URL(replica.endpoint.url ?? ''), world, 'host_unknown')]
+}
+
+async function wayFindings(target: ProbedEndpoint, world: World): Promise<Finding[]> {
+  const {
+    server: { name: server },
+    replica: { endpoint },
+    at,
+  } = target
+  if (endpoint.url === undefined) return []
   const url = new URL(endpoint.url)
-  const reached = await reach(url, endpoint.addresses)
+  const reached = await reach(url, { addresses: endpoint.addresses, signal: world.signal })
   if (reached.step === 'open') {
-    const needed = url.protocol === 'http:' ? await tlsNeeded(server, url, at) : []
-    return needed.length > 0 ? needed : await clockFinding(server, url, world)
+    const needed = url.protocol === 'http:' ? await tlsNeeded(target, url, world) : []
+    return needed.length > 0 ? needed : await clockFinding(server, endpoint, world)
   }
   const set = { key: `${at}.url` }
   const found = (code: FindingCode, details: FindingDetails): Finding[] => [
     finding(code, { server, set, ...details }),
     ...proxyFinding(server, url, world, code),
   ]
-  if (reached.step === 'name')
-    return found('host_unknown', {
-      cause: `The host name ${url.hostname} is unknown here (${reached.why}).`,
-      fix: `Check ${set.key} for a slip, and the name service of this machine.`,
-      command: `nslookup ${url.hostname}`,
-    })
   if (reached.step === 'connection') return found(...connectionFinding(url, reached, set.key))
-  if (reached.code === 'ETIMEDOUT')
-    return found(...connectionFinding(url, { step: 'connection', why: 'silent', code: 'ETIMEDOUT' }, set.key))
-  return found(...tlsFinding(url, reached, set.key))
+  return found(...tlsFinding(url, reached, target))
 }
 
 function connectionFinding(
@@ -53,7 +86,7 @@ function connectionFinding(
       {
         cause: `Nothing listens at ${host}.`,
         fix: `Start the server, or correct the port in ${key}.`,
-        command: `curl -v ${origin}`,
+        command: `curl -v ${shellWord(origin)}`,
       },
     ]
   return [
@@ -61,7 +94,7 @@ function connectionFinding(
     {
       cause: `There is no answer from ${host} (${code}).`,
       fix: `Check the address in ${key}, and whether a firewall is in between.`,
-      command: `curl -v --connect-timeout 5 ${origin}`,
+      command: `curl -v --connect-timeout 5 ${shellWord(origin)}`,
     },
   ]
 }
@@ -69,16 +102,24 @@ function connectionFinding(
 function tlsFinding(
   url: URL,
   { code, names, until }: ConnectionOutcome & { step: 'tls' },
-  key: string,
+  { at, writtenUrl }: ProbedEndpoint,
 ): [FindingCode, FindingDetails] {
   const { host, hostname } = url
+  const key = `${at}.url`
   if (NO_TLS.has(code))
     return [
       'tls_missing',
       {
         cause: `There is no TLS at ${host}, which speaks something else.`,
-        fix: `Write "http://" in ${key}, or correct the port.`,
-        set: { key, value: url.href.replace(/^https:/, 'http:') },
+        ...(isNear(hostname)
+          ? {
+              fix: `Write "http://" in ${key}, or correct the port.`,
+              set: keyWith(
+                key,
+                urlToWrite(writtenUrl, written => written.replace(/^https:/i, 'http:')),
+              ),
+            }
+          : { fix: `Correct the port in ${key}; what is sent there without TLS can be read on the way.` }),
       },
     ]
   if (EXPIRED.has(code))
@@ -87,7 +128,7 @@ function tlsFinding(
       {
         cause: `The certificate of ${host} is not valid now${until === undefined ? '' : `: it ends at ${until}`} (${code}).`,
         fix: 'Renew the certificate at the server, or correct the clock of this machine.',
-        command: `openssl s_client -connect ${hostname}:${url.port || 443} </dev/null | openssl x509 -noout -dates`,
+        command: `openssl s_client -connect ${shellWord(`${hostname}:${url.port || 443}`)} </dev/null | openssl x509 -noout -dates`,
       },
     ]
   if (code === OTHER_HOST)
@@ -109,11 +150,20 @@ function tlsFinding(
   ]
 }
 
+/** Whether a host is this machine, or has an address of a private network. */
+function isNear(hostname: string): boolean {
+  return isLoopback(hostname) || addressClass(hostname.replace(/^\[|\]$/g, '')) === 'private'
+}
+
 /** A port that wants TLS closes a plain connection, or answers that the request was no TLS. */
-async function tlsNeeded(server: string, url: URL, at: string): Promise<Finding[]> {
+async function tlsNeeded(
+  { server: { name: server }, replica, at, writtenUrl }: ProbedEndpoint,
+  url: URL,
+  { signal }: World,
+): Promise<Finding[]> {
   const secure = new URL(url.href.replace(/^http:/, 'https:'))
   if (url.port === '' || url.port === '80') return []
-  const reached = await reach(secure)
+  const reached = await reach(secure, { addresses: replica.endpoint.addresses, signal })
   // An error about the certificate shows that there is TLS.
   const isTls =
     reached.step === 'open' ||
@@ -124,14 +174,22 @@ async function tlsNeeded(server: string, url: URL, at: string): Promise<Finding[
       server,
       cause: `The port ${url.port} of ${url.hostname} wants TLS, and "url" says "http".`,
       fix: `Write "https://" in ${at}.url.`,
-      set: { key: `${at}.url`, value: secure.href },
+      set: keyWith(
+        `${at}.url`,
+        urlToWrite(writtenUrl, written => written.replace(/^http:/i, 'https:')),
+      ),
     }),
   ]
 }
 
 /** The time that a server says it is, in the header of any answer. */
-async function clockFinding(server: string, url: URL, { now }: World): Promise<Finding[]> {
-  const answer = await askHttp(url.href, { method: 'GET', headers: { accept: 'text/event-stream' } })
+async function clockFinding(
+  server: string,
+  endpoint: UrlEndpoint,
+  { now, signal }: World,
+): Promise<Finding[]> {
+  const question = { method: 'GET', headers: { accept: 'text/event-stream' } } as const
+  const answer = await askHttp(endpoint, question, signal)
   const there = Date.parse(answer?.headers.date ?? '')
   const aheadMs = now() - there
   if (Number.isNaN(there) || Math.abs(aheadMs) < MOST_SKEW_MS) return []
@@ -139,7 +197,7 @@ async function clockFinding(server: string, url: URL, { now }: World): Promise<F
   return [
     finding('clock_skew', {
       server,
-      cause: `The clock of this machine is ${seconds} s ${aheadMs > 0 ? 'ahead of' : 'behind'} that of ${url.host}.`,
+      cause: `The clock of this machine is ${seconds} s ${aheadMs > 0 ? 'ahead of' : 'behind'} that of ${new URL(endpoint.url).host}.`,
       fix: 'Let the system set its clock by the network, on the machine that is wrong.',
       command: 'timedatectl set-ntp true',
     }),

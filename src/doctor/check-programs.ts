@@ -1,7 +1,10 @@
 import { statSync } from 'node:fs'
 import { findProgram, isPath } from '../config/load/programs.ts'
+import { shellWord } from '../core/shell-word.ts'
 import { childEnv } from '../upstream/transport/stdio/child-env.ts'
+import { isBroken, type Examination } from './examination.ts'
 import { finding, type Finding } from './finding.ts'
+import { inParallel } from './in-parallel.ts'
 import type { ProbedEndpoint } from './targets.ts'
 import type { World } from './world.ts'
 
@@ -16,8 +19,13 @@ const COMES_WITH: Readonly<Record<string, string>> = {
   docker: 'Docker',
 }
 
-/** Whether the program of a server can be started: here, and by an application that the desktop has started. */
-export async function checkProgram(
+/** Whether the programs of servers can be started: here, and by an application that the desktop has started. */
+export async function checkPrograms(exam: Examination): Promise<Finding[]> {
+  const sound = exam.targets.filter(({ server }) => !isBroken(exam, server.name))
+  return (await inParallel(sound, target => programFindings(target, exam.world))).flat()
+}
+
+async function programFindings(
   { server: { name: server }, replica, at }: ProbedEndpoint,
   world: World,
 ): Promise<Finding[]> {
@@ -30,7 +38,7 @@ export async function checkProgram(
         server,
         cause: `The working directory ${cwd} of its program does not exist.`,
         fix: 'Create it, or correct "cwd".',
-        command: `mkdir -p ${quoted(cwd)}`,
+        command: `mkdir -p ${shellWord(cwd)}`,
         set: { key: `${at}.cwd` },
       }),
     ]
@@ -43,7 +51,7 @@ export async function checkProgram(
         server,
         cause: `Its command ${JSON.stringify(command)} is a file that may not be executed.`,
         fix: 'Make it executable, or write the program that runs it as "command" and the file in "args".',
-        command: `chmod +x ${quoted(command)}`,
+        command: `chmod +x ${shellWord(command)}`,
         set,
       }),
     ]
@@ -64,7 +72,7 @@ function missing(server: string, command: string, set: { readonly key: string })
     server,
     cause: `Its command ${JSON.stringify(command)} is not on PATH.`,
     fix: `Install ${brings}, or write its absolute path as ${set.key}.`,
-    command: `which ${quoted(command)}`,
+    command: `which ${shellWord(command)}`,
     set,
   })
 }
@@ -110,8 +118,4 @@ function isFolder(path: string): boolean {
   } catch {
     return false
   }
-}
-
-function quoted(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`
 }

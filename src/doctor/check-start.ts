@@ -7,8 +7,9 @@ import { createMemoryStore } from '../state/memory.ts'
 import { openVault } from '../vault/open.ts'
 import { isBroken, type Examination } from './examination.ts'
 import { explainFailure } from './explain-failure.ts'
-import { finding, type Finding } from './finding.ts'
+import { finding, keyWith, type Finding } from './finding.ts'
 import { inParallel } from './in-parallel.ts'
+import { urlToWrite } from './url-to-write.ts'
 import { visit, type Visit } from './visit.ts'
 import type { ProbedEndpoint } from './targets.ts'
 
@@ -61,7 +62,7 @@ export async function checkStarts(exam: Examination): Promise<Finding[]> {
 
 /** What is remarkable of a server that works. */
 function startFindings({ target, snapshot, startMs, heard }: Visit): Finding[] {
-  const { server, replica, at } = target
+  const { server, at, writtenUrl } = target
   const { name, startTimeoutMs } = server
   const findings: Finding[] = []
   if (startMs > Math.min(SLOW_MS, startTimeoutMs / 2))
@@ -90,7 +91,10 @@ function startFindings({ target, snapshot, startMs, heard }: Visit): Finding[] {
         server: name,
         cause: 'It speaks HTTP+SSE, which is deprecated.',
         fix: `Write the address of its Streamable HTTP endpoint in ${at}.url; its path often ends in /mcp.`,
-        set: { key: `${at}.url`, ...mcpPath(replica.endpoint.url) },
+        set: keyWith(
+          `${at}.url`,
+          urlToWrite(writtenUrl, written => written.replace(/\/sse$/, '/mcp')),
+        ),
       }),
     )
   if (snapshot.era === 'legacy' && snapshot.protocolVersion < OLDEST_REVISION)
@@ -103,8 +107,4 @@ function startFindings({ target, snapshot, startMs, heard }: Visit): Finding[] {
       }),
     )
   return findings
-}
-
-function mcpPath(url: string | undefined): { readonly value?: string } {
-  return url?.endsWith('/sse') ? { value: url.replace(/\/sse$/, '/mcp') } : {}
 }

@@ -1,6 +1,7 @@
 import { accessSync, chmodSync, constants, statSync, type Stats } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describeError } from '../core/errors.ts'
+import { shellWord } from '../core/shell-word.ts'
 import { damageOf } from '../state/lmdb-file.ts'
 import { openLmdbStore } from '../state/lmdb.ts'
 import { openStore } from '../state/open.ts'
@@ -41,7 +42,7 @@ async function checkFolder(path: string, exam: Examination): Promise<Finding[]> 
       finding('state_damaged', {
         cause: `The state in ${path} is damaged: ${damage}.`,
         fix: 'Restore the folder from a backup. Without one, the next start sets the file aside by itself.',
-        command: `mv ${join(path, 'data.mdb')} ${join(path, 'data.mdb.damaged')}`,
+        command: `mv ${shellWord(join(path, 'data.mdb'))} ${shellWord(join(path, 'data.mdb.damaged'))}`,
       }),
     ]
   // Opening it would create the folder, which the first start does.
@@ -74,7 +75,7 @@ function unusable(path: string, why: string): Finding {
   return finding('state_unusable', {
     cause: `The state cannot be kept in ${path}: ${why}`,
     fix: 'Make the folder writable for this user, or set "gateway.state" to another one.',
-    command: `ls -ld ${path} ${dirname(path)}`,
+    command: `ls -ld ${shellWord(path)} ${shellWord(dirname(path))}`,
     set: SET,
   })
 }
@@ -96,7 +97,7 @@ function diskFindings(path: string, world: World): Finding[] {
     finding('disk_full', {
       cause: `The disk of ${path} has ${Math.floor(free / 1024 / 1024)} MiB left.`,
       fix: 'Free some space, or set "gateway.state" to a folder on another disk.',
-      command: `df -h ${path}`,
+      command: `df -h ${shellWord(path)}`,
       set: SET,
     }),
   ]
@@ -108,7 +109,7 @@ function exposure(path: string, { mode, uid }: Stats, { platform }: World): Find
     finding('state_exposed', {
       cause: `Other users may use the folder ${path} (mode ${(mode & 0o777).toString(8)}).`,
       fix: 'Restrict it to its owner.',
-      command: `chmod 700 ${path}`,
+      command: `chmod 700 ${shellWord(path)}`,
       mend: () => {
         chmodSync(path, 0o700)
         return `Set the mode of ${path} to 700.`
@@ -118,14 +119,14 @@ function exposure(path: string, { mode, uid }: Stats, { platform }: World): Find
 }
 
 async function checkRedis(state: string, exam: Examination): Promise<Finding[]> {
-  const info = await redisInfo(state)
+  const info = await redisInfo(state, exam.world.signal)
   const { host } = new URL(state)
   if (info.kind === 'unreachable')
     return [
       finding('redis_unreachable', {
         cause: `The Redis at ${host} cannot be used: ${info.why}.`,
         fix: 'Start it, or correct "gateway.state".',
-        command: `redis-cli -h ${new URL(state).hostname} -p ${new URL(state).port || 6379} ping`,
+        command: `redis-cli -h ${shellWord(new URL(state).hostname)} -p ${new URL(state).port || 6379} ping`,
         set: SET,
       }),
     ]
@@ -144,7 +145,7 @@ async function checkRedis(state: string, exam: Examination): Promise<Finding[]> 
     finding('redis_evicts', {
       cause: `The Redis at ${host} removes values when it is full (maxmemory-policy ${policy}).`,
       fix: 'Set its policy to "noeviction".',
-      command: `redis-cli -h ${new URL(state).hostname} -p ${new URL(state).port || 6379} config set maxmemory-policy noeviction`,
+      command: `redis-cli -h ${shellWord(new URL(state).hostname)} -p ${new URL(state).port || 6379} config set maxmemory-policy noeviction`,
     }),
   ]
 }

@@ -2,6 +2,7 @@ import { chmodSync } from 'node:fs'
 import { join } from 'node:path'
 import { describeError } from '../core/errors.ts'
 import { SILENT } from '../core/logger.ts'
+import { shellWord } from '../core/shell-word.ts'
 import { readKeyring } from '../os-keyring.ts'
 import { readKeyFile } from '../vault/data-key/key-file.ts'
 import { KEYRING_ENTRY, openVault } from '../vault/open.ts'
@@ -46,7 +47,7 @@ function ofFile(file: string, why: string): Finding {
     return finding('vault_key_exposed', {
       cause: why.replace(/ Fix: .*$/s, ''),
       fix: 'Restrict it to its owner; if others may have read it, delete it and log in to the servers anew.',
-      command: `chmod 600 ${file}`,
+      command: `chmod 600 ${shellWord(file)}`,
       mend: () => {
         chmodSync(file, 0o600)
         return `Set the mode of ${file} to 600.`
@@ -55,7 +56,7 @@ function ofFile(file: string, why: string): Finding {
   return finding('vault_key_damaged', {
     cause: why.replace(/ Fix: .*$/s, ''),
     fix: 'Restore it from a backup; or delete it, and log in to the servers anew.',
-    command: `rm ${file}`,
+    command: `rm ${shellWord(file)}`,
   })
 }
 

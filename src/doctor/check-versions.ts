@@ -1,5 +1,6 @@
 import { describeError } from '../core/errors.ts'
 import { isJsonObject } from '../core/json-object.ts'
+import { signalWithin } from '../core/signal-within.ts'
 import type { Examination } from './examination.ts'
 import { finding, type Finding } from './finding.ts'
 
@@ -7,6 +8,7 @@ const PACKAGE = 'mcp-manifold'
 const REGISTRY = 'https://registry.npmjs.org'
 const TIMEOUT_MS = 5000
 const MAX_BYTES = 1024 * 1024
+const VERSION = /^\d{1,9}\.\d{1,9}\.\d{1,9}(?:[-+][\w.+-]{1,64})?$/
 
 /** Whether a newer version is in the npm registry. Asks only where the person permits it. */
 export async function checkVersions({ world, skipped }: Examination): Promise<Finding[]> {
@@ -32,8 +34,11 @@ export async function checkVersions({ world, skipped }: Examination): Promise<Fi
 }
 
 async function newestIn(registry: string, signal: AbortSignal): Promise<string> {
+  // An error of `fetch` would quote the password.
+  const { username, password } = URL.canParse(registry) ? new URL(registry) : { username: '', password: '' }
+  if (username !== '' || password !== '') throw new Error('npm_config_registry holds a user or a password')
   const response = await fetch(`${registry.replace(/\/$/, '')}/${PACKAGE}/latest`, {
-    signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
+    signal: signalWithin(signal, TIMEOUT_MS),
   })
   let text = ''
   const decoder = new TextDecoder()
@@ -43,7 +48,7 @@ async function newestIn(registry: string, signal: AbortSignal): Promise<string> 
   }
   const about: unknown = JSON.parse(text)
   const version = isJsonObject(about) ? about['version'] : undefined
-  if (!response.ok || typeof version !== 'string' || !/^\d+\.\d+\.\d+/.test(version))
+  if (!response.ok || typeof version !== 'string' || !VERSION.test(version))
     throw new Error(`HTTP ${response.status}`)
   return version
 }

@@ -1,10 +1,8 @@
-import { lookup } from 'node:dns/promises'
 import { connect as connectPlain, isIP, type Socket } from 'node:net'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
 
 /** How far a connection to an address gets, one step after the other. */
 export type ConnectionOutcome =
-  | { readonly step: 'name'; readonly why: string }
   | { readonly step: 'connection'; readonly why: 'refused' | 'silent' | 'unreachable'; readonly code: string }
   | {
       readonly step: 'tls'
@@ -14,56 +12,60 @@ export type ConnectionOutcome =
     }
   | { readonly step: 'open' }
 
+/** Time for one connection with its TLS. */
 const TIMEOUT_MS = 5000
+/** Addresses of one host that are tried. */
+const MOST_ADDRESSES = 3
 
-/** Looks a host up, connects to it, and begins TLS where the URL says so. */
-export async function reach(url: URL, addresses: readonly string[] = []): Promise<ConnectionOutcome> {
+export interface ConnectionOptions {
+  /** To connect to in place of the host of the URL, in this order. */
+  readonly addresses?: readonly string[] | undefined
+  /** Ends the attempt. */
+  readonly signal: AbortSignal
+}
+
+/** Connects to the host of a URL, and begins TLS where it says so. Tells of the first address, or of one that works. */
+export async function reach(
+  url: URL,
+  { addresses = [], signal }: ConnectionOptions,
+): Promise<ConnectionOutcome> {
   const host = url.hostname.replace(/^\[|\]$/g, '')
   const isTls = url.protocol === 'https:'
   const port = Number(url.port || (isTls ? 443 : 80))
-  if (addresses.length === 0 && isIP(host) === 0) {
-    const why = await unknownBecause(host)
-    if (why !== undefined) return { step: 'name', why }
+  const [main = host, ...others] = addresses.slice(0, MOST_ADDRESSES)
+  const to = async (address: string): Promise<ConnectionOutcome> => {
+    const at = { host: address, port }
+    return await begin(isTls ? () => openTls(at, host) : () => connectPlain(at), isTls, signal)
   }
-  const to = { host: addresses[0] ?? host, port }
-  return await begin(isTls ? () => openTls(to, host) : () => connectPlain(to), isTls)
-}
-
-async function unknownBecause(host: string): Promise<string | undefined> {
-  let overdue: NodeJS.Timeout | undefined
-  const late = new Promise<string>(resolve => {
-    overdue = setTimeout(resolve, TIMEOUT_MS, `the name service did not answer within ${TIMEOUT_MS / 1000} s`)
-  })
-  try {
-    const found = lookup(host).then(
-      () => undefined,
-      (error: NodeJS.ErrnoException) => error.code ?? error.message,
-    )
-    return await Promise.race([found, late])
-  } finally {
-    clearTimeout(overdue)
+  const first = await to(main)
+  for (const other of others) {
+    if (first.step !== 'connection') break
+    const outcome = await to(other)
+    if (outcome.step !== 'connection') return outcome
   }
+  return first
 }
 
 function openTls(to: { readonly host: string; readonly port: number }, servername: string): TLSSocket {
   return connectTls({ ...to, ...(isIP(servername) === 0 && { servername }), host: to.host })
 }
 
-function begin(open: () => Socket, isTls: boolean): Promise<ConnectionOutcome> {
+function begin(open: () => Socket, isTls: boolean, signal: AbortSignal): Promise<ConnectionOutcome> {
   return new Promise(resolve => {
     const socket = open()
     let isConnected = false
     const end = (reached: ConnectionOutcome): void => {
+      clearTimeout(late)
+      signal.removeEventListener('abort', stop)
       socket.destroy()
       resolve(reached)
     }
-    socket.setTimeout(TIMEOUT_MS, () =>
-      end(
-        isConnected
-          ? { step: 'tls', code: 'ETIMEDOUT', names: [], until: undefined }
-          : { step: 'connection', why: 'silent', code: 'ETIMEDOUT' },
-      ),
-    )
+    const silent = (code: string): void => end({ step: 'connection', why: 'silent', code })
+    const stop = (): void => silent('ECANCELED')
+    // For the whole, however little the other side sends how often.
+    const late = setTimeout(silent, TIMEOUT_MS, 'ETIMEDOUT')
+    if (signal.aborted) return stop()
+    signal.addEventListener('abort', stop, { once: true })
     socket.on('connect', () => {
       isConnected = true
       if (!isTls) end({ step: 'open' })
@@ -81,15 +83,14 @@ interface Presented {
 }
 
 function failed(error: NodeJS.ErrnoException, isConnected: boolean): ConnectionOutcome {
-  const { code = 'unknown' } = error
+  // Several addresses were tried.
+  const own = (error as { errors?: readonly NodeJS.ErrnoException[] }).errors?.[0]?.code
+  const code = own ?? error.code ?? 'unknown'
+  if (code === 'ETIMEDOUT') return { step: 'connection', why: 'silent', code }
   if (isConnected) {
     const { subjectaltname, valid_to } = (error as { cert?: Presented }).cert ?? {}
     const names = (subjectaltname ?? '').split(', ').filter(name => name !== '')
     return { step: 'tls', code, names, until: valid_to }
   }
-  // Several addresses were tried.
-  const own = (error as { errors?: readonly NodeJS.ErrnoException[] }).errors?.[0]?.code ?? code
-  if (own === 'ECONNREFUSED') return { step: 'connection', why: 'refused', code: own }
-  const why = own === 'ETIMEDOUT' ? 'silent' : 'unreachable'
-  return { step: 'connection', why, code: own }
+  return { step: 'connection', why: code === 'ECONNREFUSED' ? 'refused' : 'unreachable', code }
 }

@@ -1,6 +1,6 @@
 import { describeError } from '../core/errors.ts'
 import { LAYER_EXITS } from './codes.ts'
-import { isBroken, newExamination, type Examination, type Mended, type Skipped } from './examination.ts'
+import { errorOf, newExamination, type Examination, type Mended, type Skipped } from './examination.ts'
 import { LAYERS, type Layer } from './layers.ts'
 import { tokensOf } from './check-lists.ts'
 import type { Finding } from './finding.ts'
@@ -42,6 +42,7 @@ export async function examine(world: World, fixes: boolean): Promise<Report> {
       exam.findings.push(...(fixes ? await mend(found, exam) : found))
       if (layer.name === 'network') skipBroken(exam)
     }
+    world.signal.throwIfAborted()
     return reportOf(exam)
   } finally {
     await exam.store?.close()
@@ -84,9 +85,9 @@ async function mend(found: readonly Finding[], { mended }: Examination): Promise
 function skipBroken(exam: Examination): void {
   const names = new Set(exam.targets.map(({ server }) => server.name))
   for (const server of names) {
-    const first = exam.findings.find(found => found.server === server && found.severity === 'error')
-    if (isBroken(exam, server))
-      exam.skipped.push({ layer: 'start', server, because: `the layer "${first?.layer}" has an error of it` })
+    const error = errorOf(exam, server)
+    if (error)
+      exam.skipped.push({ layer: 'start', server, because: `the layer "${error.layer}" has an error of it` })
   }
 }
 

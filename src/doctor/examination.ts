@@ -54,7 +54,12 @@ export function newExamination(world: World): Examination {
   }
 }
 
+/** The first error of a server that earlier layers have found. */
+export function errorOf({ findings }: Examination, server: string): Finding | undefined {
+  return findings.find(found => found.server === server && found.severity === 'error')
+}
+
 /** Whether an earlier layer has found an error of a server, so that later ones would only repeat it. */
-export function isBroken({ findings }: Examination, server: string): boolean {
-  return findings.some(found => found.server === server && found.severity === 'error')
+export function isBroken(exam: Examination, server: string): boolean {
+  return errorOf(exam, server) !== undefined
 }

@@ -1,8 +1,10 @@
 import { causesOf, type GatewayError } from '../core/errors.ts'
+import { shellWord } from '../core/shell-word.ts'
 import { HttpStatusError } from '../upstream/transport/http/http-error.ts'
 import { NO_ENDPOINT } from '../upstream/transport/http/web-page.ts'
 import { speaksSse, speaksStreamable } from './ask-http.ts'
-import { finding, type Finding, type FindingDetails } from './finding.ts'
+import { finding, keyWith, type Finding, type FindingDetails } from './finding.ts'
+import { atUsualPath, urlToWrite } from './url-to-write.ts'
 import type { FindingCode } from './codes.ts'
 import type { Visit } from './visit.ts'
 import type { World } from './world.ts'
@@ -26,7 +28,7 @@ export async function explainFailure(visit: Visit, error: GatewayError, world: W
       return of('needs_login', {
         cause,
         fix: 'Log in.',
-        command: world.typed(`login ${name}`),
+        command: world.typed(`login ${shellWord(name)}`),
       })
     case 'upstream_start_failed':
       return of('upstream_start_failed', {
@@ -49,7 +51,7 @@ export async function explainFailure(visit: Visit, error: GatewayError, world: W
       })
   }
   if (replica.endpoint.url === undefined) return [processFailure(visit, error)]
-  return [await addressFailure(visit, error)]
+  return [await addressFailure(visit, error, world)]
 }
 
 function notAServer({ target: { server, at }, heard }: Visit): Finding {
@@ -73,7 +75,9 @@ function processFailure({ target: { server, at, replica }, heard }: Visit, error
       fix: `Mend what its last lines name; ${at}.args and ${at}.env are what it is started with.`,
       said,
       set: { key: `${at}.args` },
-      ...(endpoint.url === undefined && { command: `cd ${endpoint.cwd} && ${endpoint.command} …` }),
+      ...(endpoint.url === undefined && {
+        command: `cd ${shellWord(endpoint.cwd)} && ${shellWord(endpoint.command)} …`,
+      }),
     })
   return finding('upstream_protocol', {
     server: server.name,
@@ -85,24 +89,25 @@ function processFailure({ target: { server, at, replica }, heard }: Visit, error
 }
 
 /** A server with a URL that was reached, and did not answer as one of MCP. */
-async function addressFailure({ target }: Visit, error: GatewayError): Promise<Finding> {
-  const { server, replica, at } = target
+async function addressFailure({ target }: Visit, error: GatewayError, { signal }: World): Promise<Finding> {
+  const { server, replica, at, writtenUrl } = target
   const { endpoint } = replica
   const of = (code: FindingCode, details: FindingDetails): Finding =>
     finding(code, { server: server.name, set: { key: `${at}.url` }, ...details })
   const cause = withoutFix(error)
-  const { url = '' } = endpoint
-  const headers = 'headers' in endpoint ? endpoint.headers : {}
-  if (endpoint.kind === 'http' && (await speaksSse(url, headers)))
+  if (endpoint.url === undefined) return of('upstream_protocol', { cause, fix: `Check ${at}.` })
+  const { url } = endpoint
+  const usual = keyWith(`${at}.url`, urlToWrite(writtenUrl, atUsualPath))
+  if (endpoint.kind === 'http' && (await speaksSse(endpoint, signal)))
     return of('wrong_transport', transportDetails(at, 'HTTP+SSE', 'sse'))
-  if (endpoint.kind === 'sse' && (await speaksStreamable(url, headers)))
+  if (endpoint.kind === 'sse' && (await speaksStreamable(endpoint, signal)))
     return of('wrong_transport', transportDetails(at, 'Streamable HTTP', 'http'))
   const found = statusOf(error)
   if (/ a web page\b/.test(error.message) || (found && error.message.includes(NO_ENDPOINT)))
     return of('web_page', {
       cause,
       fix: `Write the address of its MCP endpoint in ${at}.url; the path often ends in /mcp.`,
-      set: { key: `${at}.url`, value: new URL('/mcp', url).href },
+      set: usual,
     })
   const status = found?.status ?? Number(/\(HTTP (\d{3})\)/.exec(cause)?.[1] ?? 0)
   if (status >= 300 && status < 400) {
@@ -110,25 +115,35 @@ async function addressFailure({ target }: Visit, error: GatewayError): Promise<F
     return of('redirected', {
       cause,
       fix: `Write the address it redirects to in ${at}.url.`,
-      set: { key: `${at}.url`, ...(location !== undefined && { value: new URL(location, url).href }) },
+      set: keyWith(`${at}.url`, redirectedTo(location, url, writtenUrl)),
     })
   }
   if (status === 404 || status === 405)
     return of('wrong_path', {
       cause,
       fix: `Correct the path in ${at}.url; it often ends in /mcp.`,
-      set: { key: `${at}.url`, value: new URL('/mcp', url).href },
+      set: usual,
     })
   if (status >= 500 || status === 429 || error.code === 'upstream_closed' || error.code === 'overloaded')
     return of('server_fails', {
       cause,
       fix: 'Try again later; its own log may say why.',
-      command: `curl -i ${new URL(url).origin}`,
+      command: `curl -i ${shellWord(new URL(url).origin)}`,
     })
   return of('upstream_protocol', {
     cause,
     fix: `Check that ${at}.url is that of an MCP endpoint, or update the server.`,
   })
+}
+
+/** Where a server redirects to. It may repeat what stands in place of a variable, which is not shown. */
+function redirectedTo(
+  location: string | undefined,
+  url: string,
+  written: string | undefined,
+): string | undefined {
+  if (location === undefined || !URL.canParse(location, url) || written?.includes('${')) return undefined
+  return urlToWrite(written, () => new URL(location, url).href)
 }
 
 function transportDetails(at: string, transport: string, type: string): FindingDetails {

@@ -27,6 +27,11 @@ export interface KeyToSet {
   readonly value?: unknown
 }
 
+/** `value`, where there is one to write. */
+export function keyWith(key: string, value: unknown): KeyToSet {
+  return { key, ...(value !== undefined && { value }) }
+}
+
 /** Does what is safe to do without asking. @returns a sentence that says what was done @throws Error */
 export type Mend = () => string | Promise<string>
 

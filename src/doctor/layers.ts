@@ -4,18 +4,15 @@ import { checkGateway } from './check-gateway.ts'
 import { checkLists } from './check-lists.ts'
 import { checkMachine } from './check-machine.ts'
 import { checkNetwork } from './check-network.ts'
-import { checkProgram } from './check-programs.ts'
+import { checkPrograms } from './check-programs.ts'
 import { checkQuotas } from './check-quotas.ts'
 import { checkStarts } from './check-start.ts'
 import { checkState } from './check-state.ts'
 import { checkVault } from './check-vault.ts'
 import { checkVersions } from './check-versions.ts'
-import { isBroken, type Examination } from './examination.ts'
-import { inParallel } from './in-parallel.ts'
+import type { Examination } from './examination.ts'
 import type { LayerName } from './codes.ts'
 import type { Finding } from './finding.ts'
-import type { ProbedEndpoint } from './targets.ts'
-import type { World } from './world.ts'
 
 export interface Layer {
   readonly name: LayerName
@@ -32,10 +29,10 @@ export interface Layer {
 export const LAYERS: readonly Layer[] = [
   { name: 'machine', needsFile: false, check: ({ world }) => checkMachine(world) },
   { name: 'file', needsFile: false, check: checkFile },
-  { name: 'programs', needsFile: true, check: eachTarget(checkProgram) },
+  { name: 'programs', needsFile: true, check: checkPrograms },
   { name: 'state', needsFile: true, check: checkState },
   { name: 'vault', needsFile: true, check: checkVault },
-  { name: 'network', needsFile: true, check: eachTarget(checkNetwork) },
+  { name: 'network', needsFile: true, check: checkNetwork },
   { name: 'start', needsFile: true, check: checkStarts },
   { name: 'lists', needsFile: true, check: checkLists },
   { name: 'quotas', needsFile: true, check: checkQuotas },
@@ -43,14 +40,3 @@ export const LAYERS: readonly Layer[] = [
   { name: 'applications', needsFile: false, check: checkApplications },
   { name: 'versions', needsFile: false, check: checkVersions },
 ]
-
-/** A check of each endpoint of the servers that have no error yet. */
-function eachTarget(
-  check: (target: ProbedEndpoint, world: World) => Promise<Finding[]>,
-): (exam: Examination) => Promise<Finding[]> {
-  return async exam => {
-    const sound = exam.targets.filter(({ server }) => !isBroken(exam, server.name))
-    const found = await inParallel(sound, target => check(target, exam.world))
-    return found.flat()
-  }
-}

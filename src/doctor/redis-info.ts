@@ -13,8 +13,9 @@ const MAX_BYTES = 256 * 1024
 /**
  * Asks a Redis for its facts (`INFO`) over a connection of its own, without the client library: that one connects again
  * and again, and an error of the first attempt is what is wanted.
+ * @param signal ends the attempt
  */
-export function redisInfo(address: string): Promise<RedisInfo> {
+export function redisInfo(address: string, signal: AbortSignal): Promise<RedisInfo> {
   const { protocol, hostname, port, username, password } = new URL(address)
   const host = hostname.replace(/^\[|\]$/g, '')
   const to = { host, port: Number(port || 6379) }
@@ -26,12 +27,17 @@ export function redisInfo(address: string): Promise<RedisInfo> {
   return new Promise(resolve => {
     let said = ''
     const end = (info: RedisInfo): void => {
+      clearTimeout(late)
+      signal.removeEventListener('abort', stop)
       socket.destroy()
       resolve(info)
     }
-    socket.setTimeout(TIMEOUT_MS, () =>
-      end({ kind: 'unreachable', why: `it did not answer within ${TIMEOUT_MS / 1000} s` }),
-    )
+    const stop = (): void =>
+      end({ kind: 'unreachable', why: `it did not answer within ${TIMEOUT_MS / 1000} s` })
+    // For the whole, however little it sends how often.
+    const late = setTimeout(stop, TIMEOUT_MS)
+    if (signal.aborted) return stop()
+    signal.addEventListener('abort', stop, { once: true })
     socket.on('error', (error: NodeJS.ErrnoException) =>
       end({ kind: 'unreachable', why: error.code ?? error.message }),
     )

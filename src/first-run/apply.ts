@@ -115,7 +115,7 @@ function newTexts(
       const inserted = own.length > 0 ? undefined : format.insert(before, section, entry)
       const gone = moved.map(server => server.name)
       const text = format.remove(inserted?.text ?? before, section, gone)
-      const edit = { section, moved: gone, ...(inserted && { added: name, piece: inserted.piece }) }
+      const edit = { section, moved: gone, ...(inserted && { added: { ...entry, piece: inserted.piece } }) }
       const known = texts.get(file.file)
       if (known) {
         known.text = text

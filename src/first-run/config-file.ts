@@ -1,9 +1,11 @@
 import { editText } from '../config/edit/edit-text.ts'
+import { unmarked } from '../config/load/byte-order-mark.ts'
 import { parseJsonc } from '../config/load/source-text.ts'
 import { isNestedTooDeep } from '../config/load/nesting.ts'
 import { HTTP } from '../config/options/gateway.ts'
 import { GatewayError } from '../core/errors.ts'
 import { isJsonObject } from '../core/json-object.ts'
+import { shellWord } from '../core/shell-word.ts'
 import { whyUnreadable } from '../regular-file.ts'
 import { readContent } from './find.ts'
 import type { ListenAddress } from '../config/validate/self-reference.ts'
@@ -53,7 +55,7 @@ export async function readConfigFile(file: string): Promise<OwnConfig> {
 
 function valueOf(file: string, text: string): JsonObject {
   if (text.trim() === '') return {}
-  const fix = `Correct it first: mcp-manifold check ${file}`
+  const fix = `Correct it first: mcp-manifold check ${shellWord(file)}`
   if (isNestedTooDeep(text))
     throw new GatewayError('config', `The configuration ${file} is nested too deep. ${fix}`)
   const { value, problem } = parseJsonc(text)
@@ -69,10 +71,5 @@ export function withServers(config: OwnConfig, added: Readonly<Record<string, Js
   const after = { ...value, mcpServers: { ...own, ...added } }
   if (before === undefined || unmarked(before.text).trim() === '')
     return `${JSON.stringify(after, undefined, 2)}\n`
-  const mark = before.text.startsWith('\uFEFF') ? '\uFEFF' : ''
-  return mark + editText(unmarked(before.text), after)
-}
-
-function unmarked(text: string): string {
-  return text.replace(/^\uFEFF/, '')
+  return editText(before.text, after)
 }

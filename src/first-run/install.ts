@@ -89,7 +89,8 @@ export async function installEntry({
       ? format.remove(text, section, [name], await pieceOf(stateFolder, file, name))
       : text
     const inserted = format.insert(without, section, { name, value })
-    const edit: RecordedEdit = { section, moved: there ? [name] : [], added: name, piece: inserted.piece }
+    const added = { name, value, piece: inserted.piece }
+    const edit: RecordedEdit = { section, moved: there ? [name] : [], added }
     const outcome = await recorded({ target, text: inserted.text, edit, stateFolder, command })
     return outcome.state === 'changed' ? { state: 'changed', name } : left(outcome.reason)
   } catch (error) {
@@ -137,7 +138,7 @@ async function recorded({ target, text, edit, stateFolder, command }: Recorded):
 async function pieceOf(stateFolder: string, { file }: ClientFile, name: string): Promise<string | undefined> {
   for (const record of await readRecords(stateFolder))
     for (const { file: other, client } of record.files)
-      for (const { added, piece } of other === file ? (client?.edits ?? []) : [])
-        if (added === name && piece !== undefined) return piece
+      for (const { added } of other === file ? (client?.edits ?? []) : [])
+        if (added?.name === name) return added.piece
   return undefined
 }

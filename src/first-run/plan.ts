@@ -1,6 +1,7 @@
 import { isSame } from '../config/source/differences.ts'
 import { isJsonObject } from '../core/json-object.ts'
-import { secretsIn, shownServer } from './secrets.ts'
+import { secretsIn } from './secrets.ts'
+import { shownServer } from './shown-server.ts'
 import type { FoundFile } from './find.ts'
 import type { MergedServer, Source } from './merge.ts'
 

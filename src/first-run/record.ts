@@ -5,6 +5,7 @@ import { isJsonObject } from '../core/json-object.ts'
 import { makeFolder } from '../make-folder.ts'
 import { readRegularFile } from '../regular-file.ts'
 import type { ClientFile } from '../client-files/applications/application.ts'
+import type { JsonObject } from '../core/exchange.ts'
 
 /** Records of changed files, which are undone by them: what each file was before, to the byte. */
 
@@ -13,9 +14,15 @@ export interface RecordedEdit {
   readonly section: ClientFile['section']
   /** Entries that were taken out. */
   readonly moved: readonly string[]
-  /** The entry that was put in, and its text. */
-  readonly added?: string
-  readonly piece?: string
+  /** The entry that was put in. */
+  readonly added?: AddedEntry
+}
+
+/** An entry as it was put into a file, and its text there. */
+export interface AddedEntry {
+  readonly name: string
+  readonly value: JsonObject
+  readonly piece: string
 }
 
 /** One file of a record. */

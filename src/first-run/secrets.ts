@@ -40,34 +40,3 @@ export function withReferences(
   }
   return { entry: changed, secrets }
 }
-
-/** What a server is, without anything that may be a secret. */
-export function shownServer(entry: JsonObject): string {
-  const { command, args, url } = entry as { command?: string; args?: readonly string[]; url?: string }
-  if (url !== undefined) return URL.canParse(url) ? new URL(url).origin : 'an address with variables'
-  const program = (command ?? '').split(/[\\/]/).at(-1) ?? ''
-  const runner = /^(?:npx|bunx|pnpx|uvx|uv|pipx|docker|podman|cmd|node|python3?|deno|bun)(?:\.(?:exe|cmd))?$/i
-  if (!runner.test(program)) return program
-  const name = (args ?? []).find(
-    (arg, at, all) =>
-      !arg.startsWith('-') && PACKAGE.test(arg) && !SUBCOMMANDS.has(arg) && !takesValue(all[at - 1]),
-  )
-  return name === undefined
-    ? program
-    : `${program} ${/[\\/]/.test(name) && !name.startsWith('@') ? lastPart(name) : name}`
-}
-
-/** The name of a package, an image or a script. */
-const PACKAGE = /^(?:@[\w.-]+\/)?[\w.-]{1,80}(?:[@:][\w.^~-]{1,30})?$|^[\w./\\:-]{1,200}\.(?:m?js|ts|py)$/
-const SUBCOMMANDS = new Set(['run', 'exec', 'dlx', 'x', 'tool', 'npx', 'c', 'y'])
-
-/** Whether what follows an argument may be its value, and so a secret. */
-function takesValue(arg: string | undefined): boolean {
-  return (
-    arg?.startsWith('-') === true && !/^(?:-y|--yes|-q|--quiet|-i|-it|-t|--rm|--init|--offline)$/.test(arg)
-  )
-}
-
-function lastPart(path: string): string {
-  return path.split(/[\\/]/).at(-1) ?? path
-}

@@ -1,4 +1,5 @@
 import { isJsonObject } from '../../core/json-object.ts'
+import { byteOrderMark, unmarked } from '../../config/load/byte-order-mark.ts'
 import { isSame } from '../../config/source/differences.ts'
 import type { JsonObject } from '../../core/exchange.ts'
 
@@ -30,8 +31,13 @@ export class NotEditable extends Error {}
 export interface Format {
   /** @throws NotReadable */
   entries(text: string, section: EntrySection): readonly NamedEntry[]
-  /** Adds one entry in front of the others, as one piece of text. @throws NotReadable, NotEditable */
-  insert(text: string, section: EntrySection, entry: NamedEntry): Insertion
+  /**
+   * Adds one entry in front of the others, as one piece of text.
+   * @param from an earlier text that has this entry. Where that can be, it is written as it was there, with its
+   *   comments.
+   * @throws NotReadable, NotEditable
+   */
+  insert(text: string, section: EntrySection, entry: NamedEntry, from?: string): Insertion
   /**
    * Removes entries with the comments that belong to them.
    * @param piece what `insert` has inserted: it is removed to the byte where it is still there
@@ -48,18 +54,26 @@ export interface Place {
   readonly piece: string
 }
 
+/** An entry as it is written in a text, with the comments that belong to it. */
+export interface EntryText {
+  readonly text: string
+  /** Where a comma belongs that separates it from the next one. */
+  readonly commaAt: number
+}
+
 /** What a syntax has to know. Texts have no byte order mark. */
 export interface Syntax {
   /** The value of a text; an empty text has an empty object. @throws NotReadable */
   parse(text: string): unknown
   /** Places for an entry, the best one first. @throws NotEditable */
-  places(text: string, section: EntrySection, entry: NamedEntry): readonly Place[]
-  /** The text without entries that are there. @throws NotEditable */
-  without(text: string, section: EntrySection, names: ReadonlySet<string>): string
+  places(text: string, section: EntrySection, entry: NamedEntry, written?: EntryText): readonly Place[]
+  /** An entry as it is written, with lines of its own; `undefined` where it is written in another way. */
+  written(text: string, section: EntrySection, name: string): EntryText | undefined
+  /** The text without entries that are there, so that its value is `expected`. @throws NotEditable */
+  without(text: string, section: EntrySection, names: ReadonlySet<string>, expected: unknown): string
   snippet(section: EntrySection, entry: NamedEntry): string
 }
 
-const MARK = '\uFEFF'
 /** Longer files of an application were not written for people. */
 const MAX_CHARS = 8 * 1024 * 1024
 
@@ -87,17 +101,21 @@ export function formatOf(syntax: Syntax): Format {
   return {
     entries: (text, section) => entriesOf(parse(unmarked(text)), section),
 
-    insert(text, section, entry) {
+    insert(text, section, entry, from) {
       const body = unmarked(text)
       const before = parse(body)
       if (entriesOf(before, section).some(({ name }) => name === entry.name))
         throw new NotEditable(`has an entry ${JSON.stringify(entry.name)} already`)
-      for (const { at, piece } of syntax.places(body, section, entry)) {
+      const written = from === undefined ? undefined : syntax.written(unmarked(from), section, entry.name)
+      for (const { at, piece } of [
+        ...(written ? syntax.places(body, section, entry, written) : []),
+        ...syntax.places(body, section, entry),
+      ]) {
         const edited = body.slice(0, at) + piece + body.slice(at)
         if (!says(parse, edited, section, entry)) continue
         const rest = withoutEntries(parse(edited), section, new Set([entry.name]))
         if (isSame(pruned(rest, section), pruned(before, section)))
-          return { text: markOf(text) + edited, piece }
+          return { text: byteOrderMark(text) + edited, piece }
       }
       throw new NotEditable('is written in a way that cannot be changed in place')
     },
@@ -113,12 +131,12 @@ export function formatOf(syntax: Syntax): Format {
         const at = body.indexOf(piece)
         const edited = body.slice(0, at) + body.slice(at + piece.length)
         if (at >= 0 && body.indexOf(piece, at + 1) < 0 && proven(edited, expected, section))
-          return markOf(text) + edited
+          return byteOrderMark(text) + edited
       }
-      const edited = syntax.without(body, section, gone)
+      const edited = syntax.without(body, section, gone, expected)
       if (!proven(edited, expected, section))
         throw new NotEditable('is written in a way that cannot be changed in place')
-      return markOf(text) + edited
+      return byteOrderMark(text) + edited
     },
 
     snippet: (section, entry) => syntax.snippet(section, entry),
@@ -187,12 +205,4 @@ function at(value: unknown, path: readonly string[]): unknown {
   let found = value
   for (const key of path) found = isJsonObject(found) && Object.hasOwn(found, key) ? found[key] : undefined
   return found
-}
-
-function markOf(text: string): string {
-  return text.startsWith(MARK) ? MARK : ''
-}
-
-function unmarked(text: string): string {
-  return text.startsWith(MARK) ? text.slice(1) : text
 }

@@ -4,7 +4,6 @@ import { editText } from '../../config/edit/edit-text.ts'
 import { isNestedTooDeep } from '../../config/load/nesting.ts'
 import { parseJsonc } from '../../config/load/source-text.ts'
 import { GatewayError } from '../../core/errors.ts'
-import { isJsonObject } from '../../core/json-object.ts'
 import {
   formatOf,
   NotEditable,
@@ -12,10 +11,11 @@ import {
   type NamedEntry,
   type Place,
   type EntrySection,
+  type EntryText,
 } from './format.ts'
 
 /** JSON, with comments and trailing commas. */
-export const JSONC = formatOf({ parse, places, without, snippet })
+export const JSONC = formatOf({ parse, places, written, without, snippet })
 
 /** Whitespace and comments. */
 const BLANK = /^(?:\s|\/\/[^\n]*(?:\n|$)|\/\*(?:[^*]|\*(?!\/))*\*\/)*$/
@@ -32,7 +32,12 @@ function parse(text: string): unknown {
   }
 }
 
-function places(text: string, { path, kind }: EntrySection, { name, value }: NamedEntry): Place[] {
+function places(
+  text: string,
+  { path, kind }: EntrySection,
+  { name, value }: NamedEntry,
+  as?: EntryText,
+): Place[] {
   if (kind === 'list') throw new NotEditable('has its servers in a list')
   const layout = new Layout(text)
   const root = parseTree(text, [], { allowTrailingComma: true })
@@ -53,6 +58,7 @@ function places(text: string, { path, kind }: EntrySection, { name, value }: Nam
     )
   const [key = name, ...rest] = path.slice(depth)
   const isEntry = depth === path.length
+  if (as) return isEntry ? [writtenIn(layout, object, as)] : []
   return [placeIn(text, layout, object, key, isEntry ? value : nested(rest, name, value))]
 }
 
@@ -67,18 +73,45 @@ function placeIn(text: string, layout: Layout, object: Node, key: string, value:
   }
   const indent = layout.indentOfItems(open, first?.offset)
   const member = `${layout.eol}${indent}${JSON.stringify(key)}: ${layout.json(value, indent)}`
-  const at = layout.lineEnd(open + 1)
-  if (first) return { at, piece: `${member},` }
-  return { at, piece: layout.isBroken(at, close) ? member : member + layout.eol + layout.indentAt(open) }
+  return writtenIn(layout, object, { text: member, commaAt: member.length })
 }
 
-function without(text: string, { path }: EntrySection, names: ReadonlySet<string>): string {
-  const { value } = parseJsonc(text)
-  let section = value
-  for (const key of path) section = isJsonObject(section) ? section[key] : undefined
-  if (isJsonObject(section)) for (const name of names) delete (section as Record<string, unknown>)[name]
+/** A member with lines of its own, in front of the first one. */
+function writtenIn(layout: Layout, object: Node, { text, commaAt }: EntryText): Place {
+  const [open, close] = [object.offset, object.offset + object.length - 1]
+  const first = object.children?.[0]
+  const at = layout.lineEnd(open + 1)
+  const member = first ? `${text.slice(0, commaAt)},${text.slice(commaAt)}` : text
+  const isEnded = layout.isBroken(at, first ? first.offset : close)
+  return { at, piece: isEnded ? member : member + layout.eol + layout.indentAt(open) }
+}
+
+function written(text: string, { path }: EntrySection, name: string): EntryText | undefined {
+  const root = parseTree(text, [], { allowTrailingComma: true })
+  const object = root && findNodeAtLocation(root, [...path])
+  const members = object?.children ?? []
+  const index = members.findIndex(({ children }) => children?.[0]?.value === name)
+  const member = members[index]
+  if (object?.type !== 'object' || !member) return undefined
+  const layout = new Layout(text)
+  const close = object.offset + object.length - 1
+  const endOf = ({ offset, length }: Node): { end: number; comma: number | undefined; full: number } => {
+    const end = offset + length
+    const comma = layout.commaAfter(end, close)
+    return { end, comma, full: layout.lineEnd(comma === undefined ? end : comma + 1) }
+  }
+  const before = members[index - 1]
+  const { comma, end, full } = endOf(member)
+  const start = before ? endOf(before).full : layout.lineEnd(object.offset + 1)
+  const { from } = layout.itemPiece(start, member.offset, full)
+  if (!layout.isBroken(from, member.offset)) return undefined
+  const behind = text.slice(end, comma ?? end) + text.slice(comma === undefined ? end : comma + 1, full)
+  return { text: text.slice(from, end) + behind, commaAt: end - from }
+}
+
+function without(text: string, _: EntrySection, _names: ReadonlySet<string>, expected: unknown): string {
   try {
-    return editText(text, value)
+    return editText(text, expected)
   } catch (error) {
     if (error instanceof GatewayError) throw new NotEditable('has a key twice, or cannot be changed in place')
     throw error

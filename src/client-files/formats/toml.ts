@@ -8,10 +8,11 @@ import {
   type NamedEntry,
   type Place,
   type EntrySection,
+  type EntryText,
 } from './format.ts'
 
 /** TOML 1.0. Entries are written as tables of their own at the end, or into an inline table that is there. */
-export const TOML = formatOf({ parse, places, without, snippet })
+export const TOML = formatOf({ parse, places, written, without, snippet })
 
 function parse(text: string): unknown {
   return getStaticTOMLValue(programOf(text))
@@ -27,13 +28,19 @@ function programOf(text: string): AST.TOMLProgram {
   }
 }
 
-function places(text: string, { path, kind }: EntrySection, { name, value }: NamedEntry): Place[] {
+function places(
+  text: string,
+  { path, kind }: EntrySection,
+  { name, value }: NamedEntry,
+  as?: EntryText,
+): Place[] {
   if (kind === 'list') throw new NotEditable('has its servers in a list')
   const { body } = programOf(text).body[0]
   for (const node of body) {
     if (node.type !== 'TOMLKeyValue' || !isSamePath(namesOf(node.key), path)) continue
     if (node.value.type !== 'TOMLInlineTable')
       throw new NotEditable(`has a ${path.join('.')} that is not a table`)
+    if (as) return []
     const member = `${keyOf(name)} = ${inline(value)}`
     const at = node.value.range[0] + 1
     return [{ at, piece: node.value.body.length > 0 ? ` ${member},` : ` ${member} ` }]
@@ -41,9 +48,20 @@ function places(text: string, { path, kind }: EntrySection, { name, value }: Nam
   const eol = lineBreakOf(text)
   const ends = text === '' || text.endsWith('\n')
   const isBlank = text === '' || /(?:^|\n)[ \t]*\r?\n$/.test(text)
-  return [
-    { at: text.length, piece: (ends ? '' : eol) + (isBlank ? '' : eol) + table(path, name, value, eol) },
-  ]
+  const lines = as?.text ?? table(path, name, value, eol)
+  return [{ at: text.length, piece: (ends ? '' : eol) + (isBlank ? '' : eol) + lines }]
+}
+
+/** The tables of an entry, each with the comments directly above it. */
+function written(text: string, { path }: EntrySection, name: string): EntryText | undefined {
+  const eol = lineBreakOf(text)
+  const tables = programOf(text).body[0].body.flatMap(node => {
+    const isOwn =
+      node.type === 'TOMLTable' && isSamePath(node.resolvedKey.slice(0, path.length + 1), [...path, name])
+    const { from, to } = wholeLines(text, ...node.range)
+    return isOwn ? [text.slice(from, to).trimEnd() + eol] : []
+  })
+  return tables.length === 0 ? undefined : { text: tables.join(eol), commaAt: 0 }
 }
 
 function without(text: string, { path }: EntrySection, names: ReadonlySet<string>): string {

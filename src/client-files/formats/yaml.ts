@@ -8,12 +8,13 @@ import {
   type NamedEntry,
   type Place,
   type EntrySection,
+  type EntryText,
 } from './format.ts'
 import { blockLines, flow } from './yaml-text.ts'
 import type { Document, Node, Pair, YAMLMap, YAMLSeq } from 'yaml'
 
 /** YAML: one document of block or flow style. */
-export const YAML = formatOf({ parse, places, without, snippet })
+export const YAML = formatOf({ parse, places, written, without, snippet })
 
 function parse(text: string): unknown {
   const document = documentOf(text)
@@ -35,7 +36,9 @@ function documentOf(text: string): Document {
   return document
 }
 
-function places(text: string, { path, kind }: EntrySection, entry: NamedEntry): Place[] {
+function places(text: string, section: EntrySection, entry: NamedEntry, as?: EntryText): Place[] {
+  if (as) return writtenPlaces(text, section, as)
+  const { path, kind } = section
   const eol = lineBreakOf(text)
   const { contents } = documentOf(text)
   const item = itemOf(kind, entry)
@@ -53,6 +56,40 @@ function places(text: string, { path, kind }: EntrySection, entry: NamedEntry): 
   if (kind === 'table' && isMap(value)) return inMap(text, eol, value, key, item, true)
   if (kind === 'list' && isSeq(value)) return inList(text, eol, value, key, item)
   throw new NotEditable(`has a ${path.join('.')} that cannot be changed`)
+}
+
+/** In front of entries that have lines of their own. */
+function writtenPlaces(text: string, section: EntrySection, { text: lines }: EntryText): Place[] {
+  const { items, isFlow } = sectionOf(text, section)
+  const first = items[0]
+  return first && !isFlow ? [{ at: lineStart(text, spanOf(first).from), piece: lines }] : []
+}
+
+/** An entry in block style, with the comments directly above it. */
+function written(text: string, section: EntrySection, name: string): EntryText | undefined {
+  const { items, isFlow } = sectionOf(text, section)
+  const item = isFlow ? undefined : items.find(candidate => nameOf(candidate) === name)
+  if (!item) return undefined
+  const { from, to } = lineCut(text, spanOf(item))
+  return { text: text.slice(from, to).trimEnd() + lineBreakOf(text), commaAt: 0 }
+}
+
+interface Section {
+  readonly key: Node | undefined
+  readonly items: readonly (Pair | Node)[]
+  readonly isFlow: boolean
+}
+
+/** The entries; none where there is no such section. */
+function sectionOf(text: string, { path, kind }: EntrySection): Section {
+  let key: Node | undefined
+  let value: unknown = documentOf(text).contents
+  for (const name of path) {
+    const pair = isMap(value) ? pairOf(value, name) : undefined
+    ;[key, value] = [pair?.key as Node | undefined, pair?.value]
+  }
+  const section = (kind === 'table' && isMap(value)) || (kind === 'list' && isSeq(value)) ? value : undefined
+  return { key, items: (section?.items ?? []) as (Pair | Node)[], isFlow: section?.flow === true }
 }
 
 function itemOf(kind: EntrySection['kind'], { name, value }: NamedEntry): unknown {
@@ -139,26 +176,19 @@ function columnOf(text: string, { range }: Node): string {
   return before
 }
 
-function without(text: string, { path, kind }: EntrySection, names: ReadonlySet<string>): string {
-  let key: Node | undefined
-  let value: unknown = documentOf(text).contents
-  for (const name of path) {
-    const pair = isMap(value) ? pairOf(value, name) : undefined
-    ;[key, value] = [pair?.key as Node | undefined, pair?.value]
-  }
-  const section = (kind === 'table' && isMap(value)) || (kind === 'list' && isSeq(value)) ? value : undefined
-  if (!section || !key?.range) throw new NotEditable('cannot be changed in place')
-  const items = section.items as (Pair | Node)[]
+function without(text: string, section: EntrySection, names: ReadonlySet<string>): string {
+  const { key, items, isFlow } = sectionOf(text, section)
+  if (!key?.range || items.length === 0) throw new NotEditable('cannot be changed in place')
   const spans = items.map(item => spanOf(item))
   const isGone = (at: number): boolean => names.has(nameOf(items[at] as Pair | Node) ?? '')
-  if (section.flow) return cutOut(text, membersOut(spans, isGone))
+  if (isFlow) return cutOut(text, membersOut(spans, isGone))
   const cuts: Cut[] = spans.flatMap((span, at) => (isGone(at) ? [lineCut(text, span)] : []))
   const rest = cutOut(text, cuts)
   if (items.some((_, at) => !isGone(at))) return rest
   // A key without a value would be null.
   const behind = text.indexOf(':', key.range[1]) + 1
   const at = behind + (/^(?:[ \t]+[&!]\S+)*/.exec(rest.slice(behind, behind + 1000))?.[0].length ?? 0)
-  return `${rest.slice(0, at)} ${kind === 'table' ? '{}' : '[]'}${rest.slice(at)}`
+  return `${rest.slice(0, at)} ${section.kind === 'table' ? '{}' : '[]'}${rest.slice(at)}`
 }
 
 function lineCut(text: string, { from, to }: Cut): Cut {

@@ -1,16 +1,15 @@
-import { open } from 'node:fs/promises'
-import { dirname } from 'node:path'
 import { GatewayError } from '../../core/errors.ts'
 import { isJsonObject } from '../../core/json-object.ts'
-import { makeFolder } from '../../make-folder.ts'
 import { readRegularFile, whyUnreadable } from '../../regular-file.ts'
 import { adopt } from '../load/adopt.ts'
+import { unmarked } from '../load/byte-order-mark.ts'
 import { loadText } from '../load/load.ts'
 import { isNestedTooDeep, MAX_DEPTH } from '../load/nesting.ts'
 import { otherFormat } from '../load/other-formats.ts'
 import { parseJsonc } from '../load/source-text.ts'
 import { utf8Of } from '../load/utf8.ts'
 import { isSame } from '../source/differences.ts'
+import { createFile } from './create-file.ts'
 import { editText } from './edit-text.ts'
 import { NotWritten, replaceFile } from './replace-file.ts'
 import { sectionOf } from './section-of.ts'
@@ -28,7 +27,6 @@ export interface ServerEdit {
 }
 
 const EMPTY = '{\n  "mcpServers": {}\n}\n'
-const MARK = '\uFEFF'
 
 /**
  * Changes the entry of a server in the text of a file: comments, order and layout of everything else stay. The new text
@@ -37,6 +35,24 @@ const MARK = '\uFEFF'
  * @throws GatewayError `config` that says why not; nothing has changed then
  */
 export async function changeEntry(asked: ServerEdit): Promise<boolean> {
+  const edited = await editedText(asked)
+  if (edited) await write(asked.file, edited.before, edited.after)
+  return edited !== undefined
+}
+
+/** Does everything of `changeEntry` that can fail before the file is written. @throws GatewayError `config` */
+export async function checkChange(asked: ServerEdit): Promise<void> {
+  await editedText(asked)
+}
+
+interface EditedText {
+  /** `undefined`: there is no file. */
+  readonly before: string | undefined
+  readonly after: string
+}
+
+/** `undefined` when nothing would change. */
+async function editedText(asked: ServerEdit): Promise<EditedText | undefined> {
   const { file, name, change } = asked
   const text = await textOf(file)
   const before = valueIn(text ?? EMPTY, file)
@@ -47,12 +63,10 @@ export async function changeEntry(asked: ServerEdit): Promise<boolean> {
   const next = change(isJsonObject(entry) ? entry : undefined)
   const changed = entry !== undefined ? { ...servers, [name]: next } : { ...others, [name]: next }
   const after = { ...before, [section]: next === undefined ? others : changed }
-  if (isSame(before, after)) return false
-  const bare = (text ?? EMPTY).replace(MARK, '')
-  const edited = (text?.startsWith(MARK) ? MARK : '') + editText(bare, after)
-  if (next !== undefined) await check(edited.replace(MARK, ''), asked)
-  await write(file, text, edited)
-  return true
+  if (isSame(before, after)) return undefined
+  const edited = editText(text ?? EMPTY, after)
+  if (next !== undefined) await check(unmarked(edited), asked)
+  return { before: text, after: edited }
 }
 
 /** The text of the file; `undefined` when there is none. */
@@ -67,7 +81,7 @@ async function textOf(file: string): Promise<string | undefined> {
 
 function valueIn(text: string, file: string): JsonObject {
   if (isNestedTooDeep(text)) throw refused(`The file ${file} is nested more than ${MAX_DEPTH} deep.`)
-  const { value, problem } = parseJsonc(text.replace(MARK, ''))
+  const { value, problem } = parseJsonc(unmarked(text))
   if (problem !== undefined || !isJsonObject(value))
     throw refused(
       `The file ${file} ${otherFormat(text, file) ?? 'holds no valid JSON object. Correct it by hand.'}`,
@@ -89,13 +103,10 @@ async function check(text: string, { file, name, laterVariables = [] }: ServerEd
 
 async function write(file: string, before: string | undefined, text: string): Promise<void> {
   try {
-    if (before === undefined) {
-      makeFolder(dirname(file))
-      const handle = await open(file, 'wx', 0o600)
-      await handle.writeFile(text).finally(() => handle.close())
-      return
-    }
-    const isWritten = await replaceFile(file, text, async () => (await textOf(file)) === before)
+    const isWritten =
+      before === undefined
+        ? await createFile(file, text, 0o600)
+        : await replaceFile(file, text, async () => (await textOf(file)) === before)
     if (!isWritten) throw new NotWritten('has changed meanwhile. Try again')
   } catch (error) {
     if (error instanceof GatewayError) throw error

@@ -1,6 +1,7 @@
 import { parse, parseTree, type Node, type ParseError } from 'jsonc-parser'
 import { GatewayError } from '../../core/errors.ts'
 import { isJsonObject } from '../../core/json-object.ts'
+import { byteOrderMark, unmarked } from '../load/byte-order-mark.ts'
 import { isSame } from '../source/differences.ts'
 import { Layout } from './layout.ts'
 
@@ -13,11 +14,13 @@ export interface TextEdit {
 
 /**
  * Edits a text of JSON with comments so that its value becomes `after`. Unchanged parts keep their formatting and
- * comments; a comment above a member, or beside it on its line, moves with the member. Parses once, regardless of the
- * number of changes.
+ * comments. A comment beside a member, or directly above it, goes with the member; one across a blank line stays.
+ * Parses once, regardless of the number of changes.
+ * @param marked the text; a byte order mark stays
  * @throws GatewayError `config` for a text that cannot be edited, for example because of a duplicate key
  */
-export function editText(text: string, after: unknown): string {
+export function editText(marked: string, after: unknown): string {
+  const text = unmarked(marked)
   const root = parseTree(text, [], { allowTrailingComma: true })
   if (!root) throw notEditable()
   const edits = new Edits(text).of(root, after)
@@ -25,7 +28,7 @@ export function editText(text: string, after: unknown): string {
   const errors: ParseError[] = []
   const said: unknown = parse(edited, errors, { allowTrailingComma: true })
   if (errors.length > 0 || !isSame(said, after)) throw notEditable()
-  return edited
+  return byteOrderMark(marked) + edited
 }
 
 function notEditable(): GatewayError {
@@ -122,14 +125,18 @@ class Edits {
     const layout = this.#layout
     const open = node.offset + 1
     const close = node.offset + node.length - 1
-    // An item begins where the line of the previous one ends, and ends with its own line.
+    // An item ends with its own line.
     const spans = items.map(item => {
       const end = item.node.offset + item.node.length
       const comma = layout.commaAfter(end, close)
       return { end, comma, full: layout.lineEnd(comma === undefined ? end : comma + 1) }
     })
     const startOf = (index: number): number => spans[index - 1]?.full ?? layout.lineEnd(open)
-    for (const index of gone) this.#put(startOf(index), spans[index]?.full ?? close, '')
+    for (const index of gone) {
+      const offset = items[index]?.node.offset ?? close
+      const { from, to } = layout.itemPiece(startOf(index), offset, spans[index]?.full ?? close)
+      this.#put(from, to, '')
+    }
 
     const kept = items.map((_, index) => index).filter(index => !gone.has(index))
     const lastKept = kept.at(-1)

@@ -65,6 +65,28 @@ export class Layout {
     return end > offset && this.#isNext(end) ? offset : end
   }
 
+  /**
+   * The text of an item with the comments that belong to it: those directly above it, without a blank line between, and
+   * those beside it. Where it has lines of its own, the line break in front of them is a part of it.
+   * @param from end of the line of the previous item, or of that of the bracket
+   * @param offset where the item begins
+   * @param to end of the item, with its comma and the comments beside it
+   */
+  itemPiece(from: number, offset: number, to: number): { readonly from: number; readonly to: number } {
+    let start: number | undefined
+    let isBlank = true
+    for (const token of this.#tokens(from, offset)) {
+      if (token.kind === LINE_BREAK) {
+        if (start === undefined || isBlank) start = token.from
+        isBlank = true
+      } else if (token.kind !== BLANK) isBlank = false
+    }
+    if (start === undefined) return { from, to }
+    const isFollowed = /^[ \t]*\S/.test(this.#text.slice(to, to + 200))
+    // What follows takes the place of the item on its line.
+    return { from: isFollowed ? start + leading(this.#text, start) : start, to }
+  }
+
   /** End of the last token between two offsets, comments included; `from` when there is none. */
   lastOf(from: number, to: number): number {
     let end = from
@@ -91,6 +113,11 @@ export class Layout {
       yield { kind, from, to }
     }
   }
+}
+
+/** Number of blanks and line breaks at an offset. */
+function leading(text: string, offset: number): number {
+  return text.slice(offset).search(/\S/)
 }
 
 function isTrivia(kind: number): boolean {

@@ -2,6 +2,7 @@ import { GatewayError } from '../../core/errors.ts'
 import { renderProblems } from '../problem.ts'
 import { isNestedTooDeep, MAX_DEPTH } from './nesting.ts'
 import { whyUnreadable } from '../../regular-file.ts'
+import { unmarked } from './byte-order-mark.ts'
 import { utf8Of } from './utf8.ts'
 import type { FilesRead } from './files-read.ts'
 
@@ -21,9 +22,8 @@ export async function readMainText(file: string, files: FilesRead, isReadAgain: 
 
 async function textOf(file: string, content: Promise<Buffer>, named: string): Promise<string> {
   try {
-    const text = utf8Of(await content)
     // Editors on Windows write a byte order mark.
-    return text.startsWith('\uFEFF') ? text.slice(1) : text
+    return unmarked(utf8Of(await content))
   } catch (error) {
     // The text says why. As a cause, the error of the file system would repeat it.
     const { code } = error as NodeJS.ErrnoException

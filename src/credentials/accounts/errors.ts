@@ -1,5 +1,6 @@
 import { GatewayError } from '../../core/errors.ts'
 import { LOCAL } from '../../core/principal.ts'
+import { shellWord } from '../../core/shell-word.ts'
 import { OAuthFailure } from '../oauth/failure.ts'
 import { GATEWAY_OWNER } from '../owner.ts'
 
@@ -31,9 +32,11 @@ export function needsLogin(place: LoginPlace, why?: string): GatewayError {
 /** The command that logs an owner in. `undefined`: none reaches the state of the gateway, or can name the owner. */
 function commandFor({ server, owner, isShared }: LoginPlace): string | undefined {
   if (!isShared) return undefined
-  if (owner === GATEWAY_OWNER || owner === LOCAL.id) return `"mcp-manifold login ${server}"`
+  if (owner === GATEWAY_OWNER || owner === LOCAL.id) return `"mcp-manifold login ${shellWord(server)}"`
   const client = /^client:(.+)$/s.exec(owner)?.[1]
-  return client === undefined ? undefined : `"mcp-manifold login ${server} --client ${client}"`
+  return client === undefined
+    ? undefined
+    : `"mcp-manifold login ${shellWord(server)} --client ${shellWord(client)}"`
 }
 
 /** How a login is replaced by another one, at the end of a sentence. */

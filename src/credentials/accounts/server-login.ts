@@ -2,6 +2,7 @@ import type { OAuthConfig, ServerConfig } from '../../config/types.ts'
 import { monotonicNow } from '../../core/clock.ts'
 import type { CredentialRenewed } from '../../core/events.ts'
 import type { Principal } from '../../core/principal.ts'
+import { signalWithin } from '../../core/signal-within.ts'
 import type { Vault, VaultRecord } from '../../vault/vault.ts'
 import type { GuardedFetch } from '../fetch/guarded-fetch.ts'
 import { serverUrlOf } from '../login-settings.ts'
@@ -59,7 +60,7 @@ export class ServerLogin {
 
   /** For the requests of one step. */
   get signal(): AbortSignal {
-    return AbortSignal.any([this.#ending.signal, AbortSignal.timeout(STEP_MS)])
+    return signalWithin(this.#ending.signal, STEP_MS)
   }
 
   /** For what a person takes time for. */

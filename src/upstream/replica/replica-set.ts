@@ -7,6 +7,7 @@ import type { ReplicaId } from '../../core/call-state.ts'
 import { monotonicNow } from '../../core/clock.ts'
 import { GatewayError } from '../../core/errors.ts'
 import { growingLru } from '../../core/growing-lru.ts'
+import { shellWord } from '../../core/shell-word.ts'
 import { wildcard } from '../../policy/pattern.ts'
 import type { Caller } from './isolation.ts'
 import { Replica } from './replica.ts'
@@ -278,7 +279,7 @@ export class ReplicaSet {
     if (this.#list.length > 0 && this.#list.every(({ drained }) => drained))
       return new GatewayError(
         'upstream_unreachable',
-        `Server "${name}" is drained: it takes no calls until an operator ends that, with: mcp-manifold drain ${name} --undo`,
+        `Server "${name}" is drained: it takes no calls until an operator ends that, with: mcp-manifold drain ${shellWord(name)} --undo`,
         // The end of the drain is unknown, but an immediate retry is useless.
         { server: name, retryAfterMs: DRAINED_MS },
       )

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { chmodSync, existsSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { cp, mkdir, readdir } from 'node:fs/promises'
@@ -53,6 +54,15 @@ describe('doctor finds, in the state,', () => {
     expect({ code: found.code, layer }).toEqual({ code: 13, layer: 'state' })
     expect(cause).toContain(file)
     expect(set?.key).toBe('gateway.state')
+  })
+
+  test('a fault whose command can be copied, whatever is in the path', async () => {
+    const file = scratch.write("Ada's $(touch never) file", '')
+    const found = await diagnose(scratch, within(`lmdb:${file}/state`))
+    const { command } = found.only('state_unusable')
+    execFileSync('sh', ['-c', `${command} || true`], { cwd: scratch.path, stdio: 'ignore' })
+    expect(existsSync(`${scratch.path}/never`)).toBe(false)
+    expect(command).toContain(String.raw`'${scratch.path}/Ada'\''s $(touch never) file'`)
   })
 
   test('a folder that this user may not write to', async () => {

@@ -47,8 +47,8 @@ test('init shows what it would do, does it, finds nothing more to do, and is und
 
   expect((await run('init', '--yes')).stdout).toContain('There is nothing to do: the gateway is in place.')
   expect(JSON.parse((await run('undo', '--json')).stdout)).toMatchObject([
-    { kind: 'remove' },
     { kind: 'restore' },
+    { kind: 'remove' },
   ])
   expect((await run('undo', '--list')).stdout).toMatch(/init +2 files/)
   expect((await run('undo', '--yes')).stdout).toContain('2 files were changed back.')

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { JSONC } from '../../../src/client-files/formats/jsonc.ts'
+import { NotReadable, type EntrySection, type Format } from '../../../src/client-files/formats/format.ts'
 import { TOML } from '../../../src/client-files/formats/toml.ts'
 import { YAML } from '../../../src/client-files/formats/yaml.ts'
 import { describeFormat } from '../../contract/client-format.ts'
@@ -157,7 +158,7 @@ test('aliases that grow beyond bounds are refused', () => {
   const lines = ['a0: &a0 [x, x, x, x, x, x, x, x, x]']
   for (let at = 1; at < 12; at++)
     lines.push(`a${at}: &a${at} [${Array.from({ length: 9 }, () => `*a${at - 1}`).join(', ')}]`)
-  expect(() => YAML.entries(lines.join('\n'), { path: ['extensions'], kind: 'table' })).toThrow()
+  expect(() => YAML.entries(lines.join('\n'), { path: ['extensions'], kind: 'table' })).toThrow(NotReadable)
 })
 
 test('an entry whose anchor is used elsewhere is not removed', () => {
@@ -173,6 +174,15 @@ test('comments that belong to an entry go with it, and no others do', () => {
   expect(JSONC.remove(json, { path, kind: 'table' }, ['a'])).toBe(
     '{\n  "mcpServers": {\n\n    // of b\n    "b": {}\n  }\n}\n',
   )
+  // Over a blank line, a comment belongs to no entry: banners, and servers that are comments.
+  const off =
+    '{\n  "mcpServers": {\n    "a": {},\n\n    // "off": {},\n    // banner\n\n    // of b\n    "b": {} // beside b\n  }\n}\n'
+  expect(JSONC.remove(off, { path, kind: 'table' }, ['b'])).toBe(
+    '{\n  "mcpServers": {\n    "a": {}\n\n    // "off": {},\n    // banner\n\n  }\n}\n',
+  )
+  expect(JSONC.remove(off, { path, kind: 'table' }, ['a', 'b'])).toBe(
+    '{\n  "mcpServers": {\n\n    // "off": {},\n    // banner\n\n  }\n}\n',
+  )
   const toml = '# head\n\n# of a\n[mcp_servers.a] # beside\nx = 1\n\n# of b\n[mcp_servers.b]\nx = 1\n'
   expect(TOML.remove(toml, { path: ['mcp_servers'], kind: 'table' }, ['a'])).toBe(
     '# head\n\n# of b\n[mcp_servers.b]\nx = 1\n',
@@ -181,4 +191,62 @@ test('comments that belong to an entry go with it, and no others do', () => {
   expect(YAML.remove(yaml, { path: ['extensions'], kind: 'table' }, ['a'])).toBe(
     'extensions: # all\n\n  # of b\n  b:\n    x: 1\n',
   )
+})
+
+test.each<[string, Format, EntrySection, string]>([
+  [
+    'JSON with comments',
+    JSONC,
+    { path: ['mcpServers'], kind: 'table' },
+    '{\n  "mcpServers": {\n    // of a\n    "a": { "x":1 /* in a */ }, // beside a\n    "b": {}\n  }\n}\n',
+  ],
+  [
+    'JSON with the only entry',
+    JSONC,
+    { path: ['mcpServers'], kind: 'table' },
+    '{\n  "mcpServers": {\n    "a": {\n      // in a\n      "x":1\n    } // beside a\n  }\n}\n',
+  ],
+  [
+    'TOML',
+    TOML,
+    { path: ['mcp_servers'], kind: 'table' },
+    'y = 1\n\n# of a\n[mcp_servers.a] # beside\nx = 1 # in a\n\n[mcp_servers.a.env]\nZ = "1"\n',
+  ],
+  [
+    'YAML',
+    YAML,
+    { path: ['extensions'], kind: 'table' },
+    'extensions:\n  # of a\n  a: # beside\n    x: 1 # in a\n  b:\n    x: 1\n',
+  ],
+  [
+    'YAML with a list',
+    YAML,
+    { path: ['mcpServers'], kind: 'list' },
+    'mcpServers:\n  # of a\n  - name: a # beside\n    x: 1 # in a\n  - name: b\n',
+  ],
+])('%s: an entry is put back as it was written', (_, format, section, text) => {
+  const gateway = { name: 'gw', value: { command: 'x' } }
+  const { text: edited, piece } = format.insert(text, section, gateway)
+  const gone = format.remove(edited, section, ['a'])
+  const [entry] = format.entries(text, section)
+  if (!entry) throw new Error('there is no entry')
+  const back = format.insert(gone, section, entry, text).text
+  expect(format.remove(back, section, ['gw'], piece)).toBe(text)
+})
+
+test('an entry is put back into a text that is laid out in another way', () => {
+  const section = { path: ['mcpServers'], kind: 'table' } as const
+  const from = '{\n  "mcpServers": {\n    // of a\n    "a": {} // beside a\n  }\n}\n'
+  const entry = { name: 'a', value: {} }
+  for (const text of [
+    '{"mcpServers":{"gw":{}}}',
+    '{"mcpServers":{}}',
+    '{}',
+    '',
+    '{ "mcpServers": { "gw": {}\n } }',
+  ]) {
+    const { text: back } = JSONC.insert(text, section, entry, from)
+    expect(JSONC.entries(back, section)).toContainEqual(entry)
+    if (text.includes('mcpServers')) expect(back).toMatch(/\/\/ of a\n.*"a": \{\},? \/\/ beside a\n/)
+  }
 })

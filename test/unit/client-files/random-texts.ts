@@ -5,9 +5,21 @@ import type { EntrySection } from '../../../src/client-files/formats/format.ts'
 export interface RandomText {
   readonly text: string
   readonly section: EntrySection
-  /** Names of its entries, each with text around it that holds the word `kept`. */
   readonly names: readonly string[]
+  /** Each entry with the comments that belong to it: the one beside it, and those directly above it. */
+  readonly pieces: readonly Piece[]
 }
+
+/** A part of a text that belongs to an entry; one entry of TOML may have several. */
+export interface Piece {
+  readonly name: string
+  readonly from: number
+  readonly to: number
+}
+
+/** Around the text of an entry, until the text is finished. */
+const OPEN = '\uE000'
+const CLOSE = '\uE001'
 
 const WORDS = [
   'alpha',
@@ -62,9 +74,25 @@ export class Writer {
     return all.sort(() => this.random() - 0.5)
   }
 
-  finished(text: string): string {
-    const ended = this.random() < 0.2 ? text.replace(/(?:\r?\n)+$/, '') : text
-    return (this.random() < 0.2 ? '\uFEFF' : '') + ended
+  /** The text of an entry, with what belongs to it. */
+  owned(at: number, text: string): string {
+    return OPEN + String.fromCharCode(0xe100 + at) + text + CLOSE
+  }
+
+  finished(marked: string, section: EntrySection, names: readonly string[]): RandomText {
+    const ended = this.random() < 0.2 ? marked.replace(/(?:\r?\n)+(\uE001?)$/, '$1') : marked
+    let text = this.random() < 0.2 ? '\uFEFF' : ''
+    const pieces: Piece[] = []
+    for (const part of ended.split(/(\uE000[^\uE001]*\uE001)/)) {
+      const from = text.length
+      if (!part.startsWith(OPEN)) {
+        text += part
+        continue
+      }
+      text += part.slice(2, -1)
+      pieces.push({ name: names[part.charCodeAt(1) - 0xe100] as string, from, to: text.length })
+    }
+    return { text, section, names, pieces }
   }
 }
 
@@ -85,16 +113,28 @@ export function randomJsonc(random: () => number): RandomText {
         )
       : `[${members.map(() => value(depth + 1, indent + w.unit)).join(', ')}]`
   }
-  const object = (members: readonly (readonly [string, string])[], indent: string): string => {
+  const object = (
+    members: readonly (readonly [string, string])[],
+    indent: string,
+    isSection = false,
+  ): string => {
     const short = isLine || random() < 0.15
     const inner = indent + w.unit
     const start = short ? '' : w.eol + inner
+    const remark = (): string =>
+      short
+        ? ''
+        : w.maybe(0.25, () => {
+            const both = `/* ${w.comment()}${w.eol}${inner}   ${w.comment()} */`
+            return `${start}${w.pick([`// ${w.comment()}`, `/* ${w.comment()} */`, both])}`
+          })
     const lines = members.map(([name, text], at) => {
       const comma = at < members.length - 1 ? ',' : w.maybe(0.2, () => ',')
-      const above = short
-        ? ''
-        : w.maybe(0.2, () => `${blank()}${start}${w.pick([`// ${w.comment()}`, `/* ${w.comment()} */`])}`)
-      return `${above}${start}${JSON.stringify(name)}:${w.pick([' ', '', '  '])}${text}${comma}${short ? '' : note()}`
+      // Over a blank line, a comment belongs to no entry; nor does a server that is a comment.
+      const banner = short ? '' : w.maybe(0.2, () => `${blank()}${remark()}${remark()}${w.eol}`)
+      const off = short ? '' : w.maybe(0.15, () => `${start}// "off": { "x": "${w.comment()}" },${w.eol}`)
+      const own = `${remark()}${remark()}${start}${JSON.stringify(name)}:${w.pick([' ', '', '  '])}${text}${comma}${short ? '' : note()}`
+      return banner + off + blank() + (isSection ? w.owned(at, own) : own)
     })
     const foot = short ? '' : w.maybe(0.15, () => `${w.eol}${inner}// ${w.comment()}`)
     return `{${short ? '' : note()}${lines.join(short ? ' ' : '')}${foot}${short ? '' : w.eol + indent}}`
@@ -108,7 +148,7 @@ export function randomJsonc(random: () => number): RandomText {
   ])
   const entries = names.map(name => [name, value(1, w.unit.repeat(path.length + 1))] as const)
   const isThere = names.length > 0 || random() < 0.5
-  let text = object(entries, w.unit.repeat(path.length))
+  let text = object(entries, w.unit.repeat(path.length), true)
   for (const [depth, key] of path.slice(1).toReversed().entries())
     text = object([[key, text]], w.unit.repeat(path.length - depth - 1))
   const others = ['theme', 'z', 'font size']
@@ -122,7 +162,7 @@ export function randomJsonc(random: () => number): RandomText {
     !isThere && others.length === 0 && random() < 0.5
       ? head
       : `${head}${object(members, '')}${isLine ? '' : w.eol}`
-  return { text: w.finished(whole), section: { path, kind: 'table' }, names }
+  return w.finished(whole, { path, kind: 'table' }, names)
 }
 
 export function randomToml(random: () => number): RandomText {
@@ -130,6 +170,8 @@ export function randomToml(random: () => number): RandomText {
   const note = (): string => w.maybe(0.3, () => ` # ${w.comment()}`)
   const above = (): string => w.maybe(0.3, () => `# ${w.comment()}${w.eol}`)
   const blank = (): string => w.maybe(0.5, () => w.eol.repeat(1 + Math.floor(random() * 2)))
+  /** Over a blank line, a comment belongs to no entry. */
+  const banner = (): string => w.maybe(0.2, () => `# ${w.comment()}${w.eol}${w.eol}`)
   const key = (name: string): string =>
     /^[\w-]+$/.test(name) && random() < 0.8 ? name : JSON.stringify(name)
   const scalar = (): string =>
@@ -161,20 +203,23 @@ export function randomToml(random: () => number): RandomText {
   if (style === 'inline') {
     if (names.length > 0 || random() < 0.5)
       top.push(
-        `${section} = {${names.map(name => ` ${key(name)} = ${inline()}`).join(',')} }${note()}${w.eol}`,
+        `${section} = {${names.map((name, at) => w.owned(at, ` ${key(name)} = ${inline()}`)).join(',')} }${note()}${w.eol}`,
       )
   } else if (style === 'dotted')
-    for (const name of names)
-      top.push(`${above()}${section}.${key(name)}.command = ${scalar()}${note()}${w.eol}`)
+    for (const [at, name] of names.entries())
+      top.push(
+        banner() + w.owned(at, `${above()}${section}.${key(name)}.command = ${scalar()}${note()}${w.eol}`),
+      )
   else if (style === 'one table') {
     if (names.length > 0 || random() < 0.5)
       tables.push(
-        `${above()}[${section}]${note()}${w.eol}${names.map(name => `${above()}${key(name)} = ${inline()}${note()}${w.eol}`).join('')}`,
+        `${above()}[${section}]${note()}${w.eol}${names.map((name, at) => banner() + w.owned(at, `${above()}${key(name)} = ${inline()}${note()}${w.eol}`)).join('')}`,
       )
   } else
-    for (const name of names) {
-      tables.push(`${above()}[${section}.${key(name)}]${note()}${w.eol}${pairs()}`)
-      if (random() < 0.3) tables.push(`[${section}.${key(name)}.env]${w.eol}X = "1"${note()}${w.eol}`)
+    for (const [at, name] of names.entries()) {
+      tables.push(banner() + w.owned(at, `${above()}[${section}.${key(name)}]${note()}${w.eol}${pairs()}`))
+      if (random() < 0.3)
+        tables.push(w.owned(at, `[${section}.${key(name)}.env]${w.eol}X = "1"${note()}${w.eol}`))
     }
   for (const name of ['tui', 'profiles.x'])
     if (random() < 0.5) tables.push(`${above()}[${name}]${note()}${w.eol}${pairs()}`)
@@ -182,7 +227,7 @@ export function randomToml(random: () => number): RandomText {
   const parts = [...top.sort(() => random() - 0.5), ...tables.sort(() => random() - 0.5)]
   const whole =
     random() < 0.05 && names.length === 0 ? '' : parts.map(part => blank() + part).join('') + above()
-  return { text: w.finished(whole), section: { path: [section], kind: 'table' }, names }
+  return w.finished(whole, { path: [section], kind: 'table' }, names)
 }
 
 export function randomYaml(random: () => number): RandomText {
@@ -221,8 +266,11 @@ export function randomYaml(random: () => number): RandomText {
   const kind = w.pick(['table', 'table', 'list'] as const)
   const section = kind === 'table' ? 'extensions' : 'mcpServers'
   const isFlow = random() < 0.15
-  const flowItems = names.map(name =>
-    kind === 'table' ? `${JSON.stringify(name)}: { cmd: x }` : `{ name: ${JSON.stringify(name)}, cmd: x }`,
+  const flowItems = names.map((name, at) =>
+    w.owned(
+      at,
+      kind === 'table' ? `${JSON.stringify(name)}: { cmd: x }` : `{ name: ${JSON.stringify(name)}, cmd: x }`,
+    ),
   )
   const [open, close] = kind === 'table' ? ['{', '}'] : ['[', ']']
   const space = w.pick([' ', ''])
@@ -231,14 +279,13 @@ export function randomYaml(random: () => number): RandomText {
   else if (names.length > 0) {
     const indent = kind === 'list' ? w.pick(['', unit]) : unit
     own = `${section}:${note()}${w.eol}${names
-      .map(
-        name =>
-          blank() +
-          above(indent) +
-          (kind === 'table'
-            ? `${indent}${key(name)}:${note()}${w.eol}${pairs(indent + unit)}`
-            : `${indent}- name: ${JSON.stringify(name)}${note()}${w.eol}${pairs(`${indent}  `)}`),
-      )
+      .map((name, at) => {
+        const head = kind === 'table' ? `${key(name)}:` : `- name: ${JSON.stringify(name)}`
+        const body = pairs(kind === 'table' ? indent + unit : `${indent}  `)
+        // Over a blank line, a comment belongs to no entry.
+        const banner = w.maybe(0.2, () => `${indent}# ${w.comment()}${w.eol}${w.eol}`)
+        return blank() + banner + w.owned(at, `${above(indent)}${indent}${head}${note()}${w.eol}${body}`)
+      })
       .join('')}`
   } else if (random() < 0.3) own = `${section}:${note()}${w.eol}`
   const others = ['GOOSE_MODEL', 'rules', 'x-y']
@@ -247,9 +294,6 @@ export function randomYaml(random: () => number): RandomText {
   if (random() < 0.2) others.push(`doc: ${block('  ')}`)
   const parts = [...others, own].sort(() => random() - 0.5)
   const head = w.maybe(0.15, () => `---${w.eol}`)
-  return {
-    text: w.finished(head + parts.map(part => (part === '' ? '' : blank() + part)).join('')),
-    section: { path: [section], kind },
-    names,
-  }
+  const whole = head + parts.map(part => (part === '' ? '' : blank() + part)).join('')
+  return w.finished(whole, { path: [section], kind }, names)
 }

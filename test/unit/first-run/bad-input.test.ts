@@ -148,9 +148,9 @@ describe('files that change', () => {
         .replace('"gw": {', '"extra": {\n      "command": "e"\n    },\n    "gw": {'),
     )
     expect(await undoLast()).toMatchObject([
-      { step: { kind: 'remove' } },
-      { step: { kind: 'edit' } },
       { step: { kind: 'restore' } },
+      { step: { kind: 'edit' } },
+      { step: { kind: 'remove' } },
     ])
     expect(JSON.parse(text(cursor).replaceAll(/\/\/.*/g, ''))).toEqual({
       theme: 1,
@@ -163,7 +163,7 @@ describe('files that change', () => {
   test('a configuration that has changed since stays', async () => {
     await apply(run, await look(run))
     writeFileSync(run.configFile, '{ "mcpServers": { "own": { "command": "o" } } }')
-    const [config] = await undoLast()
+    const config = (await undoLast()).at(-1)
     expect(config?.outcome).toMatchObject({
       state: 'left',
       reason: expect.stringContaining('has changed since'),
@@ -184,10 +184,13 @@ describe('files that cannot be written', () => {
     })
     expect(text(windsurf)).toBe(WINDSURF)
     chmodSync(cursor, 0o444)
+    const configured = text(run.configFile)
     expect((await undoLast()).find(({ step }) => step.recorded.file === cursor)?.outcome).toEqual({
       state: 'left',
       reason: 'is read-only',
     })
+    // The entry that is still there starts a gateway that needs it.
+    expect(text(run.configFile)).toBe(configured)
     chmodSync(cursor, 0o644)
     await undoLast()
     expect(text(cursor)).toBe(CURSOR)
@@ -283,7 +286,7 @@ describe('servers', () => {
     expect(plan).not.toContain('hidden')
     expect(found.plan.servers.map(({ secrets, shown }) => [secrets, shown])).toContainEqual([
       ['API_KEY'],
-      'npx pkg',
+      'npx',
     ])
     const stored = new Map<string, string>()
     const storeSecret = async (account: string, secret: string): Promise<void> => {
@@ -331,9 +334,9 @@ test('a run that ends after the record and before any file leaves nothing to und
   writeFileSync(cursor, CURSOR)
   writeFileSync(windsurf, WINDSURF)
   expect((await undoSteps(await lastRecord())).map(({ kind }) => kind)).toEqual([
+    'nothing',
+    'nothing',
     'remove',
-    'nothing',
-    'nothing',
   ])
   await undoLast()
   expect(contentsOf(run.machine.home)).toEqual(before)
