@@ -35,7 +35,8 @@ process.stdin.on('end', () => {
     const { module, service, account, secret } = JSON.parse(text)
     const { Entry } = require(module)
     const entry = new Entry(service, account, { linux: { store: 'secret-service' } })
-    if (secret !== undefined) entry.setPassword(secret)
+    if (secret === null) entry.deletePassword()
+    else if (secret !== undefined) entry.setPassword(secret)
     answer({ secret: entry.getPassword() })
   } catch (error) {
     answer({ error: String((error && error.message) || error).slice(0, 500) })
@@ -60,9 +61,15 @@ export async function writeKeyring(
   if ((await ask(entry, secret, options)) !== secret) throw new Error('it does not keep what is written')
 }
 
+/** Removes the entry, if there is one. @throws Error (as a rejection) that says why it cannot be removed */
+export async function deleteKeyring(entry: KeyringEntry, options: KeyringOptions = {}): Promise<void> {
+  if ((await ask(entry, null, options)) !== undefined) throw new Error('it keeps what is removed')
+}
+
+/** @param secret what is written; `null` removes the entry, `undefined` only reads it */
 function ask(
   { service, account }: KeyringEntry,
-  secret: string | undefined,
+  secret: string | null | undefined,
   { timeoutMs = TIMEOUT_MS, module }: KeyringOptions,
 ): Promise<string | undefined> {
   const path = module ?? installed()

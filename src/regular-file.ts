@@ -11,15 +11,15 @@ const FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)
 /**
  * The content of a regular file, also behind symbolic links. A pipe, a device or a socket is not opened: it may block,
  * have no end, or do something when it is opened.
- * @throws the error of the file system; `EISDIR`; `EFBIG` for more than `MAX_FILE_BYTES`; `ENOTREG` for anything else
+ * @throws the error of the file system; `EISDIR`; `EFBIG` for more than `maxBytes`; `ENOTREG` for anything else
  */
-export async function readRegularFile(path: string): Promise<Buffer> {
+export async function readRegularFile(path: string, maxBytes = MAX_FILE_BYTES): Promise<Buffer> {
   refuseOthers(await stat(path))
   const handle = await open(path, FLAGS)
   try {
     // Another file may have taken its name meanwhile.
     refuseOthers(await handle.stat())
-    const content = new Content()
+    const content = new Content(maxBytes)
     while (content.take((await handle.read(content.buffer, 0, CHUNK_BYTES, null)).bytesRead));
     return content.whole
   } finally {
@@ -87,12 +87,17 @@ function coded(code: string, message: string): Error {
 class Content {
   readonly buffer = Buffer.allocUnsafe(CHUNK_BYTES)
   readonly #chunks: Buffer[] = []
+  readonly #maxBytes: number
   #bytes = 0
+
+  constructor(maxBytes = MAX_FILE_BYTES) {
+    this.#maxBytes = maxBytes
+  }
 
   /** Keeps what was read into the buffer; `false` at the end. @throws Error `EFBIG` */
   take(bytes: number): boolean {
     this.#bytes += bytes
-    if (this.#bytes > MAX_FILE_BYTES) throw coded('EFBIG', `more than ${MAX_FILE_BYTES} bytes`)
+    if (this.#bytes > this.#maxBytes) throw coded('EFBIG', `more than ${this.#maxBytes} bytes`)
     this.#chunks.push(Buffer.from(this.buffer.subarray(0, bytes)))
     return bytes > 0
   }

@@ -1,5 +1,5 @@
-import { open } from 'node:fs/promises'
 import { GatewayError } from '../core/errors.ts'
+import { readRegularFile, whyUnreadable } from '../regular-file.ts'
 
 /** Bounds of a bundle. What unpacks to more is refused before it is unpacked. */
 export interface BundleLimits {
@@ -58,20 +58,15 @@ export async function readArchive(path: string, limits: BundleLimits = LIMITS): 
 }
 
 async function contentOf(path: string, maxBytes: number): Promise<Uint8Array> {
-  let handle
   try {
-    handle = await open(path, 'r')
-    const { size, ...found } = await handle.stat()
-    if ((found.mode & 0o170000) !== 0o100000) throw refused(path, 'is no regular file')
-    if (size > maxBytes) throw refused(path, `has more than ${maxBytes} bytes`)
-    const bytes = Buffer.alloc(size)
-    const { bytesRead } = await handle.read(bytes, 0, size, 0)
-    return bytes.subarray(0, bytesRead)
+    return await readRegularFile(path, maxBytes)
   } catch (error) {
-    if (error instanceof GatewayError) throw error
-    throw refused(path, `cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown cause'})`, error)
-  } finally {
-    await handle?.close()
+    const { code } = error as NodeJS.ErrnoException
+    throw refused(
+      path,
+      code === 'EFBIG' ? `has more than ${maxBytes} bytes` : `was not read: ${whyUnreadable(error)}`,
+      error,
+    )
   }
 }
 

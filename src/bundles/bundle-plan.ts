@@ -1,6 +1,8 @@
 import { homedir } from 'node:os'
 import { join, sep } from 'node:path'
-import { isVariableName, joinedText, literal, type AddPlan } from '../registry/plan.ts'
+import { isSecretName } from '../observe/redact.ts'
+import { joinedText, literal, type AddPlan } from '../registry/plan.ts'
+import { isVariableName, variableNote } from '../registry/variable-names.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import type { Manifest } from './manifest.ts'
 
@@ -16,7 +18,7 @@ export function bundlePlan(manifest: Manifest, folder: string): AddPlan {
     label: key,
     description: [value.title, value.description].filter(text => text !== '' && text !== key).join(': '),
     isRequired: value.isRequired,
-    isSecret: value.isSensitive,
+    isSecret: value.isSensitive || (value.otherwise.length === 0 && isSecretName(key)),
     otherwise:
       value.otherwise.length > 0 ? value.otherwise.map(text => known(text, folder)).join(SEVERAL) : undefined,
     choices: [],
@@ -33,8 +35,10 @@ export function bundlePlan(manifest: Manifest, folder: string): AddPlan {
       ...(env.length > 0 && { env: Object.fromEntries(env) }),
     }
   }
-  const { command, args } = entry(key => `<${key}>`)
-  return { name, description, shown: [command, ...(args as string[])].join(' '), asked, entry }
+  const notes = Object.keys(manifest.env)
+    .filter(variable => !isVariableName(variable))
+    .map(variableNote)
+  return { name, description, notes, asked, entry }
 }
 
 /** A text with its variables replaced: none or several texts, where it is a value that takes several. */

@@ -1,5 +1,5 @@
 import { GatewayError } from '../core/errors.ts'
-import { isJsonObject } from '../core/json-object.ts'
+import { isJsonObject, jsonObjectIn } from '../core/json-object.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import type { BundleFiles } from './archive.ts'
 
@@ -36,12 +36,9 @@ export function manifestOf(files: BundleFiles, path: string): Manifest {
   const bytes = files.get('manifest.json')
   if (!bytes) throw refused(path, 'has no manifest.json')
   if (bytes.length > MAX_BYTES) throw refused(path, `has a manifest.json of more than ${MAX_BYTES} bytes`)
-  const value = parsed(
-    Buffer.from(bytes)
-      .toString('utf8')
-      .replace(/^\uFEFF/, ''),
-    path,
-  )
+  const text = Buffer.from(bytes).toString('utf8')
+  const value = jsonObjectIn(text.replace(/^\uFEFF/, ''))
+  if (!value) throw refused(path, 'has a manifest.json that is no JSON object')
   const { server, user_config: userConfig } = value
   if (!isJsonObject(server)) throw refused(path, 'has a manifest without a server')
   const { type: kind, mcp_config: config } = server
@@ -71,16 +68,6 @@ export function manifestOf(files: BundleFiles, path: string): Manifest {
   }
 }
 
-function parsed(text: string, path: string): JsonObject {
-  try {
-    const value: unknown = JSON.parse(text)
-    if (isJsonObject(value)) return value
-  } catch {
-    // Said below.
-  }
-  throw refused(path, 'has a manifest.json that is no JSON object')
-}
-
 function ofPlatform(config: JsonObject): JsonObject {
   const { platform_overrides: overrides, ...own } = config
   const here = isJsonObject(overrides) ? overrides[process.platform] : undefined
@@ -104,10 +91,20 @@ function userValues(values: JsonObject): Record<string, UserValue> {
       isRequired: value['required'] === true,
       isSensitive: value['sensitive'] === true,
       isMultiple: value['multiple'] === true,
-      otherwise: [otherwise ?? []].flat().slice(0, MAX_ITEMS).map(String),
+      otherwise: defaultsOf(otherwise),
     }
   }
   return found
+}
+
+/** Short texts, and numbers and booleans as such. A default that is none is left out. */
+function defaultsOf(value: unknown): string[] {
+  return [value ?? []]
+    .flat()
+    .slice(0, MAX_ITEMS)
+    .flatMap(
+      item => textOf(typeof item === 'number' || typeof item === 'boolean' ? String(item) : item) ?? [],
+    )
 }
 
 function textsOf(list: readonly unknown[], path: string): string[] {

@@ -2,41 +2,77 @@ import { existsSync } from 'node:fs'
 import { changeEntry } from '../config/edit/change-entry.ts'
 import { GatewayError } from '../core/errors.ts'
 import { shellWord } from '../core/shell-word.ts'
-import { entryOfPlan } from './add-plan.ts'
 import { fileToEdit, tell } from './edited.ts'
 import { entryNames } from './entry-to-edit.ts'
-import type { AddOptions, Added } from './add-options.ts'
+import { Stopped, untilStopped } from './stopped.ts'
+import type { AddedServer } from './add-described.ts'
+import type { AddOptions } from './add-options.ts'
 import type { JsonObject } from '../core/exchange.ts'
 
 /**
  * `add`: writes a server into the configuration file: a command, an address, what a registry describes, or a bundle.
  * @param target the command with its arguments, or the address; empty for a registry name or a bundle
- * @throws GatewayError `config` when it cannot be added; the file has not changed then
+ * @throws GatewayError `config` when it cannot be added, Stopped after Ctrl+C; everything is as before then
  */
 export async function runAdd(source: string, target: readonly string[], options: AddOptions): Promise<void> {
   const file = await fileToEdit(options)
-  const added = target.length > 0 ? ownEntry(source, target, options) : await entryOfPlan(source, options)
-  const { server, entry, laterVariables, left, prepare } = added
-  const names = existsSync(file) ? await entryNames(file) : []
-  if (names.includes(server) && !options.replace)
-    throw new GatewayError(
-      'config',
-      `There is a server "${server}" in ${file} already. Take another name, or add --replace.`,
-    )
-  await prepare?.()
-  const changed = await changeEntry({ file, name: server, change: () => entry, laterVariables })
-  const said = changed
-    ? `Added "${server}" to ${file}.`
-    : `"${server}" is in ${file} already, as it should be.`
-  const next = laterVariables.length > 0 ? [] : [`Try it: mcp-manifold tools ${shellWord(server)}`]
-  await tell(options, { file, server, changed, said, left: [...left, ...next] })
+  if (target.length > 0) return await addOwn(source, target, file, options)
+  const { server, changed, left, isReady, tidyUp } = await untilWritten(source, file, options)
+  await tell(options, {
+    file,
+    server,
+    changed,
+    said: saidOf(server, file, changed),
+    left: isReady ? [...left, tryIt(server)] : left,
+  })
+  await tidyUp()
 }
 
-function ownEntry(server: string, target: readonly string[], options: AddOptions): Added {
+/** Until everything is written, Ctrl+C undoes what was done. */
+async function untilWritten(source: string, file: string, options: AddOptions): Promise<AddedServer> {
+  const { addDescribed } = await import('./add-described.ts')
+  const { signal, done } = untilStopped()
+  try {
+    return await addDescribed(source, file, options, {
+      signal,
+      refuseTaken: server => refuseTaken(server, file, options),
+    })
+  } catch (error) {
+    if (error instanceof Stopped || signal.aborted) throw new Stopped('Cancelled. Nothing was added.')
+    throw error
+  } finally {
+    done()
+  }
+}
+
+async function addOwn(
+  name: string,
+  target: readonly string[],
+  file: string,
+  options: AddOptions,
+): Promise<void> {
   const [first = '', ...args] = target
   const isAddress = target.length === 1 && /^https?:\/\//i.test(first)
   const entry = isAddress ? addressEntry(first, options) : commandEntry(first, args, options)
-  return { server: options.name ?? server, entry, laterVariables: [], left: [] }
+  const server = options.name ?? name
+  await refuseTaken(server, file, options)
+  const changed = await changeEntry({ file, name: server, change: () => entry })
+  await tell(options, { file, server, changed, said: saidOf(server, file, changed), left: [tryIt(server)] })
+}
+
+async function refuseTaken(server: string, file: string, { replace }: AddOptions): Promise<void> {
+  if (server === '') throw refused('The name of the server is empty. Give it one with --name.')
+  const names = existsSync(file) ? await entryNames(file) : []
+  if (names.includes(server) && !replace)
+    throw refused(`There is a server "${server}" in ${file} already. Take another name, or add --replace.`)
+}
+
+function saidOf(server: string, file: string, changed: boolean): string {
+  return changed ? `Added "${server}" to ${file}.` : `"${server}" is in ${file} already, as it should be.`
+}
+
+function tryIt(server: string): string {
+  return `Try it: mcp-manifold tools ${shellWord(server)}`
 }
 
 function commandEntry(

@@ -1,9 +1,10 @@
-import { askPerson, NotAnswered } from './terminal.ts'
+import { NotAnswered } from './stopped.ts'
+import { askPerson } from './terminal.ts'
 
 /** Asks until the answer is yes or no; without an answer, `otherwise`. @throws NotAnswered */
-export async function confirm(question: string, otherwise = true): Promise<boolean> {
+export async function confirm(question: string, otherwise = true, signal?: AbortSignal): Promise<boolean> {
   for (;;) {
-    const answer = (await askPerson(`${question} [${otherwise ? 'Y/n' : 'y/N'}] `)).toLowerCase()
+    const answer = (await askPerson(`${question} [${otherwise ? 'Y/n' : 'y/N'}] `, { signal })).toLowerCase()
     if (answer === '') return otherwise
     if (answer === 'y' || answer === 'yes') return true
     if (answer === 'n' || answer === 'no') return false

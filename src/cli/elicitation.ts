@@ -1,6 +1,7 @@
 import { isJsonObject } from '../core/json-object.ts'
 import { typedText } from './call-arguments.ts'
-import { askPerson, isPersonThere, NotAnswered, oneLine } from './terminal.ts'
+import { NotAnswered } from './stopped.ts'
+import { askPerson, isPersonThere, oneLine } from './terminal.ts'
 import { endWaitingLine } from './waiting.ts'
 import type { JsonObject } from '../core/exchange.ts'
 

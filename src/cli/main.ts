@@ -1,6 +1,7 @@
 import { GatewayError, withHelp } from '../core/errors.ts'
 import { parseDirect } from './direct.ts'
 import { say } from './say.ts'
+import { Stopped } from './stopped.ts'
 
 /**
  * Runs the command line. Each command is loaded on demand; the gateway on stdio even without the argument parser.
@@ -12,8 +13,13 @@ export async function main(args: readonly string[]): Promise<void> {
     if (direct) await (await import('./stdio.ts')).runStdio(direct)
     else await (await import('./program.ts')).runProgram(args)
   } catch (error) {
-    say(error instanceof GatewayError ? withHelp(error) : String((error as Error)?.stack ?? error))
+    say(saidOf(error))
     // Not `process.exit()`, so that pending output is written. All resources are closed by now.
-    process.exitCode ||= 1
+    process.exitCode ||= error instanceof Stopped ? 130 : 1
   }
+}
+
+function saidOf(error: unknown): string {
+  if (error instanceof GatewayError) return withHelp(error)
+  return error instanceof Stopped ? error.message : String((error as Error)?.stack ?? error)
 }

@@ -1,7 +1,7 @@
 import { request } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { GatewayError } from '../core/errors.ts'
-import { isJsonObject } from '../core/json-object.ts'
+import { isJsonObject, jsonObjectIn } from '../core/json-object.ts'
 import { adminSocketFolder } from './admin.ts'
 import { typed } from './this-program.ts'
 import type { AdminSocket } from '../admin/socket-files.ts'
@@ -100,11 +100,7 @@ export async function converseWith({ socket }: AdminSocket, as: ConversationAs):
 }
 
 function reasonIn(text: string): string {
-  try {
-    const value: unknown = JSON.parse(text)
-    if (isJsonObject(value) && typeof value['detail'] === 'string') return value['detail']
-  } catch {
-    // Said below.
-  }
+  const { detail } = jsonObjectIn(text) ?? {}
+  if (typeof detail === 'string') return detail
   return 'The running gateway does not take commands over its socket: it is of an earlier version. Restart it.'
 }

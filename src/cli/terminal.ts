@@ -1,6 +1,7 @@
 import { createInterface } from 'node:readline'
 import { Writable } from 'node:stream'
 import { UNSEEN } from '../core/seen-text.ts'
+import { NotAnswered } from './stopped.ts'
 
 /** What a command shows and asks at a terminal. Everywhere else it prints plain text and asks nothing. */
 
@@ -35,14 +36,20 @@ export function oneLine(text: string): string {
   return text.replace(UNSEEN, ' ').replace(/ +/g, ' ').trim()
 }
 
-/** Given up with Ctrl+C or Ctrl+D. */
-export class NotAnswered extends Error {}
+export interface Asking {
+  readonly isSecret?: boolean
+  /** Ends the question when it is aborted. */
+  readonly signal?: AbortSignal | undefined
+}
 
 /**
  * Asks at the terminal and returns the line. What is typed is not shown where it is secret.
  * @throws NotAnswered
  */
-export async function askPerson(question: string, isSecret = false): Promise<string> {
+export async function askPerson(
+  question: string,
+  { isSecret = false, signal }: Asking = {},
+): Promise<string> {
   let isHidden = false
   const output = new Writable({
     write: (chunk: Uint8Array, _encoding, done) => {
@@ -50,12 +57,12 @@ export async function askPerson(question: string, isSecret = false): Promise<str
       done()
     },
   })
-  const lines = createInterface({ input: process.stdin, output, terminal: true })
+  const lines = createInterface({ input: process.stdin, output, terminal: true, ...(signal && { signal }) })
   return await new Promise<string>((resolve, reject) => {
     let isAnswered = false
     lines.on('SIGINT', () => lines.close())
     lines.on('close', () => {
-      if (!isAnswered) reject(new NotAnswered('It was not answered.'))
+      if (!isAnswered) reject(new NotAnswered())
     })
     lines.question(question, answer => {
       isAnswered = true

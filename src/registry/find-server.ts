@@ -1,7 +1,8 @@
 import { GatewayError } from '../core/errors.ts'
-import { isJsonObject } from '../core/json-object.ts'
-import { withoutEnd } from '../core/without-end.ts'
+import { isJsonObject, jsonObjectIn } from '../core/json-object.ts'
+import { registryAddress, type RegistryAddress } from './registry-address.ts'
 import { registryServer, type RegistryServer } from './registry-server.ts'
+import type { JsonObject } from '../core/exchange.ts'
 
 /** The official registry of MCP servers. */
 export const OFFICIAL_REGISTRY = 'https://registry.modelcontextprotocol.io'
@@ -22,19 +23,20 @@ export interface FoundServer {
 
 /**
  * Looks up the latest version of a server (`GET /v0.1/servers`).
- * @param base address of the registry
- * @throws GatewayError `config` when the registry is away, or sends what it should not
+ * @throws GatewayError `config` when the registry is away, or sends what it should not; the reason of `signal`
  */
-export async function findServer(name: string, base: string): Promise<FoundServer> {
+export async function findServer(
+  name: string,
+  address: RegistryAddress,
+  signal?: AbortSignal,
+): Promise<FoundServer> {
   const names = new Set<string>()
   let cursor: string | undefined
   for (let page = 0; page < MAX_PAGES; page++) {
-    const url = addressOf(base, name, cursor)
-    const value = await fetched(url, base)
-    const { servers, metadata } = value
-    if (!Array.isArray(servers)) throw refused(base, 'its answer has no list of servers')
+    const { servers, metadata } = await fetched(address, queryOf(name, cursor), signal)
+    if (!Array.isArray(servers)) throw refused(address.shown, 'its answer has no list of servers')
     for (const item of servers.slice(0, PAGE)) {
-      const server = registryServer(isJsonObject(item) ? (item['server'] ?? item) : undefined)
+      const server = isJsonObject(item) ? registryServer(item['server'] ?? item, item['_meta']) : undefined
       if (!server) continue
       if (server.name === name) return { server, names: [] }
       names.add(server.name)
@@ -46,55 +48,55 @@ export async function findServer(name: string, base: string): Promise<FoundServe
   return { server: undefined, names: [...names] }
 }
 
-function addressOf(base: string, name: string, cursor: string | undefined): URL {
-  let url: URL
-  try {
-    url = new URL(`${withoutEnd(base, '/')}/v0.1/servers`)
-  } catch {
-    throw refused(base, 'this is no address')
-  }
-  if (url.protocol !== 'https:' && url.protocol !== 'http:') throw refused(base, 'this is no address of HTTP')
-  url.searchParams.set('search', name)
-  url.searchParams.set('version', 'latest')
-  url.searchParams.set('limit', String(PAGE))
-  if (cursor !== undefined) url.searchParams.set('cursor', cursor)
-  return url
+/** @throws GatewayError `config` for what is no address that a registry may have */
+export function usableAddress(base: string): RegistryAddress {
+  const address = registryAddress(base)
+  if (typeof address === 'string') throw refused(undefined, address)
+  return address
 }
 
-async function fetched(url: URL, base: string): Promise<Record<string, unknown>> {
+function queryOf(name: string, cursor: string | undefined): URLSearchParams {
+  const query = new URLSearchParams({ search: name, version: 'latest', limit: String(PAGE) })
+  if (cursor !== undefined) query.set('cursor', cursor)
+  return query
+}
+
+async function fetched(
+  { shown, url, headers }: RegistryAddress,
+  query: URLSearchParams,
+  signal: AbortSignal | undefined,
+): Promise<JsonObject> {
   let text: string
+  const deadline = AbortSignal.timeout(TIMEOUT_MS)
   try {
-    const answer = await fetch(url, {
-      headers: { accept: 'application/json' },
+    const answer = await fetch(url(`/v0.1/servers?${query.toString()}`), {
+      headers,
       redirect: 'error',
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: signal ? AbortSignal.any([signal, deadline]) : deadline,
     })
     if (answer.status !== 200) {
       await answer.body?.cancel()
-      throw refused(base, `it answers with status ${answer.status}`)
+      throw refused(shown, `it answers with status ${answer.status}`)
     }
-    text = await boundedText(answer, base)
+    text = await boundedText(answer, shown)
   } catch (error) {
     if (error instanceof GatewayError) throw error
+    signal?.throwIfAborted()
     const isLate = (error as Error).name === 'TimeoutError'
-    throw refused(base, isLate ? `it does not answer within ${TIMEOUT_MS / 1000} s` : causeOf(error), error)
+    throw refused(shown, isLate ? `it does not answer within ${TIMEOUT_MS / 1000} s` : causeOf(error), error)
   }
-  try {
-    const value: unknown = JSON.parse(text)
-    if (isJsonObject(value)) return value
-  } catch {
-    // Said below.
-  }
-  throw refused(base, 'its answer is no JSON object')
+  const value = jsonObjectIn(text)
+  if (!value) throw refused(shown, 'its answer is no JSON object')
+  return value
 }
 
-async function boundedText(answer: Response, base: string): Promise<string> {
+async function boundedText(answer: Response, shown: string): Promise<string> {
   const chunks: Uint8Array[] = []
   let bytes = 0
   for await (const chunk of (answer.body ?? []) as AsyncIterable<Uint8Array>) {
     bytes += chunk.length
     // Leaving the loop ends the connection.
-    if (bytes > MAX_BYTES) throw refused(base, `its answer has more than ${MAX_BYTES} bytes`)
+    if (bytes > MAX_BYTES) throw refused(shown, `its answer has more than ${MAX_BYTES} bytes`)
     chunks.push(chunk)
   }
   return Buffer.concat(chunks).toString('utf8')
@@ -106,10 +108,10 @@ function causeOf(error: unknown): string {
   return code ?? deeper ?? message
 }
 
-function refused(base: string, why: string, cause?: unknown): GatewayError {
+function refused(shown: string | undefined, why: string, cause?: unknown): GatewayError {
   return new GatewayError(
     'config',
-    `The registry ${base} cannot be used: ${why}. Another one is named by --registry or MCP_MANIFOLD_REGISTRY; a server of which you know the command is added by: mcp-manifold add <name> -- <command>`,
+    `The registry${shown === undefined ? '' : ` ${shown}`} cannot be used: ${why}. Another one is named by --registry or MCP_MANIFOLD_REGISTRY; a server of which you know the command is added by: mcp-manifold add <name> -- <command>`,
     cause === undefined ? {} : { cause },
   )
 }

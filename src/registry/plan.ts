@@ -19,8 +19,8 @@ export interface AddPlan {
   /** Name for the server. */
   readonly name: string
   readonly description: string
-  /** What will run, or where it is, on one line. */
-  readonly shown: string
+  /** What a person has to know before, each a sentence: what is left out, and why. */
+  readonly notes: readonly string[]
   readonly asked: readonly AskedValue[]
   /** The entry. `valueOf` gives the text for a value that was asked for; `undefined`: it was left out. */
   entry(valueOf: (key: string) => string | undefined): JsonObject
@@ -39,13 +39,4 @@ export function joinedText(pieces: readonly string[]): string {
   let text = ''
   for (const piece of pieces) text += text.endsWith('$') && piece.startsWith('{') ? `$${piece}` : piece
   return text
-}
-
-/** Variables by which a description could run something else than what is shown. */
-const DANGEROUS =
-  /^(?:PATH|HOME|SHELL|NODE_OPTIONS|NODE_PATH|PYTHONPATH|PYTHONSTARTUP|BASH_ENV|ENV|IFS|LD_.*|DYLD_.*)$/i
-
-/** Whether a name is one of an environment variable that a description may set. */
-export function isVariableName(name: string): boolean {
-  return /^[A-Za-z_]\w{0,127}$/.test(name) && !DANGEROUS.test(name)
 }

@@ -1,5 +1,7 @@
 import { GatewayError } from '../core/errors.ts'
-import { isVariableName, joinedText, literal, type AddPlan, type AskedValue } from './plan.ts'
+import { isSecretName } from '../observe/redact.ts'
+import { joinedText, literal, type AddPlan, type AskedValue } from './plan.ts'
+import { isVariableName, variableNote } from './variable-names.ts'
 import type { JsonObject } from '../core/exchange.ts'
 import type {
   NamedInput,
@@ -28,22 +30,34 @@ export function planOf(
   isThere: (program: string) => boolean,
   wanted?: PackageKind,
 ): AddPlan {
-  const kinds = PACKAGE_KINDS.filter(kind => wanted === undefined || kind === wanted)
-  for (const kind of kinds) {
+  const notes = [...statusNotes(server), ...server.skipped]
+  const absent = new Set<string>()
+  for (const kind of PACKAGE_KINDS.filter(one => wanted === undefined || one === wanted)) {
     if (kind === 'remote') {
       const [remote] = server.remotes
-      if (remote) return remotePlan(server, remote)
+      if (remote) return remotePlan(server, remote, [...notes, ...absent])
       continue
     }
     const found = server.packages.find(({ type }) => type === kind)
-    if (found && (wanted !== undefined || isThere(RUNNERS[kind]))) return packagePlan(server, found)
+    if (!found) continue
+    if (wanted !== undefined || isThere(RUNNERS[kind]))
+      return packagePlan(server, found, [...notes, ...absent])
+    absent.add(`Its ${kind} package is not taken: ${RUNNERS[kind]} is not on PATH here.`)
   }
-  const needed = server.packages.map(({ type }) => RUNNERS[type])
-  const why =
-    needed.length === 0
-      ? 'It offers nothing that this version can use'
-      : `It needs ${[...new Set(needed)].join(' or ')}, which is not on PATH here`
-  throw new GatewayError('config', `The server ${server.name} cannot be added. ${why}.`)
+  const why = [...server.skipped, ...absent]
+  const reason =
+    why.length > 0
+      ? why.join(' ')
+      : `It offers nothing ${wanted === undefined ? 'that this version can use' : `of the kind ${wanted}`}.`
+  throw new GatewayError('config', `The server ${server.name} cannot be added. ${reason}`)
+}
+
+/** @throws GatewayError `config` for a server that was withdrawn */
+function statusNotes({ name, status: { kind, message } }: RegistryServer): string[] {
+  const why = message === '' ? '' : ` (${message})`
+  if (kind === 'deleted')
+    throw new GatewayError('config', `The registry has withdrawn ${name}${why}. Nothing was added.`)
+  return kind === 'deprecated' ? [`The registry calls ${name} deprecated${why}.`] : []
 }
 
 /** The last part of the name in the registry, as the name of the server. */
@@ -67,14 +81,23 @@ class Inputs {
       return valueOf => valueOf(key)
     }
     const used = variables.filter(({ name }) => value.includes(`{${name}}`))
-    for (const variable of used) this.#ask(`${key}.${variable.name}`, variable.name, variable)
+    for (const variable of used) {
+      const isSecret = variable.isSecret || input.isSecret || isSecretLabel(label, variable)
+      this.#ask(`${key}.${variable.name}`, variable.name, { ...variable, isSecret })
+    }
     return valueOf => filled(value, used, name => valueOf(`${key}.${name}`))
   }
 
   #ask(key: string, label: string, input: RegistryInput): void {
-    const { description, isRequired, isSecret, otherwise, choices } = input
+    const { description, isRequired, otherwise, choices } = input
+    const isSecret = input.isSecret || isSecretLabel(label, input)
     this.asked.push({ key, label, description, isRequired, isSecret, otherwise, choices })
   }
+}
+
+/** Whether a value without a default or a choice is a secret by its name alone. */
+function isSecretLabel(label: string, { otherwise, choices }: RegistryInput): boolean {
+  return otherwise === undefined && choices.length === 0 && isSecretName(label)
 }
 
 /** A text with `{name}` replaced; `undefined` when a variable was left out. */
@@ -124,7 +147,7 @@ function wordsOf(inputs: Inputs, prefix: string, list: readonly RegistryArgument
   return valueOf => made.flatMap(word => word(valueOf))
 }
 
-function packagePlan(server: RegistryServer, found: RegistryPackage): AddPlan {
+function packagePlan(server: RegistryServer, found: RegistryPackage, notes: readonly string[]): AddPlan {
   const { type, identifier, version, runtimeArguments, packageArguments, variables } = found
   const inputs = new Inputs()
   const runtime = wordsOf(inputs, 'runtime', runtimeArguments)
@@ -153,14 +176,11 @@ function packagePlan(server: RegistryServer, found: RegistryPackage): AddPlan {
       ...after,
     ]
   }
-  const shown = [
-    RUNNERS[type],
-    ...words(key => `<${inputs.asked.find(one => one.key === key)?.label ?? key}>`),
-  ].join(' ')
+  const bad = variables.filter(({ name }) => !isVariableName(name))
   return {
     name: shortName(server),
     description: server.description,
-    shown,
+    notes: [...notes, ...bad.map(({ name }) => variableNote(name))],
     asked: inputs.asked,
     entry: valueOf => {
       const env = named.flatMap(({ name, text }) => {
@@ -185,7 +205,11 @@ function image(identifier: string, version: string | undefined): string {
   return hasTag || version === undefined ? identifier : `${identifier}:${version}`
 }
 
-function remotePlan(server: RegistryServer, { type, url, headers, variables }: RegistryRemote): AddPlan {
+function remotePlan(
+  server: RegistryServer,
+  { type, url, headers, variables }: RegistryRemote,
+  notes: readonly string[],
+): AddPlan {
   const inputs = new Inputs()
   const address = inputs.add('url', 'url', {
     description: '',
@@ -203,7 +227,7 @@ function remotePlan(server: RegistryServer, { type, url, headers, variables }: R
   return {
     name: shortName(server),
     description: server.description,
-    shown: url,
+    notes,
     asked: inputs.asked,
     entry: valueOf => {
       const given = named.flatMap(({ name, text }): JsonObject[string][][] => {

@@ -35,6 +35,24 @@ const EMPTY = '{\n  "mcpServers": {}\n}\n'
  * @throws GatewayError `config` that says why not; nothing has changed then
  */
 export async function changeEntry(asked: ServerEdit): Promise<boolean> {
+  const edited = await editedText(asked)
+  if (edited) await write(asked.file, edited.before, edited.after)
+  return edited !== undefined
+}
+
+/** Does everything of `changeEntry` that can fail before the file is written. @throws GatewayError `config` */
+export async function checkChange(asked: ServerEdit): Promise<void> {
+  await editedText(asked)
+}
+
+interface EditedText {
+  /** `undefined`: there is no file. */
+  readonly before: string | undefined
+  readonly after: string
+}
+
+/** `undefined` when nothing would change. */
+async function editedText(asked: ServerEdit): Promise<EditedText | undefined> {
   const { file, name, change } = asked
   const text = await textOf(file)
   const before = valueIn(text ?? EMPTY, file)
@@ -45,11 +63,10 @@ export async function changeEntry(asked: ServerEdit): Promise<boolean> {
   const next = change(isJsonObject(entry) ? entry : undefined)
   const changed = entry !== undefined ? { ...servers, [name]: next } : { ...others, [name]: next }
   const after = { ...before, [section]: next === undefined ? others : changed }
-  if (isSame(before, after)) return false
+  if (isSame(before, after)) return undefined
   const edited = editText(text ?? EMPTY, after)
   if (next !== undefined) await check(unmarked(edited), asked)
-  await write(file, text, edited)
-  return true
+  return { before: text, after: edited }
 }
 
 /** The text of the file; `undefined` when there is none. */

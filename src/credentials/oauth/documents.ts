@@ -1,4 +1,4 @@
-import { isJsonObject } from '../../core/json-object.ts'
+import { jsonObjectIn } from '../../core/json-object.ts'
 import type { GuardedFetch } from '../fetch/guarded-fetch.ts'
 import type { AuthorizationServerMetadata, ResourceMetadata } from './metadata.ts'
 
@@ -72,16 +72,6 @@ export async function* documentsAt(
     }
   } finally {
     enough.abort()
-  }
-}
-
-/** `undefined` for any other text. */
-export function jsonObjectIn(text: string): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const value: unknown = JSON.parse(text)
-    return isJsonObject(value) ? value : undefined
-  } catch {
-    return undefined
   }
 }
 

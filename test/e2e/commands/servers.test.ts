@@ -1,13 +1,12 @@
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync, chmodSync } from 'node:fs'
-import { delimiter, join } from 'node:path'
-import { zipSync } from 'fflate'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { startRegistry } from '../../fixtures/servers/registry.ts'
 import { envOf, folderForTest, runCommand, servingWithSocket } from '../../helpers/admin-client.ts'
+import { bundleFile, withProgram } from '../../helpers/bundle-file.ts'
 import { runIn } from '../../helpers/command-runs.ts'
 import { everything } from '../../helpers/real-servers.ts'
 import { freePort } from '../../helpers/served.ts'
-import type { Scratch } from '../../helpers/scratch.ts'
 
 /** The commands that change which servers the configuration has. */
 
@@ -120,20 +119,6 @@ describe('add, disable, enable and remove', () => {
   })
 })
 
-/** A folder with a program of this name on PATH. */
-function withProgram(folder: Scratch, name: string): Record<string, string> {
-  const bin = join(folder.path, 'bin')
-  mkdirSync(bin, { recursive: true })
-  const file = join(bin, name)
-  writeFileSync(file, '#!/bin/sh\nexit 0\n')
-  chmodSync(file, 0o755)
-  return {
-    ...envOf(folder),
-    PATH: [bin, '/nowhere'].join(delimiter),
-    DBUS_SESSION_BUS_ADDRESS: 'unix:path=/nowhere',
-  }
-}
-
 const DESCRIBED = {
   name: 'io.example/notes',
   description: 'Notes',
@@ -171,14 +156,15 @@ describe('add from a registry', () => {
 
     const shown = await add(npx)
     expect(shown.code).toBe(1)
-    expect(shown.stderr).toContain('would be: npx -y @example/notes@1.2.0 <folder>')
+    expect(shown.stderr).toContain("would be: npx -y @example/notes@1.2.0 '<folder>'")
+    expect(shown.stderr).toContain('It needs folder: --set folder=<value>')
     expect(shown.stderr).toContain('Add --yes')
     const incomplete = await add(npx, '--yes')
-    expect(incomplete.stderr).toContain('needs folder. Give it with --set folder=<value>.')
+    expect(incomplete.stderr).toContain('It needs folder: --set folder=<value>')
     expect(JSON.parse(read(file))).toMatchObject({ mcpServers: {} })
 
     const added = await add(npx, '--yes', '--set', 'folder=/home/ada', '--set', 'NOTES_TOKEN=sekrit')
-    expect({ code: added.code, stderr: added.stderr }).toEqual({ code: 0, stderr: '' })
+    expect({ code: added.code }, added.stderr).toEqual({ code: 0 })
     expect(added.stdout).toContain('Set the variable NOTES_TOKEN before the gateway starts.')
     expect(read(file)).not.toContain('sekrit')
     expect(JSON.parse(read(file))).toMatchObject({
@@ -216,7 +202,11 @@ describe('add from a registry', () => {
       ],
     }
     const cases: [object | Parameters<typeof startRegistry>[0], string, string][] = [
-      [{ servers: [{ server: evil }] }, 'io.example/evil', 'cannot be added. It offers nothing'],
+      [
+        { servers: [{ server: evil }] },
+        'io.example/evil',
+        'cannot be added. The package "--eval=1" is left out',
+      ],
       [{ servers: [{ server: DESCRIBED }] }, 'io.example/nots', 'Did you mean "io.example/notes"?'],
       [{ servers: 5 }, 'a/b', 'has no list of servers'],
       [
@@ -294,32 +284,23 @@ const MANIFEST = {
   },
 }
 
-/** Writes a bundle with these files. */
-function bundle(folder: Scratch, name: string, files: Record<string, string | object>): string {
-  const bytes = Object.entries(files).map(
-    ([path, content]) =>
-      [path, Buffer.from(typeof content === 'string' ? content : JSON.stringify(content))] as const,
-  )
-  const file = join(folder.path, name)
-  writeFileSync(file, zipSync(Object.fromEntries(bytes)))
-  return file
-}
-
 describe('add from a bundle', () => {
   test('unpacks it, asks for its values, runs it, and remove deletes it', async () => {
     const folder = folderForTest()
     const file = folder.write('servers.json', { mcpServers: {}, gateway: { state: 'memory' } })
-    const path = bundle(folder, 'b.mcpb', { 'manifest.json': MANIFEST, 'server/index.cjs': SERVER })
+    const path = bundleFile(folder, 'b.mcpb', { 'manifest.json': MANIFEST, 'server/index.cjs': SERVER })
     const added = await runIn(folder, file, 'add', path, '--yes', '--set', 'folders=/a,/b')
-    expect({ code: added.code, stderr: added.stderr }).toEqual({ code: 0, stderr: '' })
-    const unpacked = join(folder.path, 'mcp-manifold', 'bundles', 'bundled')
-    expect(existsSync(join(unpacked, 'server', 'index.cjs'))).toBe(true)
+    expect({ code: added.code }, added.stderr).toEqual({ code: 0 })
+    const bundles = join(folder.path, 'mcp-manifold', 'bundles')
+    expect(
+      readdirSync(bundles, { recursive: true }).filter(name => String(name).endsWith('index.cjs')),
+    ).toHaveLength(1)
     expect(read(file)).not.toContain('/evil')
     const called = await runIn(folder, file, 'call', 'bundled.where')
     expect({ stdout: called.stdout, code: called.code }).toEqual({ stdout: '/a|/b|x/a,/b-slow\n', code: 0 })
     const removed = await runIn(folder, file, 'remove', 'bundled')
     expect(removed.code).toBe(0)
-    expect(existsSync(unpacked)).toBe(false)
+    expect(readdirSync(bundles)).toEqual([])
   })
 
   test('one that leads out of its folder, lies or lacks its manifest is refused as a whole', async () => {
@@ -337,7 +318,9 @@ describe('add from a bundle', () => {
     ]
     for (const [content, message] of cases) {
       const path =
-        typeof content === 'string' ? folder.write('bad.mcpb', content) : bundle(folder, 'bad.mcpb', content)
+        typeof content === 'string'
+          ? folder.write('bad.mcpb', content)
+          : bundleFile(folder, 'bad.mcpb', content)
       const { code, stderr } = await runIn(folder, file, 'add', path, '--yes')
       expect({ code }, message).toEqual({ code: 1 })
       expect(stderr).toContain(message)

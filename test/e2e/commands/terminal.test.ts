@@ -114,20 +114,29 @@ readline.on('line', line => {
       bundle,
       zipSync({ 'manifest.json': Buffer.from(JSON.stringify(manifest)), 'a.js': Buffer.from('') }),
     )
-    const refused = atTerminal(folder, {}, 'add', bundle, '-c', file)
+    const refused = atTerminal(folder, {}, 'add', bundle, '-c', file, '--set', 'place=a', '--set', 'key=b')
     await expect.poll(refused.shown).toContain('Add it?')
     refused.type('n\r')
     expect(await refused.end).toBe(1)
+    for (const words of [[], ['--set', 'place=a', '--set', 'key=b']]) {
+      const stopped = atTerminal(folder, {}, 'add', bundle, '-c', file, ...words)
+      await expect.poll(stopped.shown).toContain(words.length > 0 ? 'Add it?' : 'place (Place): ')
+      stopped.type('\u0003')
+      expect(await stopped.end).toBe(130)
+      expect(stopped.shown()).toMatch(/Cancelled\. Nothing was added\.\s*$/)
+    }
     expect(JSON.parse(readFileSync(file, 'utf8'))).toMatchObject({ mcpServers: {} })
 
     const noKeyring = { DBUS_SESSION_BUS_ADDRESS: 'unix:path=/nowhere' }
     const added = atTerminal(folder, noKeyring, 'add', bundle, '-c', file)
-    await expect.poll(added.shown).toContain('Add it?')
-    added.type('y\r')
     await expect.poll(added.shown).toContain('place (Place): ')
     added.type('here\r')
     await expect.poll(added.shown).toContain('key (Key')
     added.type('sekrit\r')
+    await expect.poll(added.shown).toContain('Add it?')
+    expect(added.shown()).toContain('"asked" will be: node here')
+    expect(added.shown()).toContain('with the variable KEY=')
+    added.type('y\r')
     expect(await added.end).toBe(0)
     expect(added.shown()).not.toContain('sekrit')
     expect(added.shown()).toContain('Set the variable ASKED_KEY')

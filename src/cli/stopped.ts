@@ -1,0 +1,27 @@
+/** Ended by the user. The message is what is left to say; the exit code is 130. */
+export class Stopped extends Error {}
+
+/** Given up at a question, with Ctrl+C or Ctrl+D. */
+export class NotAnswered extends Stopped {
+  constructor() {
+    super('It was not answered.')
+  }
+}
+
+export interface UntilStopped {
+  /** Aborted by Ctrl+C, or by SIGTERM. */
+  readonly signal: AbortSignal
+  /** From then on, both end the process again. */
+  done(): void
+}
+
+/** Lets a command tidy up before Ctrl+C ends it. */
+export function untilStopped(): UntilStopped {
+  const stopping = new AbortController()
+  const stop = (): void => stopping.abort(new Stopped('Cancelled.'))
+  process.on('SIGINT', stop).on('SIGTERM', stop)
+  return {
+    signal: stopping.signal,
+    done: () => void process.off('SIGINT', stop).off('SIGTERM', stop),
+  }
+}
