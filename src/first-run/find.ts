@@ -51,7 +51,7 @@ export interface FoundFile extends ClientFile {
 /** Reads every client file that is there, each once for each of its sections. */
 export async function findFiles(
   applications: readonly Application[],
-  reading: Reading,
+  reading: ClientReading,
 ): Promise<FoundFile[]> {
   const found: FoundFile[] = []
   const seen = new Set<string>()
@@ -68,7 +68,7 @@ export async function findFiles(
 }
 
 /** What client files are read with. */
-export interface Reading {
+export interface ClientReading {
   readonly machine: Machine
   readonly address: ListenAddress
   /** The configuration that an entry of the gateway has to have; absolute. */
@@ -79,7 +79,7 @@ export interface Reading {
 export async function readClientFile(
   application: Application,
   file: ClientFile,
-  { machine, address, configFile }: Reading,
+  { machine, address, configFile }: ClientReading,
 ): Promise<FoundFile | undefined> {
   if (!isThere(file.file)) return undefined
   const format = await loadFormat(file.syntax)

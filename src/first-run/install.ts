@@ -5,7 +5,7 @@ import { loadFormat } from '../client-files/load-format.ts'
 import { isSame } from '../config/source/differences.ts'
 import { freeName } from './apply.ts'
 import { changeFile, type FileOutcome } from './change-file.ts'
-import { hashOf, readClientFile, type FoundFile, type Reading } from './find.ts'
+import { hashOf, readClientFile, type FoundFile, type ClientReading } from './find.ts'
 import { readRecords, writeRecord, type RecordedEdit } from './record.ts'
 import type { Application, ClientFile, OwnEntry, Scope } from '../client-files/applications/application.ts'
 
@@ -21,7 +21,7 @@ export interface EntryTarget {
 export async function targetOf(
   application: Application,
   scope: Scope,
-  reading: Reading,
+  reading: ClientReading,
 ): Promise<EntryTarget | undefined> {
   const all = application.files(reading.machine).filter(file => file.scope === scope)
   const [first] = all
