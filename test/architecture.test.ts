@@ -143,6 +143,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'upstream/transport/transports',
   ],
   observe: ['core', 'make-folder', 'protocol'],
+  'observe/metrics': ['core', 'observe/trace-parent', 'protocol'],
   'upstream/discovery': ['type:config/replica-types', 'core'],
   'credentials/fetch': ['type:config/replica-types', 'core', 'upstream/discovery/dns-resolver'],
   'credentials/oauth': [
@@ -208,6 +209,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'middleware/request': [
     'core',
     'type:middleware/rate-limit',
+    'middleware/store-wait',
     'protocol/revisions',
     'type:quota/admission-gate',
   ],
@@ -350,6 +352,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'core',
     'type:credentials/login/kept-logins',
     'make-folder',
+    'type:observe/metrics/exposition',
     'observe/redact',
     'regular-file',
   ],
@@ -367,7 +370,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'config/edit',
     'config/load',
     'config/paths',
-    'type:config/problem',
+    'config/problem',
     'type:config/replica-types',
     'type:config/types',
     'core',
@@ -382,6 +385,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'regular-file',
     'state/lmdb',
     'state/lmdb-file',
+    'state/lmdb-folder',
     'state/memory',
     'state/open',
     'type:state/store',
@@ -391,6 +395,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'upstream/replica/replica',
     'upstream/transport/http',
     'upstream/transport/stdio/child-env',
+    'vault/data-key/data-keys',
     'vault/data-key/key-file',
     'vault/open',
   ],
@@ -420,6 +425,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'gateway/status',
     'observe/console-records',
     'observe/logger',
+    'type:observe/metrics/exposition',
     'observe/recent-records',
     'policy/explain',
     'policy/policies',
@@ -488,6 +494,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   commander: ['cli'],
   express: ['admin/app'],
   fflate: ['bundles'],
+  'prom-client': ['observe/metrics/exposition'],
 }
 
 /** Loaded when first needed, so that a client's child is there at once: these are never imported statically as values. */
@@ -500,6 +507,7 @@ const LAZY = [
   '@marcbachmann/cel-js',
   'jose',
   'fflate',
+  'prom-client',
   '@modelcontextprotocol/client',
 ]
 
@@ -532,7 +540,7 @@ const LONGER: Readonly<Record<string, { readonly lines: number; readonly reason:
     reason: 'one account: the tokens of an owner, what a refusal of them leads to, and what renews them',
   },
   'gateway/gateway': {
-    lines: 360,
+    lines: 365,
     reason: 'one gateway: what its fronts ask of it, its reloads, its start and its end',
   },
   'gateway/runtime': {
@@ -644,6 +652,7 @@ const FOR_TESTS: Readonly<Record<string, readonly string[]>> = {
   'gateway/chains': ['CALL_CHAIN', 'OPENING_CHAIN', 'REQUEST_CHAIN'],
   'observe/append-file': ['MAX_WAITING_BYTES'],
   'observe/audit': ['auditLine'],
+  'observe/metrics/metrics': ['FOLDED', 'RESULT_TOKENS'],
   'policy/condition': ['MAX_CONDITION_CHARS'],
   'policy/pattern': ['compilePattern'],
   'protocol/headers': ['headerTextOf'],

@@ -103,6 +103,11 @@ export function createApp({ service, config, guard, logger }: AppOptions): Expre
       const caller = callers.get(request)
       if (caller && isWrite(route, request)) note(to, caller, request, 200, answer.detail)
       if (answer.lines) return await sendLines(answer.lines, route.answerType, response)
+      if (answer.text) {
+        // `send` would add another character set to the type.
+        response.set('content-type', answer.text.contentType)
+        return void response.end(answer.text.text)
+      }
       response.set(answer.headers ?? {}).json(answer.body)
     }
   }

@@ -21,6 +21,8 @@ export interface AdminAnswer {
   readonly body: object
   /** In place of the body: lines that are sent as they come. */
   readonly lines?: AsyncIterableIterator<string>
+  /** In place of the body: a text of this type. */
+  readonly text?: { readonly text: string; readonly contentType: string }
   readonly headers?: Readonly<Record<string, string>>
   /** Description of the change, for the audit log. */
   readonly detail?: string

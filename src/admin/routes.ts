@@ -102,6 +102,20 @@ export const ROUTES: readonly AdminRoute[] = [
   },
   {
     method: 'get',
+    path: '/metrics',
+    operationId: 'getMetrics',
+    summary: 'The metrics, in the format of OpenMetrics where "Accept" has it, else in that of Prometheus.',
+    writes: false,
+    answer: TEXT,
+    answerType: 'text/plain',
+    refusals: [404],
+    handle: async ({ service, headers }) => {
+      const isOpen = headers.accept?.includes('application/openmetrics-text') === true
+      return { body: {}, text: await service.metrics(isOpen ? 'openmetrics' : 'prometheus') }
+    },
+  },
+  {
+    method: 'get',
     path: '/admin/logs',
     operationId: 'getLogs',
     summary:

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream'
+import type { ExposedText, ExpositionFormat } from '../observe/metrics/exposition.ts'
 import type { KeptLogins } from '../credentials/login/kept-logins.ts'
 
 /** The interface of the admin API to its gateway. */
@@ -14,6 +15,8 @@ export interface AdminService {
    * @throws GatewayError `config` for an unknown name
    */
   log(server: string | undefined, follow: boolean): AsyncIterableIterator<string>
+  /** The metrics, as a scraper reads them (docs/metrics.md). @throws AdminProblem 404 where none are counted */
+  metrics(format: ExpositionFormat): Promise<ExposedText>
   /** Ends what `log` follows. Idempotent. */
   endLog(): void
   /**

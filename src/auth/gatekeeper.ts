@@ -29,6 +29,8 @@ export interface GatekeeperOptions {
   readonly callerTokens?: CallerTokens | undefined
   readonly store: Store
   readonly logger: Logger
+  /** Called when credentials were checked by something that had to be waited for. */
+  readonly onChecked?: ((durationMs: number) => void) | undefined
 }
 
 /** Paths of files are not shown to callers; the report at the start contains the whole command. */
@@ -66,6 +68,7 @@ export class Gatekeeper implements Authenticator {
   readonly #anonymous: Credential | undefined
   /** Whether no kind of credential is configured. */
   readonly #open: boolean
+  readonly #onChecked: GatekeeperOptions['onChecked']
   readonly #shown = new WeakMap<Socket, Shown>()
   /** The error text for callers without the required credentials. */
   readonly #needed: string
@@ -73,6 +76,7 @@ export class Gatekeeper implements Authenticator {
 
   constructor(options: GatekeeperOptions) {
     const { auth, http, origin, clients, issuerKeys, callerTokens, store, logger } = options
+    this.#onChecked = options.onChecked
     const principals = new Principals(clients)
     this.#open = clients.length === 0 && auth.jwt.length === 0
     this.#needed = `Credentials are needed here: send the header "Authorization: Bearer <${auth.jwt.length > 0 ? 'key or access token' : 'key'}>". Ask the operator of the gateway for a key, ${CREATE_KEY}`
@@ -112,7 +116,16 @@ export class Gatekeeper implements Authenticator {
       return verdict.credential
     }
     const verdict = this.#verdict(request, endpoint)
-    return verdict instanceof Promise ? verdict.then(keep) : keep(verdict)
+    return verdict instanceof Promise ? this.#measured(verdict).then(keep) : keep(verdict)
+  }
+
+  async #measured(verdict: Promise<Verdict>): Promise<Verdict> {
+    const since = performance.now()
+    try {
+      return await verdict
+    } finally {
+      this.#onChecked?.(performance.now() - since)
+    }
   }
 
   resourceMetadata(request: IncomingMessage, path: string): string | undefined {

@@ -28,6 +28,7 @@ import type { Config } from '../config/types.ts'
 import type { Logger } from '../core/logger.ts'
 import type { KeptLogins } from '../credentials/login/kept-logins.ts'
 import type { RunningGateway } from '../gateway/gateway.ts'
+import type { ExposedText, ExpositionFormat } from '../observe/metrics/exposition.ts'
 import type { RecentRecords } from '../observe/recent-records.ts'
 import { StoreAway } from '../core/store-away.ts'
 import { readinessOf } from '../gateway/status.ts'
@@ -68,6 +69,12 @@ export class GatewayAdmin implements AdminService {
       ready,
       servers: inFull,
     }
+  }
+
+  metrics(format: ExpositionFormat): Promise<ExposedText> {
+    const { metrics } = this.#options.gateway
+    if (metrics) return metrics.write(format)
+    throw new AdminProblem(404, 'This gateway counts no metrics, because "gateway.metrics.enabled" is false.')
   }
 
   log(server: string | undefined, follow: boolean): AsyncIterableIterator<string> {

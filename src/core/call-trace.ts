@@ -27,9 +27,15 @@ export class CallTrace {
   readonly fallbackFrom: string | undefined = undefined
   /** Name of the replica that served it. */
   readonly replica: string | undefined = undefined
+  /** How often it was tried again, at another replica or at the same one, after an attempt had failed. */
+  readonly repeats: number = 0
   readonly cache: CacheUse | undefined = undefined
   /** Time in the queue, in milliseconds. */
   readonly waitedMs: number = 0
+  /** Time spent waiting for the state store, in milliseconds: for a cached result, or for a lease of a quota. */
+  readonly storeMs: number = 0
+  /** Time spent waiting for a link, in milliseconds: for a server that starts or connects, or for a free slot. */
+  readonly linkMs: number = 0
   /**
    * Time in which a server worked on the request, in milliseconds. Time spent waiting for client input is not included.
    */
@@ -70,12 +76,27 @@ export class CallTrace {
     ;(this as Writable<CallTrace>).waitedMs += ms
   }
 
+  /** The request waited for the state store for `ms`. */
+  waitedForStore(ms: number): void {
+    ;(this as Writable<CallTrace>).storeMs += ms
+  }
+
+  /** The request waited for a link for `ms`. */
+  waitedForLink(ms: number): void {
+    ;(this as Writable<CallTrace>).linkMs += ms
+  }
+
   /** The request is handed to the link of this label. Further attempts on the same route continue its time. */
   sent(replica: string, now: number): void {
     const own = this as Writable<CallTrace>
     own.replica = replica
     if (this.sentAt > this.endedAt) return
     own.sentAt = this.#workingSince = now
+  }
+
+  /** An attempt has failed, and another one follows. */
+  repeated(): void {
+    ;(this as Writable<CallTrace>).repeats++
   }
 
   /** The client is asked for input. */
@@ -100,6 +121,7 @@ export class CallTrace {
   answeredBy(other: CallTrace): void {
     const own = this as Writable<CallTrace>
     own.replica = other.replica
+    own.linkMs = other.linkMs
     if (this.sentAt > this.endedAt || other.sentAt === 0) return
     own.sentAt = other.sentAt
     this.#workingSince = other.#workingSince

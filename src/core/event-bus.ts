@@ -14,6 +14,7 @@ const NONE_HEARD = {
   'request.ended': false,
   'quota.refused': false,
   'access.refused': false,
+  'access.checked': false,
   'attempt.ended': false,
   'session.opened': false,
   'session.closed': false,

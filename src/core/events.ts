@@ -112,6 +112,11 @@ export interface AttemptEnded extends Happened<'attempt.ended'> {
   readonly trace: TraceFacts
 }
 
+/** Credentials of an HTTP request were checked, and that had to wait: for the keys of an issuer, or the state store. */
+export interface AccessChecked extends Happened<'access.checked'> {
+  readonly durationMs: number
+}
+
 interface StreamFacts {
   readonly principal: Principal
   readonly endpoint: string
@@ -298,6 +303,7 @@ export type GatewayEvent =
   | RequestEnded
   | QuotaRefused
   | AccessRefused
+  | AccessChecked
   | AttemptEnded
   | SessionOpened
   | SessionClosed

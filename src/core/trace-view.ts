@@ -12,8 +12,11 @@ export interface TraceFacts extends Readonly<
     | 'shadowed'
     | 'fallbackFrom'
     | 'replica'
+    | 'repeats'
     | 'cache'
     | 'waitedMs'
+    | 'storeMs'
+    | 'linkMs'
     | 'upstreamMs'
     | 'sentAt'
     | 'endedAt'
@@ -63,12 +66,24 @@ export class TraceView implements TraceFacts {
     return this.#trace.replica
   }
 
+  get repeats(): number {
+    return this.#trace.repeats
+  }
+
   get cache(): CallTrace['cache'] {
     return this.#trace.cache
   }
 
   get waitedMs(): number {
     return this.#trace.waitedMs
+  }
+
+  get storeMs(): number {
+    return this.#trace.storeMs
+  }
+
+  get linkMs(): number {
+    return this.#trace.linkMs
   }
 
   get upstreamMs(): number {

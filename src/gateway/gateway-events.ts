@@ -42,6 +42,8 @@ export class GatewayEvents extends EventBus {
   #auditSettings: string | undefined
   #endTrace: (() => void) | undefined
   readonly #closing = new Set<Promise<void>>()
+  /** Of audit logs that have ended. */
+  #auditLinesLost = 0
 
   /**
    * Lets what a configuration asks for listen: the audit log, and the log where it shows what clients do. What was
@@ -59,6 +61,11 @@ export class GatewayEvents extends EventBus {
     }
     if (logger.debugs === true) this.#endTrace ??= new DebugTrace(logger).listen(this)
     else this.#unfollowTrace()
+  }
+
+  /** Lines that could not be written, of all audit logs since the start. */
+  get auditLinesLost(): number {
+    return this.#auditLinesLost + (this.#audit?.log.lost ?? 0)
   }
 
   /** @throws GatewayError `config` when the audit log of another configuration cannot be written */
@@ -83,7 +90,10 @@ export class GatewayEvents extends EventBus {
     const { log, end } = this.#audit
     this.#audit = undefined
     end()
-    const closing = log.close().finally(() => this.#closing.delete(closing))
+    const closing = log.close().finally(() => {
+      this.#auditLinesLost += log.lost
+      this.#closing.delete(closing)
+    })
     this.#closing.add(closing)
   }
 
@@ -97,6 +107,10 @@ export class GatewayEvents extends EventBus {
 
   accessRefused(status: number, reason: string, address: string | undefined): void {
     this.tell({ type: 'access.refused', status, reason, address })
+  }
+
+  accessChecked(durationMs: number): void {
+    this.tell({ type: 'access.checked', durationMs })
   }
 
   /** `report` is of its own: listeners see it frozen. */

@@ -11,6 +11,7 @@ import { endingsOf } from './endings.ts'
 import { mayReturn } from './may-return.ts'
 import { ReloadQueue } from './reload-queue.ts'
 import { reportOf, type ReloadReport } from './reload-report.ts'
+import { gatewayMetrics } from './gateway-metrics.ts'
 import { Runtime } from './runtime.ts'
 import { inFlightAtDrained, readinessOf, statusOf, type ServerStatus } from './status.ts'
 import { showLatest, takeOver } from './take-over.ts'
@@ -28,6 +29,7 @@ import type { RequestHandler } from '../front/http/mount.ts'
 import { StdioFront } from '../front/stdio.ts'
 import { compilePolicies, type Policies } from '../policy/policies.ts'
 import { DrainWatch } from '../state/drain-watch.ts'
+import type { Metrics } from '../observe/metrics/metrics.ts'
 import type { Store } from '../state/store.ts'
 
 /** Everything that another configuration needs, before it takes effect. */
@@ -54,6 +56,8 @@ export class RunningGateway extends ClientService implements Reloadable {
   readonly #drains: DrainWatch | undefined
   readonly #fronts: Fronts
   readonly #http: HttpFronts
+  /** Counted from the start to the end (docs/metrics.md). `undefined`: the configuration wants none. */
+  readonly metrics: Metrics | undefined
   /** The problems that the last reload found in entries of servers. One that stays is logged once. */
   #saidProblems: ReadonlySet<string> = new Set()
   #stopping: Promise<void> | undefined
@@ -81,6 +85,7 @@ export class RunningGateway extends ClientService implements Reloadable {
     this.audience = new Audience(runtime, this.listens, this.events)
     this.current = new Generation({ config, policies, runtime, events: this.events })
     this.events.follow(config.gateway.audit, logger)
+    this.metrics = gatewayMetrics({ gateway: this, runtime, events: this.events })
     this.#http = new HttpFronts({
       service: this,
       config,
@@ -90,6 +95,7 @@ export class RunningGateway extends ClientService implements Reloadable {
       logins: runtime.serverLogins,
       readiness: () => readinessOf(this.status()),
       onRefused: (status, reason, address) => this.events.accessRefused(status, reason, address),
+      onChecked: durationMs => this.events.accessChecked(durationMs),
     })
     if (store.shared)
       this.#drains = new DrainWatch({
@@ -341,6 +347,7 @@ export class RunningGateway extends ClientService implements Reloadable {
     await this.runtime.close()
     // Each call has its line before the audit log ends.
     await this.#fronts.settled()
+    this.metrics?.unfollow()
     await this.events.unfollow()
     await this.runtime.finish()
   }

@@ -18,6 +18,8 @@ import type { ServerLogins } from './server-logins.ts'
 export interface HttpFrontsOptions extends Pick<HttpFrontOptions, 'service' | 'readiness' | 'onRefused'> {
   readonly config: Config
   readonly logins: Pick<ServerLogins, 'pages' | 'callerTokens'>
+  /** Called when the credentials of a caller were checked by something that had to be waited for. */
+  readonly onChecked: (durationMs: number) => void
   readonly store: Store
   readonly logger: Logger
   /** Where fronts are added, which end together. */
@@ -125,12 +127,22 @@ export class HttpFronts {
     { clients, gateway: { auth, http } }: Config,
     { mount, origin }: Pick<HttpFront, 'mount' | 'origin'>,
   ): Gatekeeper {
-    const { logins, store, logger } = this.#options
+    const { logins, store, logger, onChecked } = this.#options
     const { callerTokens } = logins
     // Tokens are issued for the address of an endpoint, with what is in front of its path.
     const publicUrl = http.publicUrl && http.publicUrl + (mount?.prefix ?? '')
     const { Made, issuerKeys } = this.#auth as LoadedAuth
-    return new Made({ auth, http: { publicUrl }, origin, clients, issuerKeys, callerTokens, store, logger })
+    return new Made({
+      auth,
+      http: { publicUrl },
+      origin,
+      clients,
+      issuerKeys,
+      callerTokens,
+      store,
+      logger,
+      onChecked,
+    })
   }
 
   /** Legacy sessions that are open. */

@@ -9,6 +9,7 @@ import type { Logger } from '../core/logger.ts'
 import type { Route } from '../core/route.ts'
 import { isFinal } from '../protocol/related-task.ts'
 import { Revalidation, CacheableExchange } from './cacheable-exchange.ts'
+import { storeWait } from './store-wait.ts'
 
 type UrisKey = (view: string, server: string) => string
 
@@ -143,7 +144,7 @@ function asking(
   }
 
   const behind = async (lookup: CacheLookup, exchange: Exchange, route: Route): Promise<Outcome> => {
-    const entry = await cache.findBehind(lookup)
+    const entry = await storeWait(cache.findBehind(lookup), exchange.trace)
     const answer = entry && served(entry, 'store', lookup, exchange, route)
     return await (answer ?? fetched(lookup, exchange, route, false))
   }

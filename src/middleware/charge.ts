@@ -4,6 +4,7 @@ import type { Exchange, Outcome } from '../core/exchange.ts'
 import type { Route } from '../core/route.ts'
 import type { Charge } from '../quota/admission-gate.ts'
 import type { QuotaOptions } from './rate-limit.ts'
+import { storeWait } from './store-wait.ts'
 
 /**
  * Innermost: charges the budgets for calls that a server has executed, or may have executed. A call that certainly
@@ -26,7 +27,7 @@ async function charged(
   let since = performance.now()
   const entering = budgets.enter(since)
   if (entering) {
-    await entering
+    await storeWait(entering, exchange.trace)
     since = performance.now()
   }
   try {

@@ -5,6 +5,7 @@ import type { Route } from '../core/route.ts'
 import type { Unfinished } from '../core/unfinished.ts'
 import type { AdmissionGate } from '../quota/admission-gate.ts'
 import type { Quotas } from '../quota/quotas.ts'
+import { storeWait } from './store-wait.ts'
 
 export interface QuotaOptions {
   /** `undefined`: nothing is limited. */
@@ -36,7 +37,7 @@ async function inside(
   exchange: Exchange,
   route: Route,
 ): Promise<Outcome> {
-  if (entering) await entering
+  if (entering) await storeWait(entering, exchange.trace)
   let unfinished: Unfinished | undefined
   try {
     return await next(exchange, route)

@@ -3,7 +3,6 @@ import { CLOCK } from '../core/clock.ts'
 import type { ErrorCode } from '../core/errors.ts'
 import type { EventBus } from '../core/event-bus.ts'
 import type { AccessRefused, AdminActed, EventOf, EventType, RequestEnded } from '../core/events.ts'
-import type { JsonObject } from '../core/exchange.ts'
 import type { Logger } from '../core/logger.ts'
 import { RequestView } from '../core/request-view.ts'
 import { TraceView, type RouteFacts } from '../core/trace-view.ts'
@@ -11,6 +10,7 @@ import type { Principal } from '../core/principal.ts'
 import { rawAt } from '../protocol/json-text.ts'
 import { AppendFile } from './append-file.ts'
 import { isSecretName, redact } from './redact.ts'
+import { traceParentOf } from './trace-parent.ts'
 
 export interface AuditOptions {
   /** Absolute path. */
@@ -118,6 +118,11 @@ export class Audit {
     this.#file.write(
       `{"time":"${timeText(Math.floor(time))}","event":"${event}","server":${quoted(server)},"owner":${quoted(owner)}${more}}`,
     )
+  }
+
+  /** Number of lines that could not be written. */
+  get lost(): number {
+    return this.#file.lost
   }
 
   /** Writes the remaining lines. */
@@ -272,8 +277,6 @@ function tenths(value: number): string {
   return rest === 0 ? `${whole}` : `${whole}.${rest}`
 }
 
-const TRACEPARENT = /^[\da-f]{2}-([\da-f]{32})-[\da-f]{16}-[\da-f]{2}/
-const NO_TRACE = '0'.repeat(32)
 const TRACE_CHARS = 32
 const randomPool = Buffer.alloc(4096)
 /** Unused random hex digits. */
@@ -282,11 +285,8 @@ let tracesAt = 0
 
 /** The trace id of a request (W3C Trace Context), or a new one. */
 function traceOf(meta: unknown): string {
-  const parent = (meta as JsonObject | null | undefined)?.traceparent
-  if (typeof parent === 'string') {
-    const trace = TRACEPARENT.exec(parent)?.[1]
-    if (trace !== undefined && trace !== NO_TRACE && !parent.startsWith('ff')) return trace
-  }
+  const parent = traceParentOf(meta)
+  if (parent) return parent.traceId
   if (tracesAt === traces.length) {
     traces = randomFillSync(randomPool).toString('hex')
     tracesAt = 0

@@ -23,8 +23,9 @@ const USAGE = `Usage: npm run bench -- [options]
   --seconds <n>      measured time of one slot (4)
   --warmup <n>       seconds of load before the first round, for every target (10)
   --rounds <n>       rounds; each measures every target once (5)
+  --processes <n>    processes of each target, which take turns (1); one may be slower than another of the same program
   --connections <n>  concurrent clients (16)
-  --targets <list>   comma-separated, of: direct, floor, floor-modern, sdk, gateway-legacy, gateway-modern, gateway-through, gateway-policy, gateway-audited, gateway-missing, gateway-missing-stored, gateway-cached, floor-64k, gateway-cached-64k
+  --targets <list>   comma-separated, of: direct, floor, floor-modern, sdk, gateway-legacy, gateway-modern, gateway-through, gateway-counted, gateway-uncounted, gateway-policy, gateway-audited, gateway-missing, gateway-missing-stored, gateway-cached, floor-64k, gateway-cached-64k
   --against <dir>    another checkout, built, for the targets gateway-before…
   --min-before <r>   fail when gateway-legacy, -modern or -through is below r times that of the other checkout
   --size <n>         characters of a result of the targets in 64k (65536)
@@ -36,7 +37,8 @@ const USAGE = `Usage: npm run bench -- [options]
   --min-audited <r>  fail when gateway-audited is below r times gateway-legacy
   --min-cached <r>   fail when gateway-cached is below r times the floor
   --min-cached-64k <r>  fail when gateway-cached-64k is below r times floor-64k
-  --min-missing <r>  fail when gateway-missing is below r times gateway-legacy`
+  --min-missing <r>  fail when gateway-missing is below r times gateway-legacy
+  --min-counted <r>  fail when gateway-counted is below r times gateway-uncounted`
 
 const { values: options } = parseArgs({
   options: {
@@ -54,6 +56,8 @@ const { values: options } = parseArgs({
     'min-cached': { type: 'string' },
     'min-cached-64k': { type: 'string' },
     'min-missing': { type: 'string' },
+    'min-counted': { type: 'string' },
+    processes: { type: 'string' },
     size: { type: 'string' },
     against: { type: 'string' },
     'min-before': { type: 'string' },
@@ -75,10 +79,11 @@ function positive(name, text, fallback) {
 const seconds = positive('seconds', options.seconds, options.short ? 1.5 : 4)
 const warmup = positive('warmup', options.warmup, options.short ? 2 : 10)
 const rounds = positive('rounds', options.rounds, options.short ? 3 : 5)
+const processes = positive('processes', options.processes, 1)
 const connections = positive('connections', options.connections, 16)
 const size = positive('size', options.size, 65_536)
 
-/** @param {'min-floor' | 'min-sdk' | 'min-policy' | 'min-audited' | 'min-cached' | 'min-cached-64k' | 'min-missing' | 'min-before'} name */
+/** @param {'min-floor' | 'min-sdk' | 'min-policy' | 'min-audited' | 'min-cached' | 'min-cached-64k' | 'min-missing' | 'min-counted' | 'min-before'} name */
 function least(name) {
   return options[name] === undefined ? undefined : positive(name, options[name], 1)
 }
@@ -93,6 +98,7 @@ const MINIMA = {
   'gateway-policy': { base: 'gateway-legacy', least: least('min-policy') },
   'gateway-audited': { base: 'gateway-legacy', least: least('min-audited') },
   'gateway-missing': { base: 'gateway-legacy', least: least('min-missing') },
+  'gateway-counted': { base: 'gateway-uncounted', least: least('min-counted') },
   'gateway-cached': { base: 'floor', least: least('min-cached') },
   'gateway-cached-64k': { base: 'floor-64k', least: least('min-cached-64k') },
 }
@@ -113,13 +119,13 @@ process.on('exit', () => rmSync(scratch, { recursive: true, force: true }))
 
 /**
  * @param {string} name @param {string} url @param {object} [server] more of the server's options
- * @param {string} [state] @returns {readonly string[]}
+ * @param {string} [state] @param {object} [gateway] more of its own options @returns {readonly string[]}
  */
-function gatewayArgs(name, url, server = {}, state = 'memory') {
+function gatewayArgs(name, url, server = {}, state = 'memory', gateway = {}) {
   const file = join(scratch, `${name}.json`)
   const config = {
     mcpServers: { up: { url, ...server } },
-    gateway: { http: { port: 0 }, state, log: 'warn' },
+    gateway: { http: { port: 0 }, state, log: 'warn', ...gateway },
   }
   writeFileSync(file, JSON.stringify(config))
   return [join(ROOT, 'bin/mcp-manifold.cjs'), 'serve', '--config', file]
@@ -224,6 +230,21 @@ const TARGETS = {
     args: upstream => gatewayArgs('through', `${upstream}/modern`),
     path: '/mcp',
   },
+  'gateway-counted': {
+    what: 'as gateway-legacy, beside gateway-uncounted',
+    wire: 'legacy',
+    tool: 'up__echo',
+    args: upstream => gatewayArgs('counted', `${upstream}/mcp`),
+    path: '/mcp',
+  },
+  'gateway-uncounted': {
+    what: 'as gateway-counted, without metrics',
+    wire: 'legacy',
+    tool: 'up__echo',
+    args: upstream =>
+      gatewayArgs('uncounted', `${upstream}/mcp`, {}, 'memory', { metrics: { enabled: false } }),
+    path: '/mcp',
+  },
   'gateway-policy': {
     what: 'as gateway-legacy, with 1000 clients of 100 rules each, every quota, LMDB',
     wire: 'legacy',
@@ -285,6 +306,8 @@ const ONLY_ASKED_FOR = [
   'gateway-before-modern',
   'gateway-before-through',
   'gateway-through',
+  'gateway-counted',
+  'gateway-uncounted',
   'gateway-policy',
   'gateway-audited',
   'gateway-missing',
@@ -299,14 +322,15 @@ for (const name of names)
   if (!(name in TARGETS))
     throw new Error(`--targets: there is no target ${name}; there are ${Object.keys(TARGETS).join(', ')}`)
 
-/** Rows that say what an option costs or saves. */
-const PLAIN = [
-  'gateway-policy',
-  'gateway-audited',
-  'gateway-missing',
-  'gateway-missing-stored',
-  'gateway-cached',
-]
+/** Rows that say what an option costs or saves, each with the row without it. @type {Record<string, string>} */
+const PLAIN = {
+  'gateway-policy': 'gateway-legacy',
+  'gateway-audited': 'gateway-legacy',
+  'gateway-missing': 'gateway-legacy',
+  'gateway-missing-stored': 'gateway-legacy',
+  'gateway-cached': 'gateway-legacy',
+  'gateway-counted': 'gateway-uncounted',
+}
 
 /** How much longer than its measured time a job may take: connecting, and a call that never ends. */
 const JOB_GRACE_MS = 30_000
@@ -345,24 +369,30 @@ async function main() {
   console.log(`${rounds} rounds of ${seconds} s a target, after ${warmup} s of warm-up each`)
   if (warmup < 10) console.log('short warm-up: the SDK aggregator is not at its full speed yet')
 
-  /** @type {Map<string, { job: Job, slots: Measured[] }>} */
+  /** @type {Map<string, { jobs: Job[], slots: Measured[] }>} */
   const runs = new Map()
   for (const name of names) {
     const target = /** @type {Target} */ (TARGETS[name])
-    const { child, pid, origin } = await startServer(TARGET_CORE, target.args(upstream.origin))
-    children.push(child)
-    const { wire, tool, path, same = false } = target
-    const more = { ...(keysOf[name] && { keys: keysOf[name] }), ...(target.large && { size }) }
-    const job = { url: origin + path, wire, tool, connections, seconds, pid, same, ...more }
-    await measure(load, name, { ...job, seconds: warmup })
-    runs.set(name, { job, slots: [] })
+    const args = target.args(upstream.origin)
+    const jobs = []
+    for (let nth = 0; nth < processes; nth++) {
+      const { child, pid, origin } = await startServer(TARGET_CORE, args)
+      children.push(child)
+      const { wire, tool, path, same = false } = target
+      const more = { ...(keysOf[name] && { keys: keysOf[name] }), ...(target.large && { size }) }
+      const job = { url: origin + path, wire, tool, connections, seconds, pid, same, ...more }
+      await measure(load, name, { ...job, seconds: warmup })
+      jobs.push(job)
+    }
+    runs.set(name, { jobs, slots: [] })
   }
   for (let round = 0; round < rounds; round++) {
     // Another order each round, so that no target always follows the same neighbour.
     for (let turn = 0; turn < names.length; turn++) {
       const name = /** @type {string} */ (names[(turn + round) % names.length])
       const run = runs.get(name)
-      if (run) run.slots.push(await measure(load, name, run.job))
+      const job = run?.jobs[round % processes]
+      if (run && job) run.slots.push(await measure(load, name, job))
     }
   }
   return report(runs)
@@ -392,7 +422,7 @@ function report(runs) {
     toFloor: ratio(name, TARGETS[name]?.large ? 'floor-64k' : 'floor'),
     toFloorModern: ratio(name, 'floor-modern'),
     toSdk: TARGETS[name]?.large ? undefined : ratio(name, 'sdk'),
-    toPlain: PLAIN.includes(name) ? ratio(name, 'gateway-legacy') : undefined,
+    toPlain: PLAIN[name] === undefined ? undefined : ratio(name, PLAIN[name]),
     loadMicros: median(slots.map(slot => slot.ownMicros)),
   }))
   console.log(

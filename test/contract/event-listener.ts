@@ -84,6 +84,7 @@ export function samples(): readonly GatewayEvent[] {
       new Ended(callOf(full), 1, 3, CONTEXT, { kind: 'error', text: '7', value: 7 }, undefined),
     ]),
     'quota.refused': [new Refused(callOf(true), 1, 3, CONTEXT, error, 'clients.ci.rate')],
+    'access.checked': [{ type: 'access.checked', time: 5, durationMs: 12 }],
     'access.refused': [
       { type: 'access.refused', time: 5, status: 401, reason: `Bearer ${SECRET}`, address: '::1' },
       { type: 'access.refused', time: 5, status: 403, reason: '', address: undefined },

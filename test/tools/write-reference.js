@@ -37,6 +37,7 @@ const HEADINGS = [
   ['gateway.auth.jwt.*', 'An issuer of tokens: an entry of `gateway.auth.jwt`'],
   ['gateway.auth.proxy', 'A trusted proxy: `gateway.auth.proxy`'],
   ['gateway.audit', 'The audit log: `gateway.audit`'],
+  ['gateway.metrics', 'Metrics: `gateway.metrics`'],
   ['gateway.admin', 'The admin API: `gateway.admin`'],
   ['gateway.cache', 'Results that are kept: `gateway.cache`'],
   ['gateway.asks', 'Questions to clients: `gateway.asks`'],

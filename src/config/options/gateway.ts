@@ -180,6 +180,22 @@ export const AUDIT = section('gateway.audit', {
   maxFiles: integer('Files that are kept.', { default: 30, min: 1, max: 10_000 }),
 })
 
+const COUNTED_AT_START = 'metrics are counted from the start to the end'
+
+const METRICS = section('gateway.metrics', {
+  enabled: flag('Calls are counted and measured, for `/metrics` of the admin API.', {
+    default: true,
+    restart: COUNTED_AT_START,
+  }),
+  // What Prometheus takes from one target without trouble; names of clients and tools may be very many.
+  maxSeries: integer('Most series of each metric. Further ones are counted together, as "other".', {
+    default: 2000,
+    min: 100,
+    max: 100_000,
+    restart: COUNTED_AT_START,
+  }),
+})
+
 const ADDRESS: Check<string> = { kind: 'text', expected: 'expected an address' }
 
 export const DNS = section('gateway.dns', {
@@ -303,6 +319,7 @@ export const GATEWAY = section('gateway', {
   auth: group('How callers over HTTP are identified.', AUTH, { as: false }),
   policy: group('Rules for every client, before its own.', ROLE, { as: false }),
   audit: group('The log of allowed and denied requests.', AUDIT, { as: false }),
+  metrics: group('The metrics at `/metrics` of the admin API.', METRICS),
   admin: group('The API that changes a running gateway.', ADMIN),
   cache: group('Limits of the cache of results.', CACHE),
   vault: group('How credentials of servers are kept.', VAULT),

@@ -62,6 +62,7 @@ export async function failover(call: Failover, first: Attempt, error: GatewayErr
     }
     const left = leftMs(call)
     if (left <= 0 || exchange.cancellation.reason !== undefined) throw failure
+    exchange.trace.repeated()
     attempt = new Attempt(tried.size === 0 ? lacking : leftOut, left === Infinity ? undefined : left)
     try {
       const outcome = await call.run(attempt)

@@ -95,9 +95,14 @@ export class ServerCall implements Failover {
         throw new GatewayError('invalid_params', 'The task is gone.', { server: route.server })
     }
     const lease = pool.acquire(exchange, attempt)
-    return lease instanceof Promise
-      ? lease.then(taken => this.#send(taken, attempt))
-      : this.#send(lease, attempt)
+    return lease instanceof Promise ? this.#sendLater(lease, attempt) : this.#send(lease, attempt)
+  }
+
+  async #sendLater(lease: Promise<LinkLease>, attempt: Attempt): Promise<Outcome> {
+    const since = performance.now()
+    const { trace } = this.#options.exchange
+    const taken = await lease.finally(() => trace.waitedForLink(performance.now() - since))
+    return await this.#send(taken, attempt)
   }
 
   #send(lease: LinkLease, attempt: Attempt): Promise<Outcome> {

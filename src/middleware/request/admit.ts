@@ -3,6 +3,7 @@ import type { Outcome } from '../../core/exchange.ts'
 import type { ClientRequest } from '../../core/client-request.ts'
 import type { AdmissionGate } from '../../quota/admission-gate.ts'
 import type { QuotaOptions } from '../rate-limit.ts'
+import { storeWait } from '../store-wait.ts'
 
 /** Rates and concurrency limits of the caller, for every request. @throws GatewayError `rate_limited` */
 export function admit<R extends ClientRequest>({ quotas }: QuotaOptions): Middleware<R> | undefined {
@@ -15,13 +16,13 @@ export function admit<R extends ClientRequest>({ quotas }: QuotaOptions): Middle
   }
 }
 
-async function inside<R>(
+async function inside<R extends ClientRequest>(
   gate: AdmissionGate,
   entering: Promise<void> | undefined,
   next: Handler<R>,
   request: R,
 ): Promise<Outcome> {
-  if (entering) await entering
+  if (entering) await storeWait(entering, request.trace)
   try {
     return await next(request)
   } finally {

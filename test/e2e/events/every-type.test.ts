@@ -4,6 +4,7 @@ import { listenOnSocket } from '../../../src/admin/listener.ts'
 import { GatewayAdmin } from '../../../src/cli/gateway-admin.ts'
 import { configFrom } from '../../../src/config/load/load.ts'
 import { ReadingThreads } from '../../../src/config/source/reading-threads.ts'
+import { API_KEY_PREFIX } from '../../../src/auth/key-records.ts'
 import { EVENT_TYPES } from '../../../src/core/event-bus.ts'
 import { RecentRecords } from '../../../src/observe/recent-records.ts'
 import type { EventOf, EventType, GatewayEvent } from '../../../src/core/events.ts'
@@ -149,6 +150,16 @@ const SCENES: { readonly [T in EventType]: readonly [Scene, Partial<Record<keyof
       await refused.body
     },
     { status: 401 },
+  ],
+  'access.checked': [
+    async heard => {
+      await using gateway = await start(heard, { mcpServers: {}, clients: withKeys({ ci: {} }) })
+      // A key that the file does not have is looked for in the state.
+      const headers = { ...JSON_HEADERS, authorization: `Bearer ${API_KEY_PREFIX}${'x'.repeat(43)}` }
+      const refused = await http(`${gateway.origin}/mcp`, { headers, body: '{}' })
+      await refused.body
+    },
+    { durationMs: expect.any(Number) },
   ],
   'credential.login_began': [aLogin, { server: 'mail', owner: 'gateway' }],
   'credential.login_ended': [aLogin, { server: 'mail', owner: 'gateway', outcome: 'abandoned' }],

@@ -276,6 +276,7 @@ test('every option of the format, also those of later versions', async () => {
     queue: 1000,
     quotaFailureMode: 'open',
     timeZone: 'Europe/Berlin',
+    metrics: { enabled: false, maxSeries: 500 },
     rules: [
       {
         location: 'gateway.policy.deny',
