@@ -11,6 +11,10 @@ export const MCP_PATH = '/admin/mcp'
 /** Name of the protocol in `Upgrade`. */
 const PROTOCOL = 'mcp'
 const MAX_NAME_CHARS = 512
+/** Conversations at once. The socket has connections left for the other requests: see `listener.ts`. */
+const MAX_OPEN = 24
+/** Time for a peer to take what is written to it at the end. */
+const FLUSH_MS = 2000
 
 /**
  * Conversations over MCP on the connections of a listener. A request with `Upgrade: mcp` turns its connection into the
@@ -37,7 +41,7 @@ export class Conversations {
     })
   }
 
-  /** Resolves when every conversation has ended: each does when the gateway does. */
+  /** Resolves when every conversation has ended: soon after the gateway, also where a peer reads nothing. */
   async ended(): Promise<void> {
     await Promise.all(this.#open)
   }
@@ -47,6 +51,11 @@ export class Conversations {
     try {
       this.#guard.check(request)
       const as = optionsOf(request)
+      if (this.#open.size >= MAX_OPEN)
+        throw new AdminProblem(
+          503,
+          `${MAX_OPEN} commands use this gateway already, which is the most. Wait for one of them to end, or end one.`,
+        )
       if (head.length > 0) connection.unshift(head)
       await this.#service.converse(connection, {
         ...as,
@@ -62,9 +71,15 @@ export class Conversations {
       else this.#logger.error('A conversation on the admin socket failed.', { cause: describeError(error) })
     }
     await new Promise<void>(resolve => {
-      connection.once('close', resolve)
+      const late = setTimeout(() => connection.destroy(), FLUSH_MS)
+      connection.once('close', () => {
+        clearTimeout(late)
+        resolve()
+      })
       connection.end(() => connection.destroy())
-      if (connection.destroyed) resolve()
+      if (!connection.destroyed) return
+      clearTimeout(late)
+      resolve()
     })
   }
 }

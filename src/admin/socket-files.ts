@@ -79,13 +79,16 @@ export async function findGateways(
 
 /** Removes the sockets of processes that have exited, regardless of their configuration. */
 export async function removeStale(folder: string): Promise<void> {
-  const sockets = namesIn(folder).filter(name => /^[\da-f]{16}-\d+\.sock$/.test(name))
-  await Promise.all(
-    sockets.map(async name => {
-      const socket = join(folder, name)
-      if (!(await answers(socket))) removeSocket(socket)
-    }),
-  )
+  for (const socket of await staleSockets(folder)) removeSocket(socket)
+}
+
+/** The sockets of processes that have exited, regardless of their configuration. */
+export async function staleSockets(folder: string): Promise<string[]> {
+  const sockets = namesIn(folder)
+    .filter(name => /^[\da-f]{16}-\d+\.sock$/.test(name))
+    .map(name => join(folder, name))
+  const alive = await Promise.all(sockets.map(answers))
+  return sockets.filter((_, at) => !alive[at])
 }
 
 export function removeSocket(socket: string): void {
@@ -122,7 +125,7 @@ function namesIn(folder: string): string[] {
 }
 
 /** Whether a process listens on the socket. A process that is too busy to accept within two seconds counts as alive. */
-export function answers(socket: string): Promise<boolean> {
+function answers(socket: string): Promise<boolean> {
   return new Promise(resolve => {
     const connection = connect(socket)
     const end = (alive: boolean): void => {

@@ -1,4 +1,5 @@
 import { alignColumns } from './columns.ts'
+import { seenText } from '../core/seen-text.ts'
 import { painted, terminalWidth, type Colour } from './terminal.ts'
 import type { Finding } from '../doctor/finding.ts'
 import type { Report, ServerFacts } from '../doctor/doctor.ts'
@@ -42,15 +43,17 @@ function linesOf(
   width: number,
 ): string[] {
   const about = server === undefined ? '' : `${server}: `
+  // One with letters that cannot be seen would be another command without them.
+  const typed = command !== undefined && seenText(command) === command ? command : undefined
   const [first = '', ...rest] = wrapped(`${about}${cause}`, '    ', width)
   const key = set && (set.value === undefined ? set.key : `${set.key}: ${JSON.stringify(set.value)}`)
   return [
     `  ${painted(MARKS[severity], COLOURS[severity])} ${first.trimStart()}`,
     ...rest,
-    ...said.map(line => painted(`      ${line}`, 'dim')),
+    ...said.map(line => painted(`      ${seenText(line)}`, 'dim')),
     ...wrapped(`Fix: ${fix}`, '    ', width),
-    ...(key === undefined ? [] : [`      ${key}`]),
-    ...(command === undefined ? [] : [`      $ ${command}`]),
+    ...(key === undefined ? [] : [`      ${seenText(key)}`]),
+    ...(typed === undefined ? [] : [`      $ ${typed}`]),
     ...(mend ? ['    --fix does that.'] : []),
     painted(`    mcp-manifold help ${code}`, 'dim'),
   ]
@@ -68,7 +71,7 @@ function rowOf({
   tokens,
 }: ServerFacts): string[] {
   const lists = `${tools} tools (about ${tokens} tokens), ${resources} resources, ${prompts} prompts`
-  return [server, transport, `${era} ${revision}`, `${(startMs / 1000).toFixed(1)} s`, lists]
+  return [seenText(server), transport, `${era} ${revision}`, `${(startMs / 1000).toFixed(1)} s`, lists]
 }
 
 function conclusion(findings: readonly Finding[], file: string | undefined): string[] {
@@ -83,18 +86,20 @@ function counted(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? '' : 's'}`
 }
 
-/** Lines of at most `width` characters; line breaks of the text stay. */
+/** Lines of at most `width` characters that can be seen; line breaks of the text stay. */
 function wrapped(text: string, indent: string, width: number): string[] {
-  return text.split('\n').flatMap(paragraph => {
-    const lines: string[] = []
-    let line = indent
-    for (const word of paragraph.split(' ')) {
-      const isFirst = line === indent
-      if (!isFirst && line.length + 1 + word.length > width) {
-        lines.push(line)
-        line = indent + word
-      } else line += isFirst ? word : ` ${word}`
-    }
-    return [...lines, line]
-  })
+  return seenText(text)
+    .split('\n')
+    .flatMap(paragraph => {
+      const lines: string[] = []
+      let line = indent
+      for (const word of paragraph.split(' ')) {
+        const isFirst = line === indent
+        if (!isFirst && line.length + 1 + word.length > width) {
+          lines.push(line)
+          line = indent + word
+        } else line += isFirst ? word : ` ${word}`
+      }
+      return [...lines, line]
+    })
 }

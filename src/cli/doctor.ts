@@ -1,5 +1,6 @@
 import { homedir } from 'node:os'
 import { loadConfigFile } from '../config/load/load.ts'
+import { UNSEEN } from '../core/seen-text.ts'
 import { examine, type Report } from '../doctor/doctor.ts'
 import { systemFacts } from '../doctor/system.ts'
 import { VERSION } from '../version.ts'
@@ -68,5 +69,7 @@ async function assertServers(servers: readonly string[], file: string | undefine
 
 function asJson({ findings, ...report }: Report): string {
   const shown = findings.map(({ mend, ...found }) => ({ ...found, canFix: mend !== undefined }))
-  return `${JSON.stringify({ version: VERSION, ...report, findings: shown }, undefined, 2)}\n`
+  const text = JSON.stringify({ version: VERSION, ...report, findings: shown }, undefined, 2)
+  // What programs of servers have said cannot control the terminal.
+  return `${text.replace(UNSEEN, letter => (letter === '\n' ? letter : `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`))}\n`
 }

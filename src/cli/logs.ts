@@ -1,8 +1,9 @@
 import { request } from 'node:http'
-import { GatewayError } from '../core/errors.ts'
+import { describeError, GatewayError } from '../core/errors.ts'
 import { jsonObjectIn } from '../core/json-object.ts'
 import { assertServer, loadForCommand } from './reach.ts'
 import { answeringGateways, noneRuns, type AnsweringGateway } from './running-gateways.ts'
+import { say } from './say.ts'
 import { oneLine, painted, type Colour } from './terminal.ts'
 import type { CommonOptions } from './common-options.ts'
 
@@ -25,18 +26,15 @@ export async function runLogs(server: string | undefined, options: LogsOptions):
   if (server !== undefined) assertServer(server, config)
   const gateways = await answeringGateways(config.file ?? '')
   if (gateways.length === 0) throw noneRuns(config.file ?? '', 'Only a running gateway has a log.')
-  // The reader may leave, as in `logs --follow | head`.
-  process.stdout.on('error', () => process.exit(0))
   const isSeveral = gateways.length > 1
-  const show = ({ pid }: AnsweringGateway, line: string): void => {
+  const show = ({ pid }: AnsweringGateway, line: string): boolean =>
     process.stdout.write(`${options.json ? line : recordText(line, isSeveral ? `[${pid}] ` : '')}\n`)
-  }
   let shown = 0
   await Promise.all(
     gateways.map(gateway =>
       readLog(gateway, server, options.follow ?? false, line => {
         shown++
-        show(gateway, line)
+        return show(gateway, line)
       }),
     ),
   )
@@ -46,15 +44,24 @@ export async function runLogs(server: string | undefined, options: LogsOptions):
     )
 }
 
+/**
+ * Reads the log of a gateway to its end. One that is killed ends no other: it is said, and becomes the exit code.
+ * @param onLine returns whether the output takes more. Until it does, the gateway keeps what comes, within its bound
+ */
 async function readLog(
-  { socket }: AnsweringGateway,
+  { socket, pid }: AnsweringGateway,
   server: string | undefined,
   follow: boolean,
-  onLine: (line: string) => void,
+  onLine: (line: string) => boolean,
 ): Promise<void> {
   const query = new URLSearchParams({ follow: String(follow), ...(server !== undefined && { server }) })
   const path = `/admin/logs?${query.toString()}`
   await new Promise<void>((resolve, reject) => {
+    const cut = (error: Error): void => {
+      say(`The log of the gateway ${pid} has ended early: ${describeError(error)}.`)
+      process.exitCode = 1
+      resolve()
+    }
     const asked = request(
       { socketPath: socket, path, headers: { host: 'localhost' }, agent: false },
       response => {
@@ -64,13 +71,17 @@ async function readLog(
           const lines = (rest + chunk).split('\n')
           rest = lines.pop() ?? ''
           if (rest.length > MAX_LINE_CHARS) asked.destroy(new Error('a record is too long'))
-          if (response.statusCode === 200) for (const line of lines) onLine(line)
+          if (response.statusCode !== 200) return
+          // All are written, since they are here.
+          if (lines.map(onLine).every(isRoom => isRoom)) return
+          response.pause()
+          process.stdout.once('drain', () => response.resume())
         })
-        response.on('error', reject)
+        response.on('error', cut)
         response.on('end', () => (response.statusCode === 200 ? resolve() : reject(refusalIn(rest))))
       },
     )
-    asked.on('error', reject)
+    asked.on('error', cut)
     asked.end()
   })
 }

@@ -1,8 +1,8 @@
-import { createServer } from 'node:net'
 import { checkExposure } from '../auth/exposure.ts'
 import type { Config } from '../config/types.ts'
 import { describeError } from '../core/errors.ts'
 import { SILENT } from '../core/logger.ts'
+import { listenedAddresses, listenError, type ListenedAddress } from '../doctor/listen-addresses.ts'
 
 export interface NextStart {
   /** The configuration that the gateway would start with. */
@@ -30,38 +30,19 @@ export async function nextStartProblem({ next, started, listens }: NextStart): P
 }
 
 async function addressProblem(next: Config, started: Config): Promise<string | undefined> {
-  const known = addressesOf(started)
-  for (const [at, address] of addressesOf(next).entries()) {
+  const known = listenedAddresses(started)
+  for (const [at, address] of listenedAddresses(next).entries()) {
     const { key, host, port } = address
     if (known[at]?.host === host && known[at].port === port) continue
-    const problem = await listeningProblem(host, port)
+    const problem = await listeningProblem(address)
     if (problem !== undefined) return `${key}: the gateway cannot listen on ${host}:${port}: ${problem}`
   }
   return undefined
 }
 
-interface Address {
-  readonly key: string
-  readonly host: string
-  readonly port: number
-}
-
-function addressesOf({ gateway: { http, admin } }: Config): Address[] {
-  const { host, port } = http
-  const listen = /^\[?(.*?)\]?:(\d+)$/.exec(admin.listen ?? '')
-  return [
-    { key: 'gateway.http', host, port },
-    ...(listen ? [{ key: 'gateway.admin.listen', host: listen[1] ?? '', port: Number(listen[2]) }] : []),
-  ]
-}
-
 /** Tries the address. A port in use is no problem: this gateway, or one that ends before the next start, may use it. */
-async function listeningProblem(host: string, port: number): Promise<string | undefined> {
-  const server = createServer()
-  const code = await new Promise<string | undefined>(resolve => {
-    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code))
-    server.listen(port, host, () => server.close(() => resolve(undefined)))
-  })
+async function listeningProblem(address: ListenedAddress): Promise<string | undefined> {
+  const code = await listenError(address)
   if (code === 'EACCES') return 'this user may not. Choose a port above 1023.'
   if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
     return 'that is no address of this machine. Choose another.'

@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander'
 import { GATEWAY, LOG_LEVELS } from '../config/options/gateway.ts'
+import { describeError } from '../core/errors.ts'
 import { VERSION } from '../version.ts'
 import { declareCacheCommands } from './cache-commands.ts'
 import { declareClientCommands } from './client-commands.ts'
@@ -9,6 +10,7 @@ import { declareCompletionCommands } from './completion-commands.ts'
 import { declareFirstRunCommands } from './first-run-commands.ts'
 import { declareGatewayCommands } from './gateway-commands.ts'
 import { declareLoginCommands } from './login-commands.ts'
+import { say } from './say.ts'
 import { declareServerCommands } from './server-commands.ts'
 import { declareRunningCommands } from './running-commands.ts'
 import { declareUseCommands } from './use-commands.ts'
@@ -49,7 +51,10 @@ export function declaredProgram(): Command {
       if (isGiven && !action.options.some(({ long }) => long === CLIENT_OPTION))
         command.error('error: --client is for the gateway on stdio, which has no command')
       // A gateway goes on without its output.
-      if (action.name() !== 'serve') process.stdout.on('error', endAtClosedPipe)
+      if (action.name() === 'serve') return
+      process.stdout.on('error', endWithoutOutput)
+      // There is nowhere left to say it.
+      process.stderr.on('error', () => {})
     })
     .configureHelp({ showGlobalOptions: true })
     .showHelpAfterError('Run mcp-manifold --help to see what there is.')
@@ -67,8 +72,9 @@ export function declaredProgram(): Command {
   return program
 }
 
-/** A reader such as `head` has seen enough. */
-function endAtClosedPipe(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EPIPE') throw error
-  process.exit()
+/** A reader such as `head` has seen enough. Anything else, such as a full disk, is said. */
+function endWithoutOutput(error: NodeJS.ErrnoException): void {
+  if (error.code === 'EPIPE') process.exit()
+  say(`The output cannot be written: ${describeError(error)}.`)
+  process.exit(1)
 }

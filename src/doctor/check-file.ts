@@ -6,6 +6,7 @@ import { isAboutOldName } from '../config/load/old-names.ts'
 import { parse, readMainText } from '../config/load/read-text.ts'
 import { describeError, GatewayError } from '../core/errors.ts'
 import { shellWord } from '../core/shell-word.ts'
+import { readRegularFile } from '../regular-file.ts'
 import type { FoundProblem } from '../config/problem.ts'
 import type { FindingCode } from './codes.ts'
 import type { Examination } from './examination.ts'
@@ -17,6 +18,8 @@ const CODE_OF: Readonly<Record<NonNullable<FoundProblem['kind']>, FindingCode>> 
   variable: 'variable_unset',
   arguments: 'command_holds_arguments',
 }
+
+const MARK = '\uFEFF'
 
 /** Finds, reads and checks the configuration file, and sets what the later layers need of it. */
 export async function checkFile(exam: Examination): Promise<Finding[]> {
@@ -97,8 +100,11 @@ async function renameIn(
   before: string,
   { text, renamed }: ReturnType<typeof renameOldKeys>,
 ): Promise<string> {
-  const isCurrent = async (): Promise<boolean> => (await readMainText(file, new FilesRead(), true)) === before
-  if (!(await replaceFile(file, text, isCurrent))) throw new Error(`${file} was changed meanwhile`)
+  // Editors on Windows write a byte order mark, which is no part of the text that was read.
+  const contentOf = async (): Promise<string> => (await readRegularFile(file)).toString('utf8')
+  const mark = (await contentOf()).startsWith(MARK) ? MARK : ''
+  const isCurrent = async (): Promise<boolean> => (await contentOf()) === mark + before
+  if (!(await replaceFile(file, mark + text, isCurrent))) throw new Error(`${file} was changed meanwhile`)
   return `Renamed ${renamed.map(({ key, present }) => `${key} to "${present}"`).join(', ')} in ${file}.`
 }
 

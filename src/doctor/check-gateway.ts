@@ -1,9 +1,7 @@
-import { chmodSync, lstatSync, readdirSync, unlinkSync } from 'node:fs'
-import { createServer } from 'node:net'
-import { join } from 'node:path'
+import { chmodSync, lstatSync, unlinkSync } from 'node:fs'
 import { X509Certificate } from 'node:crypto'
 import { askGateway } from '../admin/client.ts'
-import { answers, findGateways, socketFolder } from '../admin/socket-files.ts'
+import { findGateways, socketFolder, staleSockets } from '../admin/socket-files.ts'
 import { checkExposure } from '../auth/exposure.ts'
 import { stateFolder } from '../config/paths.ts'
 import { describeError } from '../core/errors.ts'
@@ -14,6 +12,7 @@ import { readCertificates } from '../front/http/listener.ts'
 import type { Config } from '../config/types.ts'
 import type { Examination } from './examination.ts'
 import { finding, type Finding } from './finding.ts'
+import { listenedAddresses, listenError, type ListenedAddress } from './listen-addresses.ts'
 import type { World } from './world.ts'
 
 const OTHERS = 0o077
@@ -34,7 +33,11 @@ export async function checkGateway(exam: Examination): Promise<Finding[]> {
     ...(isConfigured ? [...exposure(config), ...(await certificateFindings(config, world))] : []),
     // A gateway of this configuration that runs has the port.
     ...(pids.length === 0
-      ? await Promise.all(addressesOf(config, isConfigured).map(address => portFindings(address, world)))
+      ? await Promise.all(
+          listenedAddresses(config)
+            .filter(({ key, port }) => port !== 0 && (key !== 'gateway.http' || isConfigured))
+            .map(address => portFindings(address, world)),
+        )
       : []
     ).flat(),
   ]
@@ -67,23 +70,17 @@ async function folderFindings(folder: string, { platform }: World): Promise<Find
         }),
       }),
     ]
-  const sockets = readdirSync(folder)
-    .filter(name => /^[\da-f]{16}-\d+\.sock$/.test(name))
-    .map(name => join(folder, name))
-  const alive = await Promise.all(sockets.map(answers))
-  return sockets
-    .filter((_, at) => !alive[at])
-    .map(socket =>
-      finding('socket_stale', {
-        cause: `The socket ${socket} belongs to a gateway that does not run any more.`,
-        fix: 'Remove it.',
-        command: `rm ${shellWord(socket)}`,
-        mend: () => {
-          unlinkSync(socket)
-          return `Removed ${socket}.`
-        },
-      }),
-    )
+  return (await staleSockets(folder)).map(socket =>
+    finding('socket_stale', {
+      cause: `The socket ${socket} belongs to a gateway that does not run any more.`,
+      fix: 'Remove it.',
+      command: `rm ${shellWord(socket)}`,
+      mend: () => {
+        unlinkSync(socket)
+        return `Removed ${socket}.`
+      },
+    }),
+  )
 }
 
 async function versionFinding(socket: string, pid: number, { version }: World): Promise<Finding[]> {
@@ -142,33 +139,13 @@ async function certificateFindings({ gateway }: Config, { now }: World): Promise
   }
 }
 
-/** An address of the configuration, with its keys. */
-interface ListenAddress {
-  readonly hostKey: string
-  readonly portKey: string
-  readonly host: string
-  readonly port: number
-}
-
-function addressesOf({ gateway: { http, admin } }: Config, hasHttp: boolean): ListenAddress[] {
-  const { host, port } = http
-  const [, adminHost = '', adminPort] = /^\[?(.*?)\]?:(\d+)$/.exec(admin.listen ?? '') ?? []
-  const key = 'gateway.admin.listen'
-  return [
-    ...(hasHttp ? [{ hostKey: 'gateway.http.host', portKey: 'gateway.http.port', host, port }] : []),
-    ...(adminPort === undefined
-      ? []
-      : [{ hostKey: key, portKey: key, host: adminHost, port: Number(adminPort) }]),
-  ]
-}
-
-async function portFindings(
-  { host, port, hostKey, portKey }: ListenAddress,
-  world: World,
-): Promise<Finding[]> {
-  const code = await listeningProblem(host, port)
+async function portFindings(address: ListenedAddress, world: World): Promise<Finding[]> {
+  const { key, host, port } = address
+  const code = await listenError(address)
   if (code === undefined) return []
-  const at = (other: number): number | string => (hostKey === portKey ? `${host}:${other}` : other)
+  const isWhole = key !== 'gateway.http'
+  const [hostKey, portKey] = isWhole ? [key, key] : [`${key}.host`, `${key}.port`]
+  const at = (other: number): number | string => (isWhole ? `${host}:${other}` : other)
   if (code === 'EADDRINUSE') {
     const holder = await world.listenerOn(port)
     return [
@@ -188,16 +165,7 @@ async function portFindings(
         : `Write an address of this machine in ${hostKey}.`,
       set: isPort
         ? { key: portKey, value: at(3333) }
-        : { key: hostKey, value: hostKey === portKey ? `127.0.0.1:${port}` : '127.0.0.1' },
+        : { key: hostKey, value: isWhole ? `127.0.0.1:${port}` : '127.0.0.1' },
     }),
   ]
-}
-
-async function listeningProblem(host: string, port: number): Promise<string | undefined> {
-  if (port === 0) return undefined
-  const server = createServer()
-  return await new Promise<string | undefined>(resolve => {
-    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? 'unknown'))
-    server.listen(port, host, () => server.close(() => resolve(undefined)))
-  })
 }

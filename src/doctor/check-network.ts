@@ -1,3 +1,4 @@
+import { formatPath } from '../config/problem.ts'
 import { isLoopback } from '../core/loopback.ts'
 import { shellWord } from '../core/shell-word.ts'
 import { addressClass } from '../credentials/fetch/address-class.ts'
@@ -218,7 +219,7 @@ function proxyFinding(server: string, url: URL, { env }: World, because: Finding
       server,
       cause: `${name} is set, and the gateway connects to ${url.host} without that proxy.`,
       fix: 'Let this machine reach the server directly, or put a stdio server in between that uses the proxy.',
-      set: { key: `mcpServers.${server}.command`, value: 'npx' },
+      set: { key: formatPath(['mcpServers', server, 'command']), value: 'npx' },
     }),
   ]
 }

@@ -1,3 +1,4 @@
+import { formatPath } from '../config/problem.ts'
 import { storedUsage } from '../quota/stored.ts'
 import type { Examination } from './examination.ts'
 import { finding, type Finding } from './finding.ts'
@@ -16,7 +17,7 @@ export async function checkQuotas({ config, store, world }: Examination): Promis
         cause: `The limit ${name} of ${of} is used up: ${limit} of ${limit}${resetsAt === undefined ? '' : `, until ${resetsAt}`}.`,
         fix: 'Wait for the end of the period, or raise the limit.',
         command: world.typed('usage'),
-        set: { key: kind === 'client' ? `clients.${owner}` : `mcpServers.${server ?? owner}` },
+        set: { key: formatPath(kind === 'client' ? ['clients', owner] : ['mcpServers', server ?? owner]) },
       })
     })
 }

@@ -1,11 +1,14 @@
-import { accessSync, chmodSync, constants, statSync, type Stats } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { accessSync, chmodSync, constants, readdirSync, statSync, type Stats } from 'node:fs'
+import { dirname } from 'node:path'
+import { stateFolder } from '../config/paths.ts'
 import { describeError } from '../core/errors.ts'
 import { shellWord } from '../core/shell-word.ts'
-import { damageOf } from '../state/lmdb-file.ts'
+import { damageInside } from '../state/lmdb-file.ts'
+import { dataFileIn, isStoreFile } from '../state/lmdb-folder.ts'
 import { openLmdbStore } from '../state/lmdb.ts'
 import { openStore } from '../state/open.ts'
 import { SILENT } from '../core/logger.ts'
+import { KEY_FILE } from '../vault/data-key/data-keys.ts'
 import type { Examination } from './examination.ts'
 import { finding, type Finding } from './finding.ts'
 import { redisInfo } from './redis-info.ts'
@@ -15,6 +18,8 @@ const LMDB = 'lmdb:'
 const SET = { key: 'gateway.state' }
 const LEAST_FREE_BYTES = 64 * 1024 * 1024
 const OTHERS = 0o077
+/** New files belong to the group of the folder; only the owner of a file removes it. */
+const SHARED = 0o3000
 
 /** Whether the state store can be used. Opens it for the later layers. */
 export async function checkState(exam: Examination): Promise<Finding[]> {
@@ -32,7 +37,7 @@ async function checkFolder(path: string, exam: Examination): Promise<Finding[]> 
   const findings = [...diskFindings(path, world), ...(found ? exposure(path, found, world) : [])]
   let damage: string | undefined
   try {
-    damage = damageOf(join(path, 'data.mdb'))
+    damage = damageInside(dataFileIn(path))
   } catch (error) {
     return [...findings, unusable(path, `Its file cannot be read: ${describeError(error)}.`)]
   }
@@ -42,7 +47,7 @@ async function checkFolder(path: string, exam: Examination): Promise<Finding[]> 
       finding('state_damaged', {
         cause: `The state in ${path} is damaged: ${damage}.`,
         fix: 'Restore the folder from a backup. Without one, the next start sets the file aside by itself.',
-        command: `mv ${shellWord(join(path, 'data.mdb'))} ${shellWord(join(path, 'data.mdb.damaged'))}`,
+        command: `mv ${shellWord(dataFileIn(path))} ${shellWord(`${dataFileIn(path)}.damaged`)}`,
       }),
     ]
   // Opening it would create the folder, which the first start does.
@@ -103,19 +108,30 @@ function diskFindings(path: string, world: World): Finding[] {
   ]
 }
 
-function exposure(path: string, { mode, uid }: Stats, { platform }: World): Finding[] {
-  if (platform === 'win32' || uid !== process.getuid?.() || (mode & OTHERS) === 0) return []
+function exposure(path: string, { mode, uid }: Stats, world: World): Finding[] {
+  if (world.platform === 'win32' || uid !== process.getuid?.() || (mode & OTHERS) === 0) return []
   return [
     finding('state_exposed', {
       cause: `Other users may use the folder ${path} (mode ${(mode & 0o777).toString(8)}).`,
-      fix: 'Restrict it to its owner.',
-      command: `chmod 700 ${shellWord(path)}`,
-      mend: () => {
-        chmodSync(path, 0o700)
-        return `Set the mode of ${path} to 700.`
-      },
+      ...(isOfStoreAlone(path, mode, world)
+        ? {
+            fix: 'Restrict it to its owner.',
+            command: `chmod 700 ${shellWord(path)}`,
+            mend: () => {
+              chmodSync(path, 0o700)
+              return `Set the mode of ${path} to 700.`
+            },
+          }
+        : { fix: 'Set "gateway.state" to a folder of its own: this one has other uses as well.', set: SET }),
     }),
   ]
+}
+
+/** Whether nothing but the state is in a folder, and its mode is none that users share a folder by. */
+function isOfStoreAlone(path: string, mode: number, { home, env, platform }: World): boolean {
+  if ((mode & SHARED) !== 0) return false
+  if (path === stateFolder(home, env, platform)) return true
+  return readdirSync(path).every(name => isStoreFile(name) || name.startsWith(KEY_FILE))
 }
 
 async function checkRedis(state: string, exam: Examination): Promise<Finding[]> {

@@ -4,6 +4,7 @@ import { describeError } from '../core/errors.ts'
 import { SILENT } from '../core/logger.ts'
 import { shellWord } from '../core/shell-word.ts'
 import { readKeyring } from '../os-keyring.ts'
+import { KEY_FILE, KEY_SOURCE } from '../vault/data-key/data-keys.ts'
 import { readKeyFile } from '../vault/data-key/key-file.ts'
 import { KEYRING_ENTRY, openVault } from '../vault/open.ts'
 import type { Config } from '../config/types.ts'
@@ -18,8 +19,8 @@ export async function checkVault({ config, store, world }: Examination): Promise
   if (!config || !store?.shared) return []
   const { vault } = config.gateway
   if (vault.keys.length > 0) return await unopened(config, store)
-  const file = join(vault.folder, 'vault.key')
-  const isInKeyring = vault.keySource === 'keyring' || (await store.get('vault/key-source')) === 'keyring'
+  const file = join(vault.folder, KEY_FILE)
+  const isInKeyring = vault.keySource === 'keyring' || (await store.get(KEY_SOURCE)) === 'keyring'
   if (!isInKeyring)
     try {
       return (await readKeyFile(file)) ? await unopened(config, store) : []

@@ -1,3 +1,4 @@
+import { formatPath } from '../config/problem.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import type { Config, ServerConfig } from '../config/types.ts'
 import type { ReplicaConfig } from '../config/replica-types.ts'
@@ -27,14 +28,11 @@ export function targetsOf(
     .flatMap(server =>
       server.replicas.map((replica, at) => {
         const single = server.replicas.length === 1
-        const name = /^[A-Za-z_$][\w$-]*$/.test(server.name)
-          ? `.${server.name}`
-          : `[${JSON.stringify(server.name)}]`
         return {
           server,
           replica,
           label: single ? server.name : `${server.name}, replica ${replica.name}`,
-          at: `mcpServers${name}${single ? '' : `.replicas[${at}]`}`,
+          at: formatPath(['mcpServers', server.name, ...(single ? [] : ['replicas', at])]),
           writtenUrl: urlIn(written, server.name, at),
         }
       }),

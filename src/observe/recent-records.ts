@@ -14,8 +14,9 @@ export interface RecentRecordsLimits {
 }
 
 const LIMITS: RecentRecordsLimits = { maxLines: 2000, maxBytes: 1024 * 1024 }
-/** Lines that wait for one reader. A slower reader misses the oldest. */
+/** Lines that wait for one reader, and their bytes. A slower reader misses the oldest. */
 const MAX_WAITING = 1000
+const MAX_WAITING_BYTES = 1024 * 1024
 /** Readers that follow at once; each has lines that wait for it. */
 const MAX_FOLLOWERS = 16
 
@@ -52,7 +53,7 @@ export class RecentRecords {
   read(server: string | undefined, follow: boolean): AsyncIterableIterator<string> | undefined {
     const isWanted = (record: RecentRecord): boolean => server === undefined || record.server === server
     const follower = new Follower(isWanted, () => this.#followers.delete(follower))
-    for (const record of this.#records) follower.add(record, Infinity)
+    for (const record of this.#records) follower.addKept(record)
     if (!follow || this.#ended) follower.end()
     else if (this.#followers.size >= MAX_FOLLOWERS) return undefined
     else this.#followers.add(follower)
@@ -71,7 +72,8 @@ export class RecentRecords {
 class Follower implements AsyncIterableIterator<string> {
   readonly #isWanted: (record: RecentRecord) => boolean
   readonly #onStop: () => void
-  #waiting: string[] = []
+  #waiting: RecentRecord[] = []
+  #bytes = 0
   #ended = false
   #wake: (() => void) | undefined
 
@@ -80,11 +82,25 @@ class Follower implements AsyncIterableIterator<string> {
     this.#onStop = onStop
   }
 
-  add(record: RecentRecord, maxWaiting = MAX_WAITING): void {
+  /** A record that was kept before the reader came: all of these are read. */
+  addKept(record: RecentRecord): void {
+    if (!this.#isWanted(record)) return
+    this.#waiting.push(record)
+    this.#bytes += bytesOf(record)
+  }
+
+  add(record: RecentRecord): void {
     if (this.#ended || !this.#isWanted(record)) return
-    this.#waiting.push(record.line)
-    if (this.#waiting.length > Math.max(maxWaiting, MAX_WAITING)) this.#waiting.shift()
+    this.addKept(record)
+    if (this.#waiting.length > MAX_WAITING) this.#take()
+    while (this.#bytes > MAX_WAITING_BYTES) this.#take()
     this.#wake?.()
+  }
+
+  #take(): RecentRecord | undefined {
+    const oldest = this.#waiting.shift()
+    if (oldest) this.#bytes -= bytesOf(oldest)
+    return oldest
   }
 
   end(): void {
@@ -93,15 +109,17 @@ class Follower implements AsyncIterableIterator<string> {
   }
 
   async next(): Promise<IteratorResult<string, undefined>> {
-    while (this.#waiting.length === 0) {
+    for (;;) {
+      const oldest = this.#take()
+      if (oldest) return { done: false, value: oldest.line }
       if (this.#ended) return { done: true, value: undefined }
       await new Promise<void>(resolve => (this.#wake = resolve))
     }
-    return { done: false, value: this.#waiting.shift() as string }
   }
 
   return(): Promise<IteratorResult<string, undefined>> {
     this.#waiting = []
+    this.#bytes = 0
     this.end()
     this.#onStop()
     return Promise.resolve({ done: true, value: undefined })

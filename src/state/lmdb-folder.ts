@@ -8,6 +8,26 @@ import { damageOf } from './lmdb-file.ts'
 const DATA = 'data.mdb'
 const LOCK = 'lock.mdb'
 
+/** What is put behind the name of a file that was set aside. */
+const ASIDE = 'damaged-'
+
+/** The data file of a store in a folder. */
+export function dataFileIn(folder: string): string {
+  return join(folder, DATA)
+}
+
+/** Whether a store has been in a folder: both of its files are there. */
+export function holdsStore(folder: string): boolean {
+  return [DATA, LOCK].every(
+    name => statSync(join(folder, name), { throwIfNoEntry: false })?.isFile() === true,
+  )
+}
+
+/** Whether a store makes files of this name in its folder. */
+export function isStoreFile(name: string): boolean {
+  return [DATA, LOCK].some(own => name === own || name.startsWith(`${own}.${ASIDE}`))
+}
+
 /** A data file that was set aside. */
 export interface SetAside {
   readonly damage: string
@@ -23,7 +43,7 @@ export function prepareFolder(path: string): SetAside | undefined {
   makeFolder(path)
   const damage = damageOf(join(path, DATA))
   if (damage === undefined) return undefined
-  const mark = `damaged-${new Date().toISOString().replaceAll(/[-:.]/g, '')}-${process.pid}`
+  const mark = `${ASIDE}${new Date().toISOString().replaceAll(/[-:.]/g, '')}-${process.pid}`
   const file = join(path, `${DATA}.${mark}`)
   moved(join(path, DATA), file)
   // The lock file refers to transactions that the new file lacks.

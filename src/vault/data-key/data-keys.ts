@@ -5,9 +5,10 @@ import { createSealingKey, KeyRing, toKey } from '../../state/key-ring.ts'
 import type { Store } from '../../state/store.ts'
 import { createKeyFile, readKeyFile } from './key-file.ts'
 
-const FILE = 'vault.key'
+/** Name of the key file in its folder. */
+export const KEY_FILE = 'vault.key'
 /** Where the key of a store is that all its processes run on one machine for: `keyring` or `file`. */
-const SOURCE = 'vault/key-source'
+export const KEY_SOURCE = 'vault/key-source'
 
 export interface Keyring {
   /** `undefined` when there is no key. @throws Error (as a rejection) that says why it cannot be used */
@@ -65,7 +66,7 @@ export class DataKeys {
   /** The key that this machine has, or a new one. */
   async #made(): Promise<Buffer> {
     const { keySource, folder } = this.#options
-    const file = join(folder, FILE)
+    const file = join(folder, KEY_FILE)
     if (keySource === 'file') return (await readKeyFile(file)) ?? (await this.#newFile(file, undefined))
     if (keySource === 'keyring') return await this.#ofKeyring()
     const found = await readKeyFile(file)
@@ -114,12 +115,13 @@ export class DataKeys {
 
   async #isInKeyring(): Promise<boolean> {
     const { store } = this.#options
-    return !isOfManyMachines(store) && (await store.get(SOURCE)) === 'keyring'
+    return !isOfManyMachines(store) && (await store.get(KEY_SOURCE)) === 'keyring'
   }
 
   async #remember(source: 'keyring' | 'file'): Promise<void> {
     const { store } = this.#options
-    if (!isOfManyMachines(store) && (await store.get(SOURCE)) !== source) await store.set(SOURCE, source)
+    if (!isOfManyMachines(store) && (await store.get(KEY_SOURCE)) !== source)
+      await store.set(KEY_SOURCE, source)
   }
 }
 

@@ -80,6 +80,50 @@ test('an upgrade on the socket is a conversation, which an end of the gateway en
   await closed
 })
 
+test('a peer that reads nothing does not hold the end of the gateway', async () => {
+  const folder = folderForTest()
+  const large = `
+    const readline = require('node:readline').createInterface({ input: process.stdin })
+    readline.on('line', line => {
+      const { id, method } = JSON.parse(line)
+      const result = method === 'initialize'
+        ? { protocolVersion: '2025-06-18', capabilities: { tools: {} }, serverInfo: { name: 't', version: '1' } }
+        : method === 'tools/list' ? { tools: [{ name: 'large', inputSchema: { type: 'object' } }] }
+        : method === 'tools/call' ? { content: [{ type: 'text', text: 'x'.repeat(8e6) }] } : {}
+      if (id !== undefined) process.stdout.write(JSON.stringify({ jsonrpc: '2.0', id, result }) + '\\n')
+    })`
+  const file = folder.write('servers.json', {
+    mcpServers: { up: { command: process.execPath, args: ['-e', large], prefix: false } },
+    gateway: { http: { port: 0 }, state: 'memory', shutdownTimeout: '1s' },
+  })
+  const { served, socket } = await servingWithSocket(folder, file)
+  const connection = await upgraded(socket, '/admin/mcp')
+  if ('status' in connection) throw new Error(connection.text)
+  const clientInfo = { name: 't', version: '1' }
+  const params = { protocolVersion: '2025-06-18', capabilities: {}, clientInfo }
+  await ask(connection, { id: 1, method: 'initialize', params })
+  connection.write(
+    `${JSON.stringify({ jsonrpc: '2.0', id: 2, method: 'tools/call', params: { name: 'large' } })}\n`,
+  )
+  // The beginning of the answer.
+  await once(connection, 'data')
+  connection.pause()
+  const begun = performance.now()
+  expect(await served.stop()).toBe(0)
+  expect(performance.now() - begun).toBeLessThan(12_000)
+})
+
+test('conversations leave connections of the socket for everything else', async () => {
+  const { socket } = await serving()
+  const open = await Promise.all(Array.from({ length: 24 }, () => upgraded(socket, '/admin/mcp')))
+  expect(open.filter(connection => 'status' in connection)).toEqual([])
+  expect(refusal(await upgraded(socket, '/admin/mcp'))).toEqual([503, expect.stringContaining('24 commands')])
+  expect((await askAdmin(socket, { path: '/admin/status' })).status).toBe(200)
+  const [first] = open
+  if (first && !('status' in first)) first.destroy()
+  await expect.poll(async () => refusal(await upgraded(socket, '/admin/mcp'))).toBe('upgraded')
+})
+
 test('what cannot be served is refused before the upgrade', async () => {
   const { socket } = await serving()
   const unknown = await upgraded(socket, '/admin/mcp?endpoint=nowhere')

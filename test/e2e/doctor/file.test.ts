@@ -92,6 +92,15 @@ describe('doctor finds, in the file,', () => {
     )
   })
 
+  test('a former name of a key in a file with a byte order mark, which stays', async () => {
+    const text = '\uFEFF{ "mcpServers": {}, "gateway": { "state": "memory", "fail": "open" } }\n'
+    const mended = await diagnose(scratch, text, { args: ['--fix'] })
+    expect(mended.mended).toMatchObject([{ code: 'config_old_key' }])
+    expect(readFileSync(`${scratch.path}/servers.json`, 'utf8')).toBe(
+      text.replace('fail', 'quotaFailureMode'),
+    )
+  })
+
   test('an entry that is the gateway itself', async () => {
     const found = await diagnose(scratch, {
       mcpServers: { me: { command: 'mcp-manifold' }, ok: LISTING },

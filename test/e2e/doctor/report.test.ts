@@ -40,6 +40,19 @@ describe('the report', () => {
     expect(stdout).not.toContain('\u001B')
   })
 
+  test('cannot control the terminal, nor name a command that looks like another', async () => {
+    const cwd = `${scratch.path}/\u009b2J\u202egone`
+    const file = scratch.write('servers.json', { mcpServers: { a: { ...LISTING, cwd } }, ...memory })
+    const text = await runProgram(['doctor', '--config', file], { cwd: scratch.path })
+    expect(text.stdout).toContain(`The working directory ${scratch.path}/2Jgone`)
+    expect(text.stdout).not.toMatch(/[\u009b\u202e]/)
+    expect(text.stdout).not.toContain('mkdir')
+    const json = await runProgram(['doctor', '--json', '--config', file], { cwd: scratch.path })
+    expect(json.stdout).not.toMatch(/[\u009b\u202e]/)
+    const { findings } = JSON.parse(json.stdout) as { findings: { cause: string }[] }
+    expect(findings[0]?.cause).toContain(cwd)
+  })
+
   test('says that nothing is wrong', async () => {
     const file = scratch.write('servers.json', { mcpServers: { good: LISTING }, ...memory })
     const { code, stdout } = await runProgram(['doctor', '--config', file], { cwd: scratch.path })

@@ -91,6 +91,23 @@ describe('doctor finds, in the state,', () => {
     expect({ mode: modeOf(path), findings: mended.findings }).toEqual({ mode: 0o700, findings: [] })
   })
 
+  test('a folder that others share on purpose, and leaves it as it is', async () => {
+    const shared = stateFolder(0o770)
+    chmodSync(shared, 0o2770)
+    writeFileSync(`${scratch.path}/state/notes.txt`, '')
+    for (const mode of [0o2770, 0o1777, 0o755]) {
+      chmodSync(shared, mode)
+      const found = await diagnose(scratch, within(`lmdb:${shared}`), { args: ['--fix'] })
+      const { command, set } = found.only('state_exposed')
+      expect({ command, set, mended: found.mended }).toEqual({
+        command: undefined,
+        set: { key: 'gateway.state' },
+        mended: [],
+      })
+      expect(statSync(shared).mode & 0o7777).toBe(mode)
+    }
+  })
+
   test('that LMDB has no library here', async () => {
     const copy = `${scratch.path}/package`
     await mkdir(`${copy}/node_modules`, { recursive: true })

@@ -75,6 +75,17 @@ describe('the last records of the log', () => {
     expect(kept.at(-1)).toBe('1499')
   })
 
+  test('wait for a slow reader within a bound of bytes', async () => {
+    const records = new RecentRecords()
+    const reader = records.read(undefined, true)
+    for (let n = 0; n < 900; n++) records.add(record(`${n}${'x'.repeat(8000)}`))
+    records.end()
+    const kept = await all(reader)
+    expect(kept.at(-1)).toMatch(/^899x/)
+    expect(kept.join('').length).toBeLessThan(1024 * 1024)
+    expect(kept.join('').length).toBeGreaterThan(900 * 1024)
+  })
+
   test('a reader that stops makes room for another', async () => {
     const records = new RecentRecords()
     const readers = Array.from({ length: 16 }, () => records.read(undefined, true))
