@@ -4,6 +4,7 @@ import { CREDENTIAL_ROUTES } from './credential-routes.ts'
 import { AdminProblem } from './problem-details.ts'
 import { fields, TEXT, textIn, type AdminAnswer, type AdminRoute, type Schema } from './route.ts'
 import type { DrainTarget, ReloadAnswer } from './service.ts'
+import { CALLS_ROUTE } from './calls-route.ts'
 import { USAGE_ROUTE } from './usage-route.ts'
 
 const OBJECT: Schema = { type: 'object' }
@@ -267,6 +268,7 @@ export const ROUTES: readonly AdminRoute[] = [
       return { body: await service.restart(server), detail: server }
     },
   },
+  CALLS_ROUTE,
   USAGE_ROUTE,
   ...CREDENTIAL_ROUTES,
 ]

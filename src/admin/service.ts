@@ -1,4 +1,6 @@
 import type { Duplex } from 'node:stream'
+import type { CallRecord } from '../observe/activity/call-record.ts'
+import type { CallFilter } from '../observe/activity/recent-calls.ts'
 import type { ExposedText, ExpositionFormat } from '../observe/metrics/exposition.ts'
 import type { UsageLine, UsageQuery } from '../observe/usage/usage-report.ts'
 import type { KeptLogins } from '../credentials/login/kept-logins.ts'
@@ -18,6 +20,10 @@ export interface AdminService {
   log(server: string | undefined, follow: boolean): AsyncIterableIterator<string>
   /** The metrics, as a scraper reads them (docs/metrics.md). @throws AdminProblem 404 where none are counted */
   metrics(format: ExpositionFormat): Promise<ExposedText>
+  /** The last calls, or the slowest of the last hour, without their arguments and results. */
+  calls(query: CallsRequest): CallsAnswer
+  /** Calls as they end, a line of JSON each. @throws AdminProblem 503 when too many readers follow them */
+  followCalls(filter: CallFilter): AsyncIterableIterator<string>
   /**
    * What clients have used, in all gateways that share the state store (docs/usage.md).
    * @throws AdminProblem 404 where nothing is counted
@@ -60,6 +66,17 @@ export interface AdminService {
   logOut(target: LoginTarget): Promise<LogoutAnswer>
   /** Records a write and its result. */
   noteWrite(write: AdminWrite): void
+}
+
+export interface CallsRequest extends CallFilter {
+  /** The slowest ones, in place of the last ones. */
+  readonly slow: boolean
+  /** Most of them. */
+  readonly limit: number
+}
+
+export interface CallsAnswer {
+  readonly calls: readonly CallRecord[]
 }
 
 /** Days as `2026-11-28`, both included. */

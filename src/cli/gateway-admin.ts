@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream'
-import { monotonicNow } from '../core/clock.ts'
+import { CLOCK, monotonicNow } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
 import { VERSION } from '../version.ts'
 import { nextStartProblem } from './next-start.ts'
@@ -10,6 +10,8 @@ import type {
   AdminService,
   AdminStatus,
   AdminWrite,
+  CallsAnswer,
+  CallsRequest,
   CheckAnswer,
   ConversationOptions,
   DrainAnswer,
@@ -30,6 +32,7 @@ import type { Config } from '../config/types.ts'
 import type { Logger } from '../core/logger.ts'
 import type { KeptLogins } from '../credentials/login/kept-logins.ts'
 import type { RunningGateway } from '../gateway/gateway.ts'
+import type { CallFilter } from '../observe/activity/recent-calls.ts'
 import { usageLines } from '../observe/usage/usage-report.ts'
 import type { ExposedText, ExpositionFormat } from '../observe/metrics/exposition.ts'
 import type { RecentRecords } from '../observe/recent-records.ts'
@@ -78,6 +81,20 @@ export class GatewayAdmin implements AdminService {
     const { metrics } = this.#options.gateway.counts
     if (metrics) return metrics.write(format)
     throw new AdminProblem(404, 'This gateway counts no metrics, because "gateway.metrics.enabled" is false.')
+  }
+
+  calls({ slow, limit, ...filter }: CallsRequest): CallsAnswer {
+    const { calls } = this.#options.gateway.counts
+    return { calls: slow ? calls.slowest(filter, limit, CLOCK.wall()) : calls.last(filter, limit) }
+  }
+
+  followCalls(filter: CallFilter): AsyncIterableIterator<string> {
+    const lines = this.#options.gateway.counts.calls.follow(filter)
+    if (lines) return lines
+    throw new AdminProblem(
+      503,
+      'Too many readers follow the calls of this gateway already. Stop one of them.',
+    )
   }
 
   async usage({ since, until, ...query }: UsageRequest): Promise<UsageAnswer> {

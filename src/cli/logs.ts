@@ -1,9 +1,7 @@
-import { request } from 'node:http'
-import { describeError, GatewayError } from '../core/errors.ts'
 import { jsonObjectIn } from '../core/json-object.ts'
+import { readLines } from './read-lines.ts'
 import { assertServer, loadForCommand } from './reach.ts'
 import { answeringGateways, noneRuns, type AnsweringGateway } from './running-gateways.ts'
-import { say } from './say.ts'
 import { oneLine, painted, type Colour } from './terminal.ts'
 import type { CommonOptions } from './common-options.ts'
 
@@ -12,8 +10,6 @@ export interface LogsOptions extends CommonOptions {
   readonly json?: boolean
 }
 
-/** No record is as long. */
-const MAX_LINE_CHARS = 1024 * 1024
 const COLOURS: Readonly<Record<string, Colour>> = { error: 'red', warn: 'yellow', debug: 'dim' }
 
 /**
@@ -29,10 +25,14 @@ export async function runLogs(server: string | undefined, options: LogsOptions):
   const isSeveral = gateways.length > 1
   const show = ({ pid }: AnsweringGateway, line: string): boolean =>
     process.stdout.write(`${options.json ? line : recordText(line, isSeveral ? `[${pid}] ` : '')}\n`)
+  const query = new URLSearchParams({
+    follow: String(options.follow ?? false),
+    ...(server !== undefined && { server }),
+  })
   let shown = 0
   await Promise.all(
     gateways.map(gateway =>
-      readLog(gateway, server, options.follow ?? false, line => {
+      readLines(gateway, { path: `/admin/logs?${query.toString()}`, what: 'log' }, line => {
         shown++
         return show(gateway, line)
       }),
@@ -42,54 +42,6 @@ export async function runLogs(server: string | undefined, options: LogsOptions):
     process.stderr.write(
       `There are no records${server === undefined ? '' : ` of "${server}"`}. At "log": "${config.gateway.log}", a gateway logs little; "debug" logs each call.\n`,
     )
-}
-
-/**
- * Reads the log of a gateway to its end. One that is killed ends no other: it is said, and becomes the exit code.
- * @param onLine returns whether the output takes more. Until it does, the gateway keeps what comes, within its bound
- */
-async function readLog(
-  { socket, pid }: AnsweringGateway,
-  server: string | undefined,
-  follow: boolean,
-  onLine: (line: string) => boolean,
-): Promise<void> {
-  const query = new URLSearchParams({ follow: String(follow), ...(server !== undefined && { server }) })
-  const path = `/admin/logs?${query.toString()}`
-  await new Promise<void>((resolve, reject) => {
-    const cut = (error: Error): void => {
-      say(`The log of the gateway ${pid} has ended early: ${describeError(error)}.`)
-      process.exitCode = 1
-      resolve()
-    }
-    const asked = request(
-      { socketPath: socket, path, headers: { host: 'localhost' }, agent: false },
-      response => {
-        let rest = ''
-        response.setEncoding('utf8')
-        response.on('data', (chunk: string) => {
-          const lines = (rest + chunk).split('\n')
-          rest = lines.pop() ?? ''
-          if (rest.length > MAX_LINE_CHARS) asked.destroy(new Error('a record is too long'))
-          if (response.statusCode !== 200) return
-          // All are written, since they are here.
-          if (lines.map(onLine).every(isRoom => isRoom)) return
-          response.pause()
-          process.stdout.once('drain', () => response.resume())
-        })
-        response.on('error', cut)
-        response.on('end', () => (response.statusCode === 200 ? resolve() : reject(refusalIn(rest))))
-      },
-    )
-    asked.on('error', cut)
-    asked.end()
-  })
-}
-
-function refusalIn(text: string): Error {
-  const { detail } = jsonObjectIn(text) ?? {}
-  const why = typeof detail === 'string' ? detail : 'It is of an earlier version. Restart it.'
-  return new GatewayError('config', `The gateway does not show its log: ${why}`)
 }
 
 function recordText(line: string, before: string): string {

@@ -1,5 +1,6 @@
 import { example } from './example.ts'
 import type { Command } from 'commander'
+import type { CallsOptions } from './calls.ts'
 import type { ListOptions } from './list.ts'
 import type { LogsOptions } from './logs.ts'
 import type { RestartOptions } from './restart.ts'
@@ -38,6 +39,37 @@ export function declareRunningCommands(program: Command): void {
     .action(async (server: string, _options: unknown, command: Command) => {
       const { runRestart } = await import('./restart.ts')
       await runRestart(server, command.optsWithGlobals<RestartOptions>())
+    })
+
+  const filtered = (command: Command): Command =>
+    command
+      .option('--client <name>', 'only those of this client')
+      .option('--server <name>', 'only those of this server')
+      .option('--tool <name>', 'only those of this tool, by its name at the server')
+      .option('--failed', 'only those that were not answered with a result')
+
+  filtered(
+    program
+      .command('calls')
+      .description('print the last calls of the running gateways, and where the time of each went'),
+  )
+    .option('--slow', 'the slowest of the last hour, in place of the last ones')
+    .option('--limit <count>', 'how many (default: 20)')
+    .option('--json', 'print JSON')
+    .addHelpText('after', example('calls --failed', 'calls --slow --server files'))
+    .action(async (_options: unknown, command: Command) => {
+      const { runCalls } = await import('./calls.ts')
+      await runCalls(command.optsWithGlobals<CallsOptions>())
+    })
+
+  filtered(
+    program.command('tail').description('print the calls of the running gateways as they end, until Ctrl+C'),
+  )
+    .option('--json', 'print each as a line of JSON')
+    .addHelpText('after', example('tail --server files'))
+    .action(async (_options: unknown, command: Command) => {
+      const { runTail } = await import('./calls.ts')
+      await runTail(command.optsWithGlobals<CallsOptions>())
     })
 
   program
