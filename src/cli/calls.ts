@@ -1,10 +1,9 @@
 import { GatewayError } from '../core/errors.ts'
-import { isJsonObject, jsonObjectIn } from '../core/json-object.ts'
+import { isJsonObject } from '../core/json-object.ts'
 import { askGateway, detailOf } from '../admin/client.ts'
 import { longestStage, type CallRecord, type CallStage } from '../observe/activity/call-record.ts'
 import type { CommonOptions } from './common-options.ts'
 import { assertServer, loadForCommand } from './reach.ts'
-import { readLines } from './read-lines.ts'
 import { answeringGateways, noneRuns, type AnsweringGateway } from './running-gateways.ts'
 import { tableLines, type Cell } from './table.ts'
 
@@ -50,20 +49,8 @@ export async function runCalls(options: CallsOptions): Promise<void> {
   else process.stdout.write(`${tableLines([HEAD, ...calls.map(rowOf)]).join('\n')}\n`)
 }
 
-/**
- * `tail`: the calls of the running gateways as they end, until Ctrl+C or until the gateways end.
- * @throws GatewayError as `runCalls`
- */
-export async function runTail(options: CallsOptions): Promise<void> {
-  const gateways = await gatewaysFor(options)
-  const query = queryOf(options)
-  query.set('follow', 'true')
-  const path = `/admin/calls?${query.toString()}`
-  const show = (line: string): boolean => process.stdout.write(`${options.json ? line : lineOf(line)}\n`)
-  await Promise.all(gateways.map(gateway => readLines(gateway, { path, what: 'list of calls' }, show)))
-}
-
-async function gatewaysFor(options: CallsOptions): Promise<readonly AnsweringGateway[]> {
+/** The running gateways of the configuration. @throws GatewayError `config` */
+export async function gatewaysFor(options: CallsOptions): Promise<readonly AnsweringGateway[]> {
   const { config } = await loadForCommand(options)
   if (options.server !== undefined) assertServer(options.server, config)
   const gateways = await answeringGateways(config.file ?? '')
@@ -74,7 +61,8 @@ async function gatewaysFor(options: CallsOptions): Promise<readonly AnsweringGat
   )
 }
 
-function queryOf({ client, server, tool, failed }: CallsOptions): URLSearchParams {
+/** What the admin API is asked for. */
+export function queryOf({ client, server, tool, failed }: CallsOptions): URLSearchParams {
   const query = new URLSearchParams()
   for (const [name, value] of Object.entries({ client, server, tool }))
     if (value !== undefined) query.set(name, value)
@@ -107,7 +95,8 @@ const ADVICE: Readonly<Record<CallStage, string>> = {
 /** A shorter time needs no advice. */
 const LONG_MS = 100
 
-function rowOf(call: CallRecord): Cell[] {
+/** The cells of a call, as a table or a line shows them. */
+export function rowOf(call: CallRecord): Cell[] {
   const { time, client, method, server, name, result, code, durationMs, cache } = call
   const what = name === '' ? method : server === '' ? `${method} ${name}` : `${server}.${name}`
   const failed = result !== 'ok'
@@ -127,9 +116,4 @@ function stageText(call: CallRecord): string {
   const ms = call.stages[stage]
   if (ms < LONG_MS) return stage
   return `${stage} ${ms.toFixed(0)} ms: ${ADVICE[stage]}`
-}
-
-function lineOf(line: string): string {
-  const call = jsonObjectIn(line) as unknown as CallRecord | undefined
-  return call ? (tableLines([rowOf(call)])[0] ?? '') : ''
 }

@@ -68,7 +68,7 @@ export function declareRunningCommands(program: Command): void {
     .option('--json', 'print each as a line of JSON')
     .addHelpText('after', example('tail --server files'))
     .action(async (_options: unknown, command: Command) => {
-      const { runTail } = await import('./calls.ts')
+      const { runTail } = await import('./tail.ts')
       await runTail(command.optsWithGlobals<CallsOptions>())
     })
 
