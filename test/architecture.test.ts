@@ -324,6 +324,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'config/edit',
     'config/load',
     'config/options/gateway',
+    'config/paths',
     'config/source/differences',
     'config/validate/self-reference',
     'core',

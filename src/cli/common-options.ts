@@ -7,5 +7,10 @@ export interface CommonOptions {
   readonly profile?: string
 }
 
+/** Those of a command whose output programs may read. */
+export interface JsonOptions extends CommonOptions {
+  readonly json?: boolean
+}
+
 /** The option of a command that is for one client. */
 export const CLIENT_OPTION = '--client'

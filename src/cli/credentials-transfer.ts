@@ -1,10 +1,10 @@
 import { open } from 'node:fs/promises'
 import { loadConfigFile } from '../config/load/load.ts'
 import { GatewayError } from '../core/errors.ts'
-import type { CommonOptions } from './common-options.ts'
+import type { CommonOptions, JsonOptions } from './common-options.ts'
 import { MAX_FILE_BYTES, readFileOrDescriptor, whyUnreadable } from '../regular-file.ts'
 import { exportRecords, importRecords } from '../vault/transfer.ts'
-import { say } from './say.ts'
+import { printJson, say } from './say.ts'
 import { typed } from './this-program.ts'
 import { withVault } from './with-vault.ts'
 
@@ -14,7 +14,7 @@ export interface ExportOptions extends CommonOptions {
   readonly server?: string
 }
 
-export interface ImportOptions extends CommonOptions {
+export interface ImportOptions extends JsonOptions {
   readonly replace?: boolean
 }
 
@@ -47,7 +47,7 @@ export async function exportCredentials({ config, log, file, stdout, server }: E
 /** `credentials import`: seals exported logins in the state. `-` is the standard input. */
 export async function importCredentials(
   file: string,
-  { config, log, replace = false }: ImportOptions,
+  { config, log, replace = false, json }: ImportOptions,
 ): Promise<void> {
   const loaded = await loadConfigFile({ file: config })
   const content = await (file === '-' ? standardInput() : contentOf(file))
@@ -56,16 +56,18 @@ export async function importCredentials(
     ({ vault }) => importRecords(vault, content, replace),
     log,
   )
+  if (json) return printJson({ imported, kept })
   // What was not imported may still be wanted.
   say(`${countOf(imported)} imported.${file === '-' || kept > 0 ? '' : ` Delete ${file} now.`}`)
   if (kept > 0) say(`${countOf(kept)} kept, because there are such logins already. Fix: --replace`)
 }
 
 /** `credentials rotate`: seals all records with the first key. */
-export async function rotateCredentials({ config, log }: CommonOptions): Promise<void> {
+export async function rotateCredentials({ config, log, json }: JsonOptions): Promise<void> {
   const loaded = await loadConfigFile({ file: config })
   const { sealed, unopened } = await withVault(loaded, ({ vault }) => vault.rotate(), log)
-  say(`${countOf(sealed)} sealed anew with the first key.`)
+  if (json) printJson({ sealed, unopened })
+  else say(`${countOf(sealed)} sealed anew with the first key.`)
   if (unopened > 0)
     throw refused(`Records that no key here opens: ${unopened}. Fix: add the key to "gateway.vault.keys".`)
 }

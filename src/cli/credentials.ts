@@ -1,17 +1,16 @@
 import { loadConfigFile } from '../config/load/load.ts'
 import { CLOCK } from '../core/clock.ts'
 import { GatewayError } from '../core/errors.ts'
-import type { CommonOptions } from './common-options.ts'
+import type { JsonOptions } from './common-options.ts'
 import { keptLogins } from '../credentials/login/kept-logins.ts'
 import { logOut } from '../credentials/login/logout.ts'
 import { alignColumns } from './columns.ts'
 import { NOTICED, revokedLine } from './logout.ts'
-import { say } from './say.ts'
+import { printJson, say } from './say.ts'
 import { typed } from './this-program.ts'
 import { withVault } from './with-vault.ts'
 
-interface ListOptions extends CommonOptions {
-  readonly json?: boolean
+interface ListOptions extends JsonOptions {
   /** Only the logins at this server. */
   readonly server?: string
 }
@@ -24,7 +23,7 @@ export async function listCredentials({ config: file, log, json, server }: ListO
     say(
       `Only the first ${logins.length} of ${logins.length + left} logins are listed. Those at one server: ${typed('credentials list --server <server>', config.file)}`,
     )
-  if (json === true) return void process.stdout.write(`${JSON.stringify(logins, null, 2)}\n`)
+  if (json) return printJson(logins)
   if (logins.length === 0)
     return say(
       `There are no logins${server === undefined ? '' : ` to server ${JSON.stringify(server.slice(0, 100))}`}. Log in: ${typed('login <server>', config.file)}`,
@@ -51,7 +50,7 @@ export async function listCredentials({ config: file, log, json, server }: ListO
 export async function revokeCredential(
   server: string,
   owner: string,
-  { config: file, log }: CommonOptions,
+  { config: file, log, json }: JsonOptions,
 ): Promise<void> {
   const config = await loadConfigFile({ file })
   const known = config.servers.find(({ name }) => name === server) ?? {
@@ -68,6 +67,7 @@ export async function revokeCredential(
           'config',
           `There is no login to server ${JSON.stringify(server.slice(0, 100))} of owner ${JSON.stringify(owner.slice(0, 200))}. See: ${typed('credentials list', config.file)}`,
         )
+      if (json) return printJson({ server, owner, revoked })
       say(`The login is forgotten. ${NOTICED}`, revokedLine(revoked))
     },
     log,

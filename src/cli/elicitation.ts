@@ -10,13 +10,14 @@ const MAX_TRIES = 3
 
 /**
  * Answers a question of a server: asked at the terminal, declined where there is none. What is typed for a field that
- * does not fit is asked again.
+ * does not fit is asked again. No server speaks for this program.
  */
 export async function answerElicitation(params: JsonObject): Promise<JsonObject> {
   if (!isPersonThere()) return { action: 'decline' }
   const { mode, url, message, requestedSchema } = params
   endWaitingLine()
-  process.stderr.write(`${oneLine(String(message ?? 'The server asks for something.'))}\n`)
+  // The gateway puts the name of the server before its words.
+  process.stderr.write(`A server asks: ${oneLine(String(message ?? ''))}\n`)
   try {
     if (mode === 'url') {
       process.stderr.write(`  ${oneLine(String(url))}\n`)

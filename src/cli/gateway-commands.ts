@@ -23,6 +23,7 @@ export function declareGatewayCommands(program: Command): void {
       'serve every caller that reaches the address, without any clients configured',
     )
     .option('--allow-command-admin', 'let the admin API define and change what programs the gateway starts')
+    .option('--json', 'print what becomes of the start as a JSON object a line')
     .addHelpText('after', example('serve', 'serve --port 3334'))
     .action(async (_options: unknown, command: Command) => {
       const { runServe } = await import('./serve.ts')

@@ -1,8 +1,9 @@
 import type { Readable, Writable } from 'node:stream'
-import { GatewayError } from '../core/errors.ts'
+import { ERROR_KINDS, GatewayError, type ErrorCode } from '../core/errors.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { rawAt } from '../protocol/json-text.ts'
 import { VERSION } from '../version.ts'
+import { ToldError } from './told-error.ts'
 import type { JsonObject } from '../core/exchange.ts'
 
 /** A result: parsed, and as the gateway has sent it, without what parsing loses. */
@@ -63,7 +64,7 @@ export class LocalClient {
   /**
    * Sends a request whose parameters are an object, or its text. Once `cancelled` is aborted the gateway is told, and
    * the request is not waited for.
-   * @throws GatewayError with what the gateway has answered
+   * @throws GatewayError, or ToldError, with what the gateway or a server has answered
    */
   request(method: string, params: object | string, cancelled?: AbortSignal): Promise<ClientResult> {
     const id = this.#nextId++
@@ -153,7 +154,14 @@ export class LocalClient {
 /** The user has given the request up. */
 export class Cancelled extends Error {}
 
+/** An error of the gateway has its code, which a page explains. One of a server is relayed without. */
 function refusalOf(error: unknown): Error {
-  const { message } = isJsonObject(error) ? error : {}
-  return new GatewayError('config', typeof message === 'string' ? message : 'The gateway gave no reason.')
+  const { message, data } = isJsonObject(error) ? error : {}
+  const why = typeof message === 'string' && message !== '' ? message : 'The gateway gave no reason.'
+  const { code } = isJsonObject(data) ? data : {}
+  return isErrorCode(code) ? new GatewayError(code, why) : new ToldError(why)
+}
+
+function isErrorCode(code: unknown): code is ErrorCode {
+  return typeof code === 'string' && Object.hasOwn(ERROR_KINDS, code)
 }

@@ -2,7 +2,7 @@ import { createInterface } from 'node:readline'
 import { loadConfigFile } from '../config/load/load.ts'
 import { UNHEARD } from '../core/event-bus.ts'
 import { shellWord } from '../core/shell-word.ts'
-import type { CommonOptions } from './common-options.ts'
+import type { JsonOptions } from './common-options.ts'
 import { Credentials } from '../credentials/accounts/credentials.ts'
 import { usedBy } from '../credentials/login/login-about.ts'
 import { Logins } from '../credentials/login/logins.ts'
@@ -11,11 +11,11 @@ import type { LoginWording } from '../credentials/login/wording.ts'
 import { noPersonFor, ownerGiven, serverWithLogin } from './login-owner.ts'
 import { mayOpenBrowser, openBrowser } from './open-browser.ts'
 import { pastedQuery } from './pasted.ts'
-import { say } from './say.ts'
+import { printJsonLine, say } from './say.ts'
 import { readToken } from './token-stdin.ts'
 import { withVault } from './with-vault.ts'
 
-export interface LoginCommandOptions extends CommonOptions {
+export interface LoginCommandOptions extends JsonOptions {
   readonly client?: string
   readonly device?: boolean
   /** Default true. */
@@ -31,7 +31,11 @@ export async function runLogin(name: string, options: LoginCommandOptions): Prom
   const config = await loadConfigFile({ file: options.config })
   const server = serverWithLogin(config, name)
   const needless = noPersonFor(server)
-  if (needless !== undefined) return say(needless)
+  const tell = (event: string, about: object, ...lines: readonly string[]): void => {
+    if (options.json) printJsonLine({ event, server: name, ...about })
+    else say(...lines)
+  }
+  if (needless !== undefined) return tell('needless', { reason: needless }, needless)
   const owner = ownerGiven(config, server, options.client)
   await withVault(
     config,
@@ -42,7 +46,7 @@ export async function runLogin(name: string, options: LoginCommandOptions): Prom
           { kind: 'tokens', server: name, owner },
           { issuer: value.issuer, value: value.tokens },
         )
-        return say(`The token is kept for server "${name}": ${usedBy(owner)}.`)
+        return tell('kept', { owner }, `The token is kept for server "${name}": ${usedBy(owner)}.`)
       }
       const dns = () => config.gateway.dns
       const credentials = new Credentials({ servers: [server], vault, logger, events: UNHEARD, dns })
@@ -57,7 +61,7 @@ export async function runLogin(name: string, options: LoginCommandOptions): Prom
       })
       try {
         await completed(logins, await logins.begin(server, owner, options.device), options)
-        say(`You are logged in to server "${name}". It is used by ${usedBy(owner)}.`)
+        tell('logged_in', { owner }, `You are logged in to server "${name}". It is used by ${usedBy(owner)}.`)
       } finally {
         logins.close()
         credentials.close()
@@ -76,8 +80,9 @@ function wordingOf(name: string, client: string | undefined): LoginWording {
 async function completed(
   logins: Logins,
   { url, code, done }: PendingLogin,
-  { browser = true }: LoginCommandOptions,
+  { browser = true, json = false }: LoginCommandOptions,
 ): Promise<void> {
+  if (json) printJsonLine({ event: 'address', url, ...(code !== undefined && { code }) })
   const isTerminal = process.stdin.isTTY && process.stderr.isTTY
   const opens = browser && mayOpenBrowser({ isTerminal, env: process.env })
   say(opens ? 'A browser opens with this address:' : 'Open this address in a browser:', '', `  ${url}`, '')

@@ -1,7 +1,7 @@
 import { GatewayError, withHelp } from '../core/errors.ts'
 import { parseDirect } from './direct.ts'
 import { say } from './say.ts'
-import { Stopped } from './stopped.ts'
+import { ToldError } from './told-error.ts'
 
 /**
  * Runs the command line. Each command is loaded on demand; the gateway on stdio even without the argument parser.
@@ -15,11 +15,11 @@ export async function main(args: readonly string[]): Promise<void> {
   } catch (error) {
     say(saidOf(error))
     // Not `process.exit()`, so that pending output is written. All resources are closed by now.
-    process.exitCode ||= error instanceof Stopped ? 130 : 1
+    process.exitCode ||= error instanceof ToldError ? error.exitCode : 1
   }
 }
 
 function saidOf(error: unknown): string {
   if (error instanceof GatewayError) return withHelp(error)
-  return error instanceof Stopped ? error.message : String((error as Error)?.stack ?? error)
+  return error instanceof ToldError ? error.message : String((error as Error)?.stack ?? error)
 }

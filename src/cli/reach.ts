@@ -4,10 +4,10 @@ import { Namespaces } from '../catalog/names.ts'
 import { loadWithSource, type Loaded } from '../config/load/load.ts'
 import { knownValid } from '../config/source/known-valid.ts'
 import { monotonicNow } from '../core/clock.ts'
-import { GatewayError } from '../core/errors.ts'
 import { Cancelled, LocalClient, type Hearing } from './local-client.ts'
 import { notThere } from './not-there.ts'
 import { say } from './say.ts'
+import { Stopped } from './stopped.ts'
 import { answeringGateways, converseWith, type ConversationAs } from './running-gateways.ts'
 import type { CommonOptions } from './common-options.ts'
 import type { Config } from '../config/types.ts'
@@ -54,6 +54,15 @@ export async function withGateway<T>(
 ): Promise<T> {
   const as = { endpoint: options.profile ?? server, client: options.client }
   const abort = new AbortController()
+  const heard: Hearing = {
+    ...hearing,
+    elicit: async params => {
+      const answer = await hearing.elicit(params)
+      // Ctrl+C at a question is meant for the call: the server could ask again.
+      if (answer['action'] === 'cancel') abort.abort()
+      return answer
+    },
+  }
   const onSignal = (): void => {
     if (abort.signal.aborted) process.exit(130)
     abort.abort()
@@ -64,10 +73,11 @@ export async function withGateway<T>(
     const [youngest] = running
     const cancelled = abort.signal
     const converse = (client: LocalClient): Promise<T> => use({ client, cancelled })
-    if (!youngest) return await withOwnGateway(config, options, { as, only, hearing, cancelled }, converse)
+    if (!youngest)
+      return await withOwnGateway(config, options, { as, only, hearing: heard, cancelled }, converse)
     const connection = await converseWith(youngest, as)
     try {
-      const client = new LocalClient(connection, connection, hearing)
+      const client = new LocalClient(connection, connection, heard)
       await client.open()
       return await converse(client)
     } finally {
@@ -75,8 +85,7 @@ export async function withGateway<T>(
     }
   } catch (error) {
     if (!(error instanceof Cancelled)) throw error
-    process.exitCode = 130
-    throw new GatewayError('cancelled', 'Cancelled.')
+    throw new Stopped('Cancelled.')
   } finally {
     process.off('SIGINT', onSignal)
   }

@@ -10,6 +10,11 @@ export function print(...lines: readonly string[]): void {
   process.stdout.write(seenText(`${lines.join('\n')}\n`))
 }
 
+/** Writes one of several values of the output for programs. */
+export function printJsonLine(value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value)}\n`)
+}
+
 /** Writes a value of the output for programs. */
 export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value, undefined, 2)}\n`)

@@ -1,7 +1,8 @@
 import { VERSION } from '../version.ts'
 import { causesOf, GatewayError } from '../core/errors.ts'
 import { runGateway } from './run.ts'
-import { reportStart } from './start-report.ts'
+import { print, printJsonLine } from './say.ts'
+import { reportStart, startJson, startLines, type StartReport } from './start-report.ts'
 import { thisProgram, typed } from './this-program.ts'
 import type { Config } from '../config/types.ts'
 import type { LogLevel } from '../core/logger.ts'
@@ -14,6 +15,7 @@ export interface ServeOptions {
   readonly port?: number
   readonly allowAnonymous?: boolean
   readonly allowCommandAdmin?: boolean
+  readonly json?: boolean
 }
 
 /** `serve`: runs the HTTP endpoint until SIGINT or SIGTERM, or SIGHUP when it was started in a terminal. */
@@ -25,6 +27,7 @@ export async function runServe(options: ServeOptions): Promise<void> {
     port,
     allowAnonymous,
     allowCommandAdmin: allowsCommandAdmin = false,
+    json = false,
   } = options
   // The reader of the report may close its end, as in `serve | head`.
   process.stdout.on('error', () => {})
@@ -35,32 +38,52 @@ export async function runServe(options: ServeOptions): Promise<void> {
   await runGateway({ file, overrides, endsOnHangup, allowsCommandAdmin }, async (gateway, loaded) => {
     const { config } = loaded
     const { url } = await listen(gateway, config)
-    print([`mcp-manifold ${VERSION} listens on ${url}`])
-    await reportStart(gateway, rows => report(rows, url, config), print)
+    await reportStart(gateway, json ? jsonReport(url, config) : textReport(url, config))
     await new Promise(() => {})
   })
 }
 
+type Served = Pick<Config, 'file' | 'clients'>
+
 /** The report after the start: the state of each server and what to paste into a client. */
-function report(
-  rows: readonly string[],
-  url: string,
-  { file, clients }: Pick<Config, 'file' | 'clients'>,
-): string[] {
+function textReport(url: string, config: Served): StartReport {
+  print(`mcp-manifold ${VERSION} listens on ${url}`)
+  return {
+    all: servers => print(...pasted(startLines(servers), url, config)),
+    late: server => print(...startLines([server])),
+  }
+}
+
+/** The same as a JSON object a line. */
+function jsonReport(url: string, config: Served): StartReport {
+  printJsonLine({ event: 'listening', version: VERSION, url })
+  return {
+    all: servers =>
+      printJsonLine({ event: 'started', servers: servers.map(startJson), entries: entriesFor(url, config) }),
+    late: server => printJsonLine({ event: 'server', ...startJson(server) }),
+  }
+}
+
+/** Entries of the gateway for clients that speak HTTP, and for those that start programs. */
+function entriesFor(url: string, { file, clients }: Served): { http: object; stdio: object } {
   const key = clients.length > 0 ? { headers: { Authorization: 'Bearer <key>' } } : {}
-  const remote = { mcpServers: { gw: { type: 'http', url, ...key } } }
   const { command, args } = thisProgram()
   const options = file === undefined ? [] : ['--config', file]
-  const local = { mcpServers: { gw: { command, args: [...args, ...options] } } }
+  return { http: { type: 'http', url, ...key }, stdio: { command, args: [...args, ...options] } }
+}
+
+function pasted(rows: readonly string[], url: string, config: Served): string[] {
+  const { http, stdio } = entriesFor(url, config)
+  const { file, clients } = config
   return [
     '',
     ...(rows.length > 0 ? rows : ['  no servers']),
     '',
     'In the configuration of a client that speaks HTTP:',
-    `  ${JSON.stringify(remote)}`,
+    `  ${JSON.stringify({ mcpServers: { gw: http } })}`,
     ...(clients.length > 0 ? [`with a key made by: ${typed('keys create <client>', file)}`] : []),
     'or of one that starts programs, without this process:',
-    `  ${JSON.stringify(local)}`,
+    `  ${JSON.stringify({ mcpServers: { gw: stdio } })}`,
     '',
     'Ctrl+C stops it.',
   ]
@@ -101,8 +124,4 @@ function systemCode(error: unknown): string | undefined {
     if (typeof code === 'string' && /^E[A-Z]+$/.test(code)) return code
   }
   return undefined
-}
-
-function print(lines: readonly string[]): void {
-  process.stdout.write(`${lines.join('\n')}\n`)
 }

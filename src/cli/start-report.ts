@@ -1,20 +1,31 @@
 import { within } from '../core/timeout.ts'
 import type { RunningGateway } from '../gateway/gateway.ts'
 import type { ServerStatus } from '../gateway/status.ts'
+import type { JsonObject } from '../core/exchange.ts'
 import { alignColumns } from './columns.ts'
 
 /** Maximum wait of the report for servers; slower ones are reported on a line of their own. */
 const REPORT_AFTER_MS = 3000
 
-/**
- * Starts the servers that were never listed and prints the state of each: all in one report after at most three
- * seconds, then each slower server on its own line when it is ready or has failed. `report` provides the text around
- * the rows.
- */
+/** A server after the start. */
+export interface StartedServer {
+  readonly status: ServerStatus
+  /** Whether it is listed, or has failed. */
+  readonly isSettled: boolean
+}
+
+/** What becomes of a start. */
+export interface StartReport {
+  /** Of all servers, once, after at most three seconds. */
+  all(servers: readonly StartedServer[]): void
+  /** Of each slower one, when it is ready or has failed. */
+  late(server: StartedServer): void
+}
+
+/** Starts the servers that were never listed and reports the state of each. */
 export async function reportStart(
   gateway: Pick<RunningGateway, 'warmUp' | 'status' | 'statusOf'>,
-  report: (rows: readonly string[]) => readonly string[],
-  print: (lines: readonly string[]) => void,
+  report: StartReport,
 ): Promise<void> {
   const settled = new Set<string>()
   let reported = false
@@ -22,15 +33,35 @@ export async function reportStart(
     settled.add(server)
     const status = reported ? gateway.statusOf(server) : undefined
     // Nothing is reported while the gateway closes.
-    if (status && status.state !== 'closed') print(alignColumns([row(status, true)]))
+    if (status && status.state !== 'closed') report.late({ status, isSettled: true })
   })
   await within(warmUp, REPORT_AFTER_MS)
-  print(report(alignColumns(gateway.status().map(status => row(status, settled.has(status.name))))))
+  report.all(gateway.status().map(status => ({ status, isSettled: settled.has(status.name) })))
   reported = true
   await warmUp
 }
 
-function row(status: ServerStatus, settled: boolean): string[] {
+/** Lines for the person that has started the gateway. */
+export function startLines(servers: readonly StartedServer[]): string[] {
+  return alignColumns(servers.map(rowOf))
+}
+
+/** The same for programs. */
+export function startJson({ status, isSettled }: StartedServer): JsonObject {
+  const { name, transport, era, state, errorInFull: error, nextTry, tools, resources, prompts } = status
+  return {
+    name,
+    transport,
+    era,
+    state: isSettled ? state : 'starting',
+    tools,
+    resources,
+    prompts,
+    ...(error !== undefined && { error, nextTry }),
+  }
+}
+
+function rowOf({ status, isSettled }: StartedServer): string[] {
   const {
     name,
     transport,
@@ -45,7 +76,13 @@ function row(status: ServerStatus, settled: boolean): string[] {
   const counts = `${count(tools, 'tool')}, ${count(resources, 'resource')}, ${count(prompts, 'prompt')}`
   const waiting = `still starting${error === undefined ? `; a line follows when it is listed or has failed ("startTimeout" is ${startTimeoutMs / 1000} s)` : `. ${error}`}`
   const failure = error === undefined ? undefined : [error, ...next(status)].join(' ')
-  return [name, transport, era ?? '-', settled ? state : 'starting', settled ? (failure ?? counts) : waiting]
+  return [
+    name,
+    transport,
+    era ?? '-',
+    isSettled ? state : 'starting',
+    isSettled ? (failure ?? counts) : waiting,
+  ]
 }
 
 /** When the next attempt to start a failed server takes place. */

@@ -1,5 +1,9 @@
-/** Ended by the user. The message is what is left to say; the exit code is 130. */
-export class Stopped extends Error {}
+import { ToldError } from './told-error.ts'
+
+/** Ended by the user. The message is what is left to say. */
+export class Stopped extends ToldError {
+  override readonly exitCode = 130
+}
 
 /** Given up at a question, with Ctrl+C or Ctrl+D. */
 export class NotAnswered extends Stopped {

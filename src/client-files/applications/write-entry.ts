@@ -14,6 +14,13 @@ export function writeAs(
       : { ...beside.program, ...programOf(gateway) }
 }
 
+/** Codex clears the environment of a program, apart from a few variables and those that are named. */
+export function writeCodex(gateway: OwnEntry): JsonObject {
+  if ('url' in gateway) return { url: gateway.url }
+  const { variables = [] } = gateway
+  return { ...programOf(gateway), ...(variables.length > 0 && { env_vars: [...variables] }) }
+}
+
 /** The command and its arguments in one list, as OpenCode has it. */
 export function writeOpenCode(gateway: OwnEntry): JsonObject {
   if ('url' in gateway) return { type: 'remote', url: gateway.url, enabled: true }

@@ -149,3 +149,33 @@ describe('status, list, logs and restart', () => {
     expect(problems.join('\n')).toContain('Did you mean "command"?')
   })
 })
+
+test('serve --json says what becomes of the start, a JSON object a line', async () => {
+  const folder = folderForTest()
+  const file = folder.write('servers.json', {
+    mcpServers: { talking, bad: { command: process.execPath, args: ['-e', 'process.exit(3)'] } },
+    gateway: { http: { port: 0 }, state: 'memory', log: 'error' },
+    clients: { ci: {} },
+  })
+  const serving = runBeside(folder, file, 'serve', '--json')
+  await expect.poll(serving.stdout, { timeout: 20_000 }).toContain('"started"')
+  const [listening, started] = serving
+    .stdout()
+    .trim()
+    .split('\n')
+    .map(line => JSON.parse(line) as { url: string })
+  expect(listening).toMatchObject({ event: 'listening' })
+  expect(started).toMatchObject({
+    event: 'started',
+    servers: [
+      { name: 'talking', state: 'ready', tools: 1 },
+      { name: 'bad', error: expect.stringContaining('bad') as string },
+    ],
+    entries: {
+      http: { type: 'http', url: listening?.url, headers: { Authorization: 'Bearer <key>' } },
+      stdio: { args: expect.arrayContaining(['--config', file]) as string[] },
+    },
+  })
+  serving.child.kill('SIGTERM')
+  expect((await serving.end).code).toBe(0)
+})

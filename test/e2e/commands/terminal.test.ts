@@ -82,7 +82,7 @@ readline.on('line', line => {
     })
     const call = atTerminal(folder, {}, 'call', 'asking.ask', '-c', file)
     await expect.poll(call.shown).toContain('Your name')
-    expect(call.shown()).toContain('Who is there?')
+    expect(call.shown()).toContain('A server asks: [asking] Who is there?')
     call.type('Ada\r')
     await expect.poll(call.shown).toContain('age: ')
     call.type('old\r')
@@ -90,6 +90,13 @@ readline.on('line', line => {
     call.type('36\r')
     expect(await call.end).toBe(0)
     expect(call.shown()).toContain('got {"action":"accept","content":{"name":"Ada","age":36}}')
+
+    const stopped = atTerminal(folder, {}, 'call', 'asking.ask', '-c', file)
+    await expect.poll(stopped.shown).toContain('Your name')
+    stopped.type('\u0003')
+    expect(await stopped.end).toBe(130)
+    expect(stopped.shown()).toMatch(/Cancelled\.\s*$/)
+    expect(stopped.shown()).not.toContain('got ')
   })
 
   test('what a bundle asks for is asked, a secret is not shown, and nothing is added against the will', async () => {

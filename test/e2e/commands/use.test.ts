@@ -212,3 +212,27 @@ test('without a gateway, a command waits for a server that takes long to start, 
   const echo = await runIn(folder, file, 'call', 'slow.echo', 'message=late')
   expect(echo).toMatchObject({ code: 0, stdout: 'Echo: late\n' })
 })
+
+test('an error of the gateway ends with the page of its code, and that of a server has none', async () => {
+  const folder = folderForTest()
+  const script = `
+const readline = require('node:readline').createInterface({ input: process.stdin })
+const send = message => process.stdout.write(JSON.stringify({ jsonrpc: '2.0', ...message }) + '\\n')
+readline.on('line', line => {
+  const { id, method, params } = JSON.parse(line)
+  if (method === 'initialize') send({ id, result: { protocolVersion: '2025-11-25', capabilities: { tools: {} }, serverInfo: { name: 'a', version: '1' } } })
+  else if (method === 'tools/list') send({ id, result: { tools: [{ name: 'own', inputSchema: { type: 'object' } }, { name: 'hang', inputSchema: { type: 'object' } }] } })
+  else if (method === 'tools/call' && params.name === 'own') send({ id, error: { code: -32011, message: 'of my own' } })
+  else if (id !== undefined && method !== 'tools/call') send({ id, error: { code: -32601, message: 'no' } })
+})
+`
+  const file = folder.write('servers.json', {
+    mcpServers: { failing: { command: process.execPath, args: ['-e', script], timeout: '1s' } },
+    gateway: { state: 'memory' },
+  })
+  const own = await runIn(folder, file, 'call', 'failing.own', '{}')
+  expect({ code: own.code, stderr: own.stderr }).toEqual({ code: 1, stderr: 'of my own\n' })
+  const late = await runIn(folder, file, 'call', 'failing.hang', '{}')
+  expect(late.code).toBe(1)
+  expect(late.stderr).toContain('(mcp-manifold help upstream_timeout)')
+})

@@ -129,3 +129,43 @@ test('a server whose grant needs no person is not logged in to', async () => {
 function codeIn(said: string): string {
   return /code there: (\S+)/.exec(said)?.[1] ?? ''
 }
+
+test('for programs, each command prints JSON and nothing else', async () => {
+  const { file, run } = await setUp()
+  const login = run('login', 'mail', '--json')
+  const address = await addressIn(login)
+  await fetch(await decide(address))
+  const { out } = await login.end
+  expect(
+    out
+      .trim()
+      .split('\n')
+      .map(line => JSON.parse(line) as unknown),
+  ).toEqual([
+    { event: 'address', url: address },
+    { event: 'logged_in', server: 'mail', owner: 'gateway' },
+  ])
+  const needless = await run('login', 'reports', '--json').end
+  expect(JSON.parse(needless.out)).toMatchObject({ event: 'needless', server: 'reports' })
+
+  const exported = `${file}.export`
+  expect((await run('credentials', 'export', '--file', exported).end).code).toBe(0)
+  expect(JSON.parse((await run('credentials', 'import', exported, '--json').end).out)).toEqual({
+    imported: 0,
+    kept: 2,
+  })
+  expect(JSON.parse((await run('credentials', 'rotate', '--json').end).out)).toEqual({
+    sealed: 0,
+    unopened: 0,
+  })
+  expect(JSON.parse((await run('logout', 'mail', '--json').end).out)).toEqual({
+    server: 'mail',
+    owner: 'gateway',
+    found: true,
+    revoked: true,
+  })
+  expect(JSON.parse((await run('logout', 'mail', '--json').end).out)).toMatchObject({ found: false })
+  expect((await run('credentials', 'import', exported).end).code).toBe(0)
+  const revoked = await run('credentials', 'revoke', 'mail', '--json').end
+  expect(JSON.parse(revoked.out)).toMatchObject({ server: 'mail', owner: 'gateway' })
+})
