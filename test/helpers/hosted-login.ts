@@ -4,7 +4,7 @@ import { Browser, decide } from './authorization-server.ts'
 export interface HostedLoginOptions {
   /** One that has cookies already. Default: a new one. */
   readonly browser?: Browser
-  /** Who logs in. Default: `ada`. */
+  /** The name that logs in. Default: `ada`. */
   readonly user?: string
 }
 
