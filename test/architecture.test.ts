@@ -143,7 +143,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'upstream/transport/transports',
   ],
   observe: ['core', 'make-folder', 'protocol'],
-  'observe/metrics': ['core', 'observe/trace-parent', 'protocol'],
+  'observe/metrics': ['core', 'observe/method-label', 'observe/trace-parent'],
+  'observe/usage': ['core', 'observe/method-label', 'type:state/store'],
   'upstream/discovery': ['type:config/replica-types', 'core'],
   'credentials/fetch': ['type:config/replica-types', 'core', 'upstream/discovery/dns-resolver'],
   'credentials/oauth': [
@@ -280,6 +281,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'observe',
     'policy/policies',
     'protocol',
+    'quota/cost',
     'quota/limit-leases',
     'quota/quotas',
     'quota/usage',
@@ -355,6 +357,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'make-folder',
     'type:observe/metrics/exposition',
     'observe/redact',
+    'observe/usage/usage-report',
     'regular-file',
   ],
   doctor: [
@@ -428,6 +431,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'observe/logger',
     'type:observe/metrics/exposition',
     'observe/recent-records',
+    'observe/usage',
     'policy/explain',
     'policy/policies',
     'protocol/json-text',
