@@ -6,7 +6,7 @@ import { NotReadable } from '../client-files/formats/format.ts'
 import { utf8Of } from '../config/load/utf8.ts'
 import { readRegularFile, whyUnreadable } from '../regular-file.ts'
 import { realPath, whyOther } from './gateway-entry.ts'
-import { located } from './located.ts'
+import { withOwnPaths } from './own-paths.ts'
 import type { Application, ClientFile, Machine } from '../client-files/applications/application.ts'
 import type { Format } from '../client-files/formats/format.ts'
 import type { ListenAddress } from '../config/validate/self-reference.ts'
@@ -122,7 +122,7 @@ export async function readClientFile(
         if (other !== undefined) left.push({ name, reason: other })
         else if (read.entry['disabled'] === true) off.push(name)
         else inPlace.push(name)
-      } else servers.push({ name, entry: located(read.entry, file, machine), dropped: read.dropped })
+      } else servers.push({ name, entry: withOwnPaths(read.entry, file, machine), dropped: read.dropped })
     }
     return { ...nothing, content, servers, left, own, inPlace, off, names: entries.map(({ name }) => name) }
   } catch (error) {

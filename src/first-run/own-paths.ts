@@ -7,7 +7,7 @@ import type { JsonObject } from '../core/exchange.ts'
  * An entry whose relative paths are those of its client file: they start at the project, or at the folder of the file
  * of the user. A program of a project runs in its folder.
  */
-export function located(entry: JsonObject, { scope, file }: ClientFile, { cwd }: Machine): JsonObject {
+export function withOwnPaths(entry: JsonObject, { scope, file }: ClientFile, { cwd }: Machine): JsonObject {
   const base = scope === 'project' ? cwd : dirname(file)
   const absolute = (path: string): string => (isFixed(path) ? path : resolve(base, path))
   const visit = (value: unknown): unknown => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { located } from '../../../src/first-run/located.ts'
+import { withOwnPaths } from '../../../src/first-run/own-paths.ts'
 import type { Machine } from '../../../src/client-files/applications/application.ts'
 
 /** Relative paths of entries are those of their client file. */
@@ -33,5 +33,5 @@ test.each<['user' | 'project', object, object]>([
     },
   ],
 ])('in a file of the %s: %j', (scope, entry, expected) => {
-  expect(located({ ...entry }, { ...file, scope }, machine)).toEqual(expected)
+  expect(withOwnPaths({ ...entry }, { ...file, scope }, machine)).toEqual(expected)
 })
