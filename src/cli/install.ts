@@ -7,17 +7,19 @@ import { GatewayError } from '../core/errors.ts'
 import { readConfigFile } from '../first-run/config-file.ts'
 import { installEntry, targetOf, uninstallEntry } from '../first-run/install.ts'
 import { ownEntryFor } from '../first-run/own-program.ts'
-import { alignColumns } from './columns.ts'
+import { alignColumns } from './table.ts'
 import { print, printJson, say } from './say.ts'
 import { applicationNamed, ownConfigFile, recordsFolder, shownPath, thisMachine } from './this-machine.ts'
 import { thisProgram, typed } from './this-program.ts'
 import type { Application, Machine, OwnEntry, Scope } from '../client-files/applications/application.ts'
-import type { ListenAddress } from '../config/validate/self-reference.ts'
+import type { OwnConfig } from '../first-run/config-file.ts'
 
 export interface InstallOptions {
   readonly config?: string
   readonly scope?: Scope
   readonly http?: boolean
+  /** Key of the application, or how it refers to one. */
+  readonly key?: string
   readonly name: string
   readonly print?: boolean
   readonly json?: boolean
@@ -40,7 +42,12 @@ export async function runInstall(name: string | undefined, options: InstallOptio
       'config',
       `There is no configuration ${file} yet, so the gateway would not start. Make one of the servers that your applications have: ${typed('init', undefined)}`,
     )
-  const entry = options.http ? atAddress(application, config.address) : startedBy(application, file, machine)
+  if (options.key !== undefined && !options.http)
+    throw new GatewayError(
+      'config',
+      '--key is for --http: a gateway that an application starts asks for none.',
+    )
+  const entry = options.http ? atAddress(application, config, options) : startedBy(application, file, machine)
   const scope = options.scope ?? 'user'
   const target = await targetOf(application, scope, machine, config.address)
   if (options.print || !target) {
@@ -99,14 +106,25 @@ function startedBy(application: Application, config: string, machine: Machine): 
   return ownEntryFor(application, { ...thisProgram(), node: process.execPath, config }, machine)
 }
 
-function atAddress({ http, title, id }: Application, { host, port }: ListenAddress): OwnEntry {
+function atAddress(
+  { http, title, id }: Application,
+  { file, asksForKey, address: { host, port } }: Pick<OwnConfig, 'file' | 'asksForKey' | 'address'>,
+  { key, print: isPrinted }: InstallOptions,
+): OwnEntry {
   if (!http)
     throw new GatewayError(
       'config',
       `${title} takes no URL in its file. Let it start the gateway: mcp-manifold install ${id}`,
     )
   const name = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host
-  return { url: `http://${name}:${port}/mcp` }
+  const url = `http://${name}:${port}/mcp`
+  if (key === undefined && !asksForKey) return { url }
+  if (key === undefined && !isPrinted)
+    throw new GatewayError(
+      'config',
+      `The gateway of ${file} asks its clients for a key, and would refuse ${title} without one.\nMake one: ${typed('keys create <client>', file)}\nThen: ${typed(`install ${id} --http --key <key>`, undefined)}\nWhere ${title} knows references such as \${env:GATEWAY_KEY}, one of those as <key> keeps the key out of its file.`,
+    )
+  return { url, headers: { Authorization: `Bearer ${key ?? '<key>'}` } }
 }
 
 function noScope({ title, id }: Application, scope: Scope): GatewayError {

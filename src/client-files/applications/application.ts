@@ -39,7 +39,7 @@ export type OwnEntry =
       readonly args: readonly string[]
       readonly env?: Readonly<Record<string, string>>
     }
-  | { readonly url: string }
+  | { readonly url: string; readonly headers?: Readonly<Record<string, string>> }
 
 /** A program that is an MCP client and has files in which it lists its servers. */
 export interface Application {

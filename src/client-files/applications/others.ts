@@ -55,7 +55,7 @@ export const OTHERS: readonly Application[] = [
       ]
     },
     read: readCodex,
-    write: writeAs(),
+    write: writeAs({}, 'url', 'http_headers'),
     http: true,
     isDesktop: false,
     processes: ['codex'],
