@@ -18,21 +18,15 @@ import { fileURLToPath } from 'node:url'
 const root = fileURLToPath(new URL('../', import.meta.url))
 const folder = join(root, 'dist/mcpb')
 const target = join(root, 'dist/manifold.mcpb')
-const { name, version, type, exports, imports, license, repository, homepage, optionalDependencies } =
+const { name, version, type, exports, imports, files, license, repository, homepage, optionalDependencies } =
   JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+/** What the package has besides, for people and for other programs. */
+const NOT_RUN = ['dist/types', 'examples', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md']
 const PLATFORMS = ['darwin-arm64', 'darwin-x64', 'win32-arm64', 'win32-x64', 'linux-x64']
 
 rmSync(folder, { recursive: true, force: true })
 mkdirSync(folder, { recursive: true })
-for (const part of [
-  'bin/mcp-manifold.cjs',
-  'bin/cache-folder.cjs',
-  'bin/code-cache.cjs',
-  'dist/bundle',
-  'dist/vendor',
-  'docs',
-  'LICENSE',
-])
+for (const part of [...files.filter(part => !NOT_RUN.includes(part)), 'LICENSE'])
   cpSync(join(root, part), join(folder, part), { recursive: true })
 writeJson('package.json', { name, version, private: true, type, exports, imports })
 for (const platform of PLATFORMS) addBinary(platform)

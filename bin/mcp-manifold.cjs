@@ -13,8 +13,15 @@ if (running[0] < 20 || (running[0] === 20 && running[1] < 19)) {
 } else {
   // Later starts skip compiling.
   var nodeModule = require('module')
-  if (nodeModule.enableCompileCache) nodeModule.enableCompileCache(require('./cache-folder.cjs'))
-  else require('./code-cache.cjs')
+  var cache = require('./cache-folder.cjs')
+  var folder = cache.cacheFolder()
+  if (folder) {
+    if (nodeModule.enableCompileCache) nodeModule.enableCompileCache(folder)
+    else require('./code-cache.cjs')(folder)
+    process.on('exit', function () {
+      cache.removeOld(folder)
+    })
+  }
   start()
 }
 

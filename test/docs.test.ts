@@ -1,27 +1,17 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { SECTIONS } from '../src/config/options/file.ts'
 import { CALL_CHAIN, OPENING_CHAIN, REQUEST_CHAIN } from '../src/gateway/chains.ts'
+import { PAGES, ROOT } from './helpers/documents.ts'
 
 /** The pages name what there is, and there is what they name. */
 
-const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const read = (file: string): string => readFileSync(join(ROOT, file), 'utf8')
 const filesIn = (folder: string): string[] =>
   readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' }).map(file =>
     file.replaceAll('\\', '/'),
   )
-
-const PAGES = [
-  'README.md',
-  'CONTRIBUTING.md',
-  'SECURITY.md',
-  ...filesIn('docs')
-    .filter(file => file.endsWith('.md'))
-    .map(file => `docs/${file}`),
-]
 
 /** Files that a page links to, from the root. */
 function linked(page: string): string[] {
@@ -39,10 +29,11 @@ describe('pages', () => {
     const listed = linked('docs/README.md')
     const missing = PAGES.filter(
       page =>
-        page !== 'README.md' && page !== 'docs/README.md' && !/^docs\/(?:decisions|errors)\//.test(page),
+        !['README.md', 'CHANGELOG.md', 'docs/README.md'].includes(page) &&
+        !/^(?:docs\/(?:decisions|errors)|examples\/.+)\//.test(page),
     ).filter(page => !listed.includes(page))
     expect(missing).toEqual([])
-    expect(listed).toEqual(expect.arrayContaining(['docs/decisions', 'docs/errors']))
+    expect(listed).toEqual(expect.arrayContaining(['docs/decisions', 'docs/errors', 'examples/README.md']))
   })
 
   test('the README refers to the index, to the contribution guide and to the security policy', () => {
@@ -76,7 +67,7 @@ describe('the language', () => {
   const WIDTH = 120
   /** Pronouns for persons: the gateway, a client, a server or the operator is named instead. */
   const PERSONS = /\b(?:who|whoever|whom|(?:some|any|every|no)(?:body|one))\b/i
-  const pages = [...PAGES, 'CHANGELOG.md']
+  const pages = PAGES
   const sources = ['src', 'bin', 'examples'].flatMap(folder =>
     filesIn(folder)
       .filter(file => /\.[jt]s$/.test(file) && !file.includes('node_modules'))

@@ -4,6 +4,7 @@ import { CREDENTIAL_ROUTES } from './credential-routes.ts'
 import { AdminProblem } from './problem-details.ts'
 import { fields, TEXT, textIn, type AdminAnswer, type AdminRoute, type Schema } from './route.ts'
 import type { DrainTarget, ReloadAnswer } from './service.ts'
+import { USAGE_ROUTE } from './usage-route.ts'
 
 const OBJECT: Schema = { type: 'object' }
 const TEXTS: Schema = { type: 'array', items: TEXT }
@@ -266,6 +267,7 @@ export const ROUTES: readonly AdminRoute[] = [
       return { body: await service.restart(server), detail: server }
     },
   },
+  USAGE_ROUTE,
   ...CREDENTIAL_ROUTES,
 ]
 

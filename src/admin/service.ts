@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream'
 import type { ExposedText, ExpositionFormat } from '../observe/metrics/exposition.ts'
+import type { UsageLine, UsageQuery } from '../observe/usage/usage-report.ts'
 import type { KeptLogins } from '../credentials/login/kept-logins.ts'
 
 /** The interface of the admin API to its gateway. */
@@ -17,6 +18,11 @@ export interface AdminService {
   log(server: string | undefined, follow: boolean): AsyncIterableIterator<string>
   /** The metrics, as a scraper reads them (docs/metrics.md). @throws AdminProblem 404 where none are counted */
   metrics(format: ExpositionFormat): Promise<ExposedText>
+  /**
+   * What clients have used, in all gateways that share the state store (docs/usage.md).
+   * @throws AdminProblem 404 where nothing is counted
+   */
+  usage(query: UsageRequest): Promise<UsageAnswer>
   /** Ends what `log` follows. Idempotent. */
   endLog(): void
   /**
@@ -54,6 +60,18 @@ export interface AdminService {
   logOut(target: LoginTarget): Promise<LogoutAnswer>
   /** Records a write and its result. */
   noteWrite(write: AdminWrite): void
+}
+
+/** Days as `2026-11-28`, both included. */
+export interface UsageRequest extends UsageQuery {
+  readonly since: string
+  readonly until: string
+}
+
+export interface UsageAnswer {
+  readonly since: string
+  readonly until: string
+  readonly lines: readonly UsageLine[]
 }
 
 export interface ConversationOptions {

@@ -3,6 +3,8 @@ import { example } from './example.ts'
 import type { Command } from 'commander'
 import type { JsonObject } from '../core/exchange.ts'
 import type { CommonOptions } from './common-options.ts'
+import type { UsageOptions } from './usage.ts'
+import type { UsageByOptions } from './usage-by.ts'
 import type { ExplainOptions } from './explain.ts'
 
 interface KeyOptions {
@@ -72,12 +74,25 @@ export function declareClientCommands(program: Command): void {
 
   program
     .command('usage')
-    .description('print what clients, servers and tools have used of their quotas')
+    .description(
+      'print what clients, servers and tools have used of their quotas; with --by, all that was used, day by day',
+    )
     .argument('[client]', 'only this client')
+    .option('--by <what>', 'sum what was used by day, client, server or tool; several with commas')
+    .option('--since <day>', 'with --by: from this day on, as 7d or 2026-11-28')
+    .option('--until <day>', 'with --by: up to this day')
+    .option('--server <name>', 'with --by: only this server')
+    .option('--tool <name>', 'with --by: only this tool, by its name at the server')
     .option('--json', 'print JSON')
-    .addHelpText('after', example('usage ci --json'))
+    .option('--csv', 'with --by: print CSV')
+    .addHelpText('after', example('usage ci --json', 'usage --by client,server --since 7d'))
     .action(async (client: string | undefined, _options: unknown, command: Command) => {
+      const options = command.optsWithGlobals<UsageByOptions | UsageOptions>()
+      if ('by' in options && options.by !== undefined) {
+        const { runUsageBy } = await import('./usage-by.ts')
+        return await runUsageBy(client, options)
+      }
       const { runUsage } = await import('./usage.ts')
-      await runUsage(client, command.optsWithGlobals<CommonOptions & { readonly json?: boolean }>())
+      await runUsage(client, options)
     })
 }

@@ -134,12 +134,12 @@ async function namesFor(
     case 'profile':
       return config.profiles.map(({ name }) => name)
     case 'tool':
-      return qualified(config, await keptLists(config), 'tools').map(({ name }) => name)
+      return qualified(config, await keptLists(config, true), 'tools').map(({ name }) => name)
     case 'prompt':
-      return qualified(config, await keptLists(config), 'prompts').map(({ name }) => name)
+      return qualified(config, await keptLists(config, true), 'prompts').map(({ name }) => name)
     case 'arguments': {
       const list = command.name() === 'prompt' ? 'prompts' : 'tools'
-      const items = qualified(config, await keptLists(config), list)
+      const items = qualified(config, await keptLists(config, true), list)
       const item = items.find(({ name }) => name === operands[0])
       return item ? argumentsOf(item).map(name => `${name}=`) : []
     }

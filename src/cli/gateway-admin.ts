@@ -19,6 +19,8 @@ import type {
   LogoutAnswer,
   ReloadAnswer,
   RestartAnswer,
+  UsageAnswer,
+  UsageRequest,
 } from '../admin/service.ts'
 import type { Overrides } from '../config/resolve/environment.ts'
 import type { ReadingThreads } from '../config/source/reading-threads.ts'
@@ -28,6 +30,7 @@ import type { Config } from '../config/types.ts'
 import type { Logger } from '../core/logger.ts'
 import type { KeptLogins } from '../credentials/login/kept-logins.ts'
 import type { RunningGateway } from '../gateway/gateway.ts'
+import { usageLines } from '../observe/usage/usage-report.ts'
 import type { ExposedText, ExpositionFormat } from '../observe/metrics/exposition.ts'
 import type { RecentRecords } from '../observe/recent-records.ts'
 import { StoreAway } from '../core/store-away.ts'
@@ -72,9 +75,16 @@ export class GatewayAdmin implements AdminService {
   }
 
   metrics(format: ExpositionFormat): Promise<ExposedText> {
-    const { metrics } = this.#options.gateway
+    const { metrics } = this.#options.gateway.counts
     if (metrics) return metrics.write(format)
     throw new AdminProblem(404, 'This gateway counts no metrics, because "gateway.metrics.enabled" is false.')
+  }
+
+  async usage({ since, until, ...query }: UsageRequest): Promise<UsageAnswer> {
+    const { usage } = this.#options.gateway.counts
+    if (!usage)
+      throw new AdminProblem(404, 'This gateway counts no usage, because "gateway.usage.enabled" is false.')
+    return { since, until, lines: usageLines(await usage.read(since, until), query) }
   }
 
   log(server: string | undefined, follow: boolean): AsyncIterableIterator<string> {

@@ -13,11 +13,14 @@ export async function runHelp([topic, ...rest]: readonly string[], program: Comm
   if (topic === undefined) return program.outputHelp()
   const isCode = (ALL_CODES as readonly string[]).includes(topic)
   if (isCode && rest.length === 0) {
-    process.stdout.write(await pageOf(topic))
+    process.stdout.write((await pageOf(topic)).replace(MARKS, ''))
     return
   }
   commandOf(program, [topic, ...rest]).outputHelp()
 }
+
+/** Comments that say how a test runs the block below them. */
+const MARKS = /^<!--.*-->\n+/gm
 
 /** The shipped page of a code. */
 async function pageOf(code: string): Promise<string> {

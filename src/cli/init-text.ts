@@ -73,10 +73,11 @@ function countOf({ moved, own, left, problem }: Plan['files'][number]): string {
 }
 
 function rowOf(server: PlannedServer): string[] {
-  const { name, shown, from, isKnown, conflict, secrets, disabled, hint, dropped } = server
+  const { name, shown, from, isKnown, conflict, secrets, disabled, hint, dropped, left } = server
   const titles = new Set(from.map(({ application }) => applicationOf(application)?.title ?? application))
   const notes = [
-    ...(isKnown ? ['known already'] : []),
+    ...(left === undefined ? [] : [`stays: ${left}`]),
+    ...(isKnown && left === undefined ? ['known already'] : []),
     ...(disabled ? ['off'] : []),
     ...(conflict === undefined ? [] : [`another server is named "${conflict}"`]),
     ...(secrets.length > 0 ? [`secret: ${secrets.join(', ')}`] : []),

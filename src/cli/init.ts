@@ -61,7 +61,8 @@ export async function runInit(options: InitOptions): Promise<void> {
 /** Carries out a plan, and says what came of it. */
 async function apply(plan: Plan, found: FirstRun, machine: Machine, { json }: InitOptions): Promise<void> {
   const stop = stoppedByUser()
-  const program = { ...thisProgram(), node: process.execPath, config: found.config.file }
+  const servers = [...Object.values(found.config.servers), ...found.servers.map(({ entry }) => entry)]
+  const program = { ...thisProgram(), node: process.execPath, config: found.config.file, servers }
   let applied: Applied
   try {
     applied = await applyPlan({

@@ -4,7 +4,7 @@ import { APPLICATIONS } from '../client-files/applications/applications.ts'
 import { loadFormat } from '../client-files/load-format.ts'
 import { MCP_SERVERS } from '../client-files/applications/folders.ts'
 import { GatewayError } from '../core/errors.ts'
-import { readConfigFile } from '../first-run/config-file.ts'
+import { readConfigFile, type OwnConfig } from '../first-run/config-file.ts'
 import { installEntry, targetOf, uninstallEntry } from '../first-run/install.ts'
 import { ownEntryFor } from '../first-run/own-program.ts'
 import { alignColumns } from './table.ts'
@@ -12,7 +12,6 @@ import { print, printJson, say } from './say.ts'
 import { applicationNamed, ownConfigFile, recordsFolder, shownPath, thisMachine } from './this-machine.ts'
 import { thisProgram, typed } from './this-program.ts'
 import type { Application, Machine, OwnEntry, Scope } from '../client-files/applications/application.ts'
-import type { OwnConfig } from '../first-run/config-file.ts'
 
 export interface InstallOptions {
   readonly config?: string
@@ -47,9 +46,12 @@ export async function runInstall(name: string | undefined, options: InstallOptio
       'config',
       '--key is for --http: a gateway that an application starts asks for none.',
     )
-  const entry = options.http ? atAddress(application, config, options) : startedBy(application, file, machine)
+  const entry = options.http
+    ? atAddress(application, config, options)
+    : startedBy(application, config, machine)
   const scope = options.scope ?? 'user'
-  const target = await targetOf(application, scope, machine, config.address)
+  const reading = { machine, address: config.address, configFile: file }
+  const target = await targetOf(application, scope, reading)
   if (options.print || !target) {
     if (!target && options.scope !== undefined && application.files(machine).length > 0)
       throw noScope(application, options.scope)
@@ -83,10 +85,11 @@ export async function runUninstall(name: string | undefined, options: InstallOpt
   const machine = thisMachine()
   if (name === undefined) return print(applicationsText(machine))
   const application = applicationNamed(name)
-  const { address } = await readConfigFile(ownConfigFile(options.config, machine))
+  const configFile = ownConfigFile(options.config, machine)
+  const { address } = await readConfigFile(configFile)
   const results: { file: string; state: string; reason?: string }[] = []
   for (const scope of options.scope === undefined ? (['user', 'project'] as const) : [options.scope]) {
-    const target = await targetOf(application, scope, machine, address)
+    const target = await targetOf(application, scope, { machine, address, configFile })
     if (!target?.found) continue
     const outcome = await uninstallEntry(target, recordsFolder(machine), `uninstall ${application.id}`)
     results.push({ file: target.file.file, ...outcome })
@@ -102,8 +105,9 @@ export async function runUninstall(name: string | undefined, options: InstallOpt
     print(`No file of ${application.title} has an entry of the gateway.`)
 }
 
-function startedBy(application: Application, config: string, machine: Machine): OwnEntry {
-  return ownEntryFor(application, { ...thisProgram(), node: process.execPath, config }, machine)
+function startedBy(application: Application, { file, servers }: OwnConfig, machine: Machine): OwnEntry {
+  const program = { ...thisProgram(), node: process.execPath, config: file, servers: Object.values(servers) }
+  return ownEntryFor(application, program, machine)
 }
 
 function atAddress(

@@ -2,6 +2,7 @@ import { hiddenBy } from '../catalog/hidden.ts'
 import { StoredSnapshots } from '../catalog/stored-snapshots.ts'
 import { SILENT } from '../core/logger.ts'
 import { openStore } from '../state/open.ts'
+import { openToRead } from '../state/open-to-read.ts'
 import type { Entry } from '../catalog/snapshot.ts'
 import type { Config } from '../config/types.ts'
 
@@ -23,9 +24,17 @@ export interface KeptLists {
   readonly prompts: readonly KeptItem[]
 }
 
-/** The lists that earlier runs have left in the state, by server. Servers that were never listed are left out. */
-export async function keptLists({ gateway, servers }: Config): Promise<ReadonlyMap<string, KeptLists>> {
-  const store = await openStore(gateway.state, SILENT)
+/**
+ * The lists that earlier runs have left in the state, by server. Servers that were never listed are left out.
+ * @param changesNothing whether only a folder that is there is read: a configuration of which nothing was asked for yet
+ * leads nowhere
+ */
+export async function keptLists(
+  { gateway, servers }: Config,
+  changesNothing = false,
+): Promise<ReadonlyMap<string, KeptLists>> {
+  const store = await (changesNothing ? openToRead(gateway.state) : openStore(gateway.state, SILENT))
+  if (!store) return new Map()
   try {
     const sound = servers.filter(({ problem }) => problem === undefined)
     const snapshots = await new StoredSnapshots(store).load(sound.map(server => ({ server, variant: '' })))

@@ -57,6 +57,8 @@ export interface EventSink {
 
 interface Registered {
   readonly listener: EventListener
+  /** Whether it is a part of the gateway, which writes to no event. */
+  readonly isOwn: boolean
   failures: number
   removed: boolean
 }
@@ -90,13 +92,22 @@ export class EventBus implements EventSink {
   on(type: '*', listener: EventListener): () => void
   on<T extends EventType>(type: T, listener: EventListener<EventOf<T>>): () => void
   on(type: EventType | '*', listener: EventListener<never>): () => void {
+    return this.#add(type, listener, false)
+  }
+
+  /** As `on`, for parts of the gateway. They write to no event, so an event that only they hear need not be frozen. */
+  hear<T extends EventType>(type: T, listener: EventListener<EventOf<T>>): () => void {
+    return this.#add(type, listener, true)
+  }
+
+  #add(type: EventType | '*', listener: EventListener<never>, isOwn: boolean): () => void {
     const types = type === '*' ? EVENT_TYPES : [type]
     if (type !== '*' && !EVENT_TYPES.includes(type))
       throw new TypeError(
         `There is no event ${JSON.stringify(type)}. There are: *, ${EVENT_TYPES.join(', ')}.`,
       )
     if (typeof listener !== 'function') throw new TypeError(`The listener of ${type} is not a function.`)
-    const registered = { listener: listener as EventListener, failures: 0, removed: false }
+    const registered = { listener: listener as EventListener, isOwn, failures: 0, removed: false }
     for (const each of types) this.#set(each, [...this.#of(each), registered])
     return () => {
       registered.removed = true
@@ -109,9 +120,10 @@ export class EventBus implements EventSink {
   }
 
   emit(event: GatewayEvent): void {
+    const listeners = this.#of(event.type)
     // What one listener would write, the next would read.
-    Object.freeze(event)
-    for (const registered of this.#of(event.type)) {
+    if (!listeners.every(isOwn)) Object.freeze(event)
+    for (const registered of listeners) {
       if (registered.removed) continue
       try {
         const pending: unknown = registered.listener(event)
@@ -143,6 +155,10 @@ export class EventBus implements EventSink {
         cause: describeError(error),
       })
   }
+}
+
+function isOwn(registered: Registered): boolean {
+  return registered.isOwn
 }
 
 function isThenable(

@@ -3,7 +3,7 @@ import { dirname } from 'node:path'
 import { stateFolder } from '../config/paths.ts'
 import { describeError } from '../core/errors.ts'
 import { shellWord } from '../core/shell-word.ts'
-import { damageOf } from '../state/lmdb-file.ts'
+import { damageInside } from '../state/lmdb-file.ts'
 import { dataFileIn, isStoreFile } from '../state/lmdb-folder.ts'
 import { openLmdbStore } from '../state/lmdb.ts'
 import { openStore } from '../state/open.ts'
@@ -37,7 +37,7 @@ async function checkFolder(path: string, exam: Examination): Promise<Finding[]> 
   const findings = [...diskFindings(path, world), ...(found ? exposure(path, found, world) : [])]
   let damage: string | undefined
   try {
-    damage = damageOf(dataFileIn(path))
+    damage = damageInside(dataFileIn(path))
   } catch (error) {
     return [...findings, unusable(path, `Its file cannot be read: ${describeError(error)}.`)]
   }

@@ -7,7 +7,7 @@ import { writeRecord, type FileChange, type RecordedEdit } from './record.ts'
 import { KEYRING_SERVICE, withReferences } from './secrets.ts'
 import type { Machine, OwnEntry } from '../client-files/applications/application.ts'
 import type { MergedServer } from './merge.ts'
-import type { Plan } from './plan.ts'
+import { sourceKey, type Plan } from './plan.ts'
 import type { JsonObject } from '../core/exchange.ts'
 
 /** What a plan is carried out with. */
@@ -107,15 +107,22 @@ function newTexts(
   for (const file of files) {
     const moved = file.servers.filter(({ name }) => taken.has(sourceKey({ file: file.file, name })))
     if (!isWished(plan, file) || moved.length === 0 || !file.content) continue
-    const { application, format, section, own, names } = file
-    const name = own[0] ?? freeName(plan.options.name, names)
+    const { application, format, section, inPlace, off, names } = file
+    const name = inPlace[0] ?? off[0] ?? freeName(plan.options.name, names)
     const entry = { name, value: application.write(ownEntry(file), name) }
     const before = texts.get(file.file)?.text ?? file.content.text
     try {
-      const inserted = own.length > 0 ? undefined : format.insert(before, section, entry)
-      const gone = moved.map(server => server.name)
-      const text = format.remove(inserted?.text ?? before, section, gone)
-      const edit = { section, moved: gone, ...(inserted && { added: { ...entry, piece: inserted.piece } }) }
+      const servers = moved.map(server => server.name)
+      // An entry of the gateway that is off is replaced by one that is on.
+      const old = inPlace.length > 0 ? [] : off
+      const inserted =
+        inPlace.length > 0 ? undefined : format.insert(format.remove(before, section, old), section, entry)
+      const text = format.remove(inserted?.text ?? before, section, servers)
+      const edit = {
+        section,
+        moved: [...old, ...servers],
+        ...(inserted && { added: { ...entry, piece: inserted.piece } }),
+      }
       const known = texts.get(file.file)
       if (known) {
         known.text = text
@@ -165,8 +172,4 @@ async function store(secrets: ReadonlyMap<string, string>, { storeSecret }: Appl
 export function freeName(wished: string, names: readonly string[]): string {
   if (!names.includes(wished)) return wished
   for (let at = 2; ; at++) if (!names.includes(`${wished}${at}`)) return `${wished}${at}`
-}
-
-function sourceKey({ file, name }: { readonly file: string; readonly name: string }): string {
-  return `${file}\0${name}`
 }

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto'
-import { lstatSync, realpathSync } from 'node:fs'
+import { lstatSync } from 'node:fs'
 import { isOwnEntry } from '../client-files/own-entry.ts'
 import { loadFormat } from '../client-files/load-format.ts'
 import { NotReadable } from '../client-files/formats/format.ts'
 import { utf8Of } from '../config/load/utf8.ts'
 import { readRegularFile, whyUnreadable } from '../regular-file.ts'
+import { realPath, whyOther } from './gateway-entry.ts'
 import type { Application, ClientFile, Machine } from '../client-files/applications/application.ts'
 import type { Format } from '../client-files/formats/format.ts'
 import type { ListenAddress } from '../config/validate/self-reference.ts'
@@ -37,8 +38,12 @@ export interface FoundFile extends ClientFile {
   readonly servers: readonly ClientServer[]
   /** Entries that stay, each with its reason. */
   readonly left: readonly { readonly name: string; readonly reason: string }[]
-  /** Names of entries that are this gateway. */
+  /** Names of entries that are a gateway of this program. */
   readonly own: readonly string[]
+  /** Those of them that are on, and offer the servers of the configuration. */
+  readonly inPlace: readonly string[]
+  /** Those of them that are off. */
+  readonly off: readonly string[]
   /** Names of all entries. */
   readonly names: readonly string[]
 }
@@ -46,37 +51,49 @@ export interface FoundFile extends ClientFile {
 /** Reads every client file that is there, each once for each of its sections. */
 export async function findFiles(
   applications: readonly Application[],
-  machine: Machine,
-  address: ListenAddress,
+  reading: ClientReading,
 ): Promise<FoundFile[]> {
   const found: FoundFile[] = []
   const seen = new Set<string>()
   for (const application of applications)
-    for (const file of application.files(machine)) {
+    for (const file of application.files(reading.machine)) {
       // In the home directory, files of the project are those of the user. A link may lead to a file that was read.
       const place = [realPath(file.file), ...file.section.path].join('\0')
       if (seen.has(place)) continue
       seen.add(place)
-      const read = await readClientFile(application, file, { machine, address })
+      const read = await readClientFile(application, file, reading)
       if (read) found.push(read)
     }
   return found
 }
 
-interface Reading {
+/** What client files are read with. */
+export interface ClientReading {
   readonly machine: Machine
   readonly address: ListenAddress
+  /** The configuration that an entry of the gateway has to have; absolute. */
+  readonly configFile: string
 }
 
 /** `undefined` when there is no such file. */
 export async function readClientFile(
   application: Application,
   file: ClientFile,
-  { machine, address }: Reading,
+  { machine, address, configFile }: ClientReading,
 ): Promise<FoundFile | undefined> {
   if (!isThere(file.file)) return undefined
   const format = await loadFormat(file.syntax)
-  const nothing = { ...file, application, format, servers: [], left: [], own: [], names: [] }
+  const nothing = {
+    ...file,
+    application,
+    format,
+    servers: [],
+    left: [],
+    own: [],
+    inPlace: [],
+    off: [],
+    names: [],
+  }
   let content: FileContent
   try {
     content = await readContent(file.file)
@@ -88,13 +105,20 @@ export async function readClientFile(
     const servers: ClientServer[] = []
     const left: { name: string; reason: string }[] = []
     const own: string[] = []
+    const inPlace: string[] = []
+    const off: string[] = []
     for (const { name, value } of entries) {
       const read = application.read(value)
       if ('left' in read) left.push({ name, reason: read.left })
-      else if (isOwnEntry(read.entry, address)) own.push(name)
-      else servers.push({ name, entry: inProject(read.entry, file, machine), dropped: read.dropped })
+      else if (isOwnEntry(read.entry, address)) {
+        own.push(name)
+        const other = whyOther(read.entry, configFile, machine)
+        if (other !== undefined) left.push({ name, reason: other })
+        else if (read.entry['disabled'] === true) off.push(name)
+        else inPlace.push(name)
+      } else servers.push({ name, entry: inProject(read.entry, file, machine), dropped: read.dropped })
     }
-    return { ...nothing, content, servers, left, own, names: entries.map(({ name }) => name) }
+    return { ...nothing, content, servers, left, own, inPlace, off, names: entries.map(({ name }) => name) }
   } catch (error) {
     if (!(error instanceof NotReadable)) throw error
     return { ...nothing, content, problem: error.message }
@@ -115,14 +139,6 @@ export function hashOf(bytes: Uint8Array | string): string {
 function inProject(entry: JsonObject, { scope }: ClientFile, { cwd }: Machine): JsonObject {
   if (scope !== 'project' || entry['command'] === undefined || entry['cwd'] !== undefined) return entry
   return { ...entry, cwd }
-}
-
-function realPath(file: string): string {
-  try {
-    return realpathSync(file)
-  } catch {
-    return file
-  }
 }
 
 /** Also a link to nothing. */

@@ -1,7 +1,7 @@
-import { findProgram } from '../config/load/programs.ts'
 import { readConfigFile, type OwnConfig } from './config-file.ts'
 import { findFiles, type FoundFile } from './find.ts'
 import { mergeServers, type MergedServer } from './merge.ts'
+import { hintOf } from './hints.ts'
 import { firstRunPlan, type Plan, type PlanOptions } from './plan.ts'
 import type { Application, Machine } from '../client-files/applications/application.ts'
 
@@ -27,26 +27,19 @@ export async function lookAround(
   options: PlanOptions,
 ): Promise<FirstRun> {
   const config = await readConfigFile(configFile)
-  const all = await findFiles(applications, machine, config.address)
+  const all = await findFiles(applications, { machine, address: config.address, configFile })
   // The configuration of the gateway may be a file of an application as well.
   const found = all.filter(({ file }) => file !== configFile)
   const isWished = ({ scope }: FoundFile): boolean => options.project || scope === 'user'
   const files = found.filter(isWished)
   const ofProject = found.filter(file => !isWished(file) && file.servers.length > 0)
   const servers = mergeServers(files, config.servers)
-  const hintOf = ({ entry }: MergedServer): string | undefined => {
-    const { command, cwd } = entry as { command?: string; cwd?: string }
-    if (command === undefined || command.includes('${')) return undefined
-    const lookup = findProgram(command, { cwd: cwd ?? machine.cwd, env: machine.env })
-    if (lookup === 'found') return undefined
-    return lookup === 'absent' ? 'its command is not found here' : 'its command is not executable'
-  }
   const plan = firstRunPlan({
     options,
     config: { file: configFile, hash: config.before?.hash ?? null },
     files,
     servers,
-    hintOf,
+    hintOf: server => hintOf(server, files, machine),
   })
   return { plan, config, files, servers, ofProject }
 }

@@ -5,16 +5,9 @@ import { loadFormat } from '../client-files/load-format.ts'
 import { isSame } from '../config/source/differences.ts'
 import { freeName } from './apply.ts'
 import { changeFile, type FileOutcome } from './change-file.ts'
-import { hashOf, readClientFile, type FoundFile } from './find.ts'
+import { hashOf, readClientFile, type FoundFile, type ClientReading } from './find.ts'
 import { readRecords, writeRecord, type RecordedEdit } from './record.ts'
-import type {
-  Application,
-  ClientFile,
-  Machine,
-  OwnEntry,
-  Scope,
-} from '../client-files/applications/application.ts'
-import type { ListenAddress } from '../config/validate/self-reference.ts'
+import type { Application, ClientFile, OwnEntry, Scope } from '../client-files/applications/application.ts'
 
 /** One application and its file, for the commands that add or remove the entry of the gateway. */
 export interface EntryTarget {
@@ -28,15 +21,14 @@ export interface EntryTarget {
 export async function targetOf(
   application: Application,
   scope: Scope,
-  machine: Machine,
-  address: ListenAddress,
+  reading: ClientReading,
 ): Promise<EntryTarget | undefined> {
-  const all = application.files(machine).filter(file => file.scope === scope)
+  const all = application.files(reading.machine).filter(file => file.scope === scope)
   const [first] = all
   if (!first) return undefined
   const candidates = all.filter(({ section }) => isSame(section, first.section))
   for (const file of candidates) {
-    const found = await readClientFile(application, file, { machine, address })
+    const found = await readClientFile(application, file, reading)
     if (found) return { application, file, found }
   }
   const file =

@@ -22,6 +22,8 @@ export interface MergedServer {
   /** The name that it was found with, where another server has it. */
   readonly conflict?: string
   readonly dropped: readonly string[]
+  /** Why it stays with its application; the part of a sentence that follows its name. */
+  readonly left?: string | undefined
 }
 
 /**
@@ -40,6 +42,7 @@ export function mergeServers(
     isKnown: boolean
     conflict?: string
     dropped: string[]
+    left?: string | undefined
   }[] = []
   const prefixes = new Set(Object.entries(known).map(([name, entry]) => prefixOf(name, entry)))
   for (const { application, file, servers } of files)
@@ -50,7 +53,10 @@ export function mergeServers(
         same.from.push(source)
         same.dropped.push(...dropped.filter(key => !same.dropped.includes(key)))
         // A server that is on for one application is on.
-        if (same.entry['disabled'] === true && entry['disabled'] !== true) same.entry = entry
+        if (same.entry['disabled'] === true && entry['disabled'] !== true) {
+          same.entry = entry
+          if (same.isKnown) same.left ??= whyLeft(same.name, known[same.name], entry)
+        }
         continue
       }
       const there = Object.entries(known).find(
@@ -58,6 +64,7 @@ export function mergeServers(
       )
       const chosen = there?.[0] ?? freeName(name, application.id, prefixes)
       if (!there) prefixes.add(prefixOf(chosen, undefined))
+      const left = there && whyLeft(chosen, there[1], entry)
       merged.push({
         name: chosen,
         entry,
@@ -65,9 +72,16 @@ export function mergeServers(
         isKnown: there !== undefined,
         ...(chosen !== name && !there && { conflict: name }),
         dropped: [...dropped],
+        ...(left !== undefined && { left }),
       })
     }
   return merged
+}
+
+/** Behind an entry that is off, a server that is on would be gone. */
+function whyLeft(name: string, known: unknown, entry: JsonObject): string | undefined {
+  const isOff = isJsonObject(known) && known['disabled'] === true && entry['disabled'] !== true
+  return isOff ? `the configuration has it, and there it is off: mcp-manifold enable ${name}` : undefined
 }
 
 /** What makes a server the one that it is; not its name, and not whether it is off. */
@@ -76,7 +90,7 @@ function isSameServer(a: JsonObject, b: ClientServer['entry']): boolean {
 }
 
 function identity(entry: JsonObject): JsonObject {
-  const { command, args, env, envFile, cwd, type, headers } = entry
+  const { command, args, env, envFile, cwd, type, headers, headersHelper, oauth } = entry
   const url = entry['url'] ?? entry['serverUrl']
   const isEmpty = (value: unknown): boolean =>
     value === undefined || (typeof value === 'object' && value !== null && Object.keys(value).length === 0)
@@ -89,6 +103,8 @@ function identity(entry: JsonObject): JsonObject {
     type: type === 'sse' ? type : undefined,
     url: typeof url === 'string' ? url.replace(/\/$/, '') : url,
     headers: isEmpty(headers) ? undefined : headers,
+    headersHelper,
+    oauth: isEmpty(oauth) ? undefined : oauth,
   }
 }
 

@@ -39,6 +39,8 @@ export interface PlannedServer {
   readonly secrets: readonly string[]
   readonly dropped: readonly string[]
   readonly hint?: string
+  /** Why it stays with its application. It is not taken over, whatever a plan says. */
+  readonly left?: string
 }
 
 export interface PlannedFile {
@@ -68,15 +70,20 @@ export interface PlanParts {
 }
 
 export function firstRunPlan({ options, config, files, servers, hintOf }: PlanParts): Plan {
+  const staying = new Set(
+    servers.flatMap(({ left, from }) => (left === undefined ? [] : from.map(sourceKey))),
+  )
+  const movedOf = ({ file, servers: own }: FoundFile): string[] =>
+    own.map(({ name }) => name).filter(name => !staying.has(sourceKey({ file, name })))
   return {
     version: 1,
     options,
     config,
     servers: servers.map((server): PlannedServer => {
-      const { name, entry, from, isKnown, conflict, dropped } = server
+      const { name, entry, from, isKnown, conflict, dropped, left } = server
       const hint = hintOf(server)
       return {
-        take: true,
+        take: left === undefined,
         name,
         kind: entry['url'] === undefined ? 'program' : 'address',
         shown: shownServer(entry),
@@ -87,19 +94,20 @@ export function firstRunPlan({ options, config, files, servers, hintOf }: PlanPa
         secrets: secretsIn(entry).map(secret => secret.name),
         dropped,
         ...(hint !== undefined && { hint }),
+        ...(left !== undefined && { left }),
       }
     }),
     files: files.map(file => ({
-      change: file.problem === undefined && file.servers.length > 0,
+      change: file.problem === undefined && movedOf(file).length > 0,
       application: file.application.id,
       title: file.application.title,
       file: file.file,
       section: file.section.path,
       scope: file.scope,
       hash: file.content?.hash ?? null,
-      moved: file.servers.map(({ name }) => name),
+      moved: movedOf(file),
       left: file.left,
-      own: file.own,
+      own: file.inPlace,
       ...(file.problem !== undefined && { problem: file.problem }),
     })),
   }
@@ -124,11 +132,17 @@ export function checkedPlan(given: unknown, now: Plan): Plan | string {
     files: plan.files.map(file => ({ ...file, change: file.problem === undefined && file.moved.length > 0 })),
   })
   if (!isSame(all(given), all(now))) return 'The machine has other client files or servers than it had then.'
+  const servers = given.servers.map(server => ({ ...server, take: server.take && server.left === undefined }))
   const files = given.files.map(file => ({
     ...file,
     change: file.change && file.problem === undefined && file.moved.length > 0,
   }))
-  return { ...given, files }
+  return { ...given, servers, files }
+}
+
+/** A source as a text. */
+export function sourceKey({ file, name }: { readonly file: string; readonly name: string }): string {
+  return `${file}\0${name}`
 }
 
 function isPlan(value: unknown): value is Plan {

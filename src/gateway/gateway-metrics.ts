@@ -9,23 +9,23 @@ import type { GatewayEvents } from './gateway-events.ts'
 import type { Runtime } from './runtime.ts'
 import { readinessOf, type ServerStatus } from './status.ts'
 
-/** What is measured of a gateway. */
-export interface Measured {
+/** What is counted of a gateway. */
+export interface Counted {
   readonly gateway: { readonly config: Config; readonly sessions: number; status(): readonly ServerStatus[] }
   readonly runtime: Runtime
   readonly events: GatewayEvents
 }
 
 /** The metrics of a gateway, counted from here on. `undefined`: the configuration wants none. */
-export function gatewayMetrics(measured: Measured): Metrics | undefined {
-  const { enabled, maxSeries } = measured.gateway.config.gateway.metrics
+export function gatewayMetrics(counted: Counted): Metrics | undefined {
+  const { enabled, maxSeries } = counted.gateway.config.gateway.metrics
   if (!enabled) return undefined
-  const metrics = new Metrics({ maxSeries, state: () => stateOf(measured) })
-  metrics.follow(measured.events)
+  const metrics = new Metrics({ maxSeries, state: () => stateOf(counted) })
+  metrics.follow(counted.events)
   return metrics
 }
 
-function stateOf({ gateway, runtime, events }: Measured): GatewayState {
+function stateOf({ gateway, runtime, events }: Counted): GatewayState {
   const statuses = gateway.status()
   const configs = new Map(gateway.config.servers.map(server => [server.name, server]))
   return {

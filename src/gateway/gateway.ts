@@ -11,7 +11,7 @@ import { endingsOf } from './endings.ts'
 import { mayReturn } from './may-return.ts'
 import { ReloadQueue } from './reload-queue.ts'
 import { reportOf, type ReloadReport } from './reload-report.ts'
-import { gatewayMetrics } from './gateway-metrics.ts'
+import { GatewayCounts } from './gateway-counts.ts'
 import { Runtime } from './runtime.ts'
 import { inFlightAtDrained, readinessOf, statusOf, type ServerStatus } from './status.ts'
 import { showLatest, takeOver } from './take-over.ts'
@@ -29,7 +29,6 @@ import type { RequestHandler } from '../front/http/mount.ts'
 import { StdioFront } from '../front/stdio.ts'
 import { compilePolicies, type Policies } from '../policy/policies.ts'
 import { DrainWatch } from '../state/drain-watch.ts'
-import type { Metrics } from '../observe/metrics/metrics.ts'
 import type { Store } from '../state/store.ts'
 
 /** Everything that another configuration needs, before it takes effect. */
@@ -56,8 +55,8 @@ export class RunningGateway extends ClientService implements Reloadable {
   readonly #drains: DrainWatch | undefined
   readonly #fronts: Fronts
   readonly #http: HttpFronts
-  /** Counted from the start to the end (docs/metrics.md). `undefined`: the configuration wants none. */
-  readonly metrics: Metrics | undefined
+  /** What is counted of it, from the start to the end. */
+  readonly counts: GatewayCounts
   /** The problems that the last reload found in entries of servers. One that stays is logged once. */
   #saidProblems: ReadonlySet<string> = new Set()
   #stopping: Promise<void> | undefined
@@ -85,7 +84,7 @@ export class RunningGateway extends ClientService implements Reloadable {
     this.audience = new Audience(runtime, this.listens, this.events)
     this.current = new Generation({ config, policies, runtime, events: this.events })
     this.events.follow(config.gateway.audit, logger)
-    this.metrics = gatewayMetrics({ gateway: this, runtime, events: this.events })
+    this.counts = new GatewayCounts({ gateway: this, runtime, events: this.events })
     this.#http = new HttpFronts({
       service: this,
       config,
@@ -347,7 +346,7 @@ export class RunningGateway extends ClientService implements Reloadable {
     await this.runtime.close()
     // Each call has its line before the audit log ends.
     await this.#fronts.settled()
-    this.metrics?.unfollow()
+    await this.counts.close()
     await this.events.unfollow()
     await this.runtime.finish()
   }

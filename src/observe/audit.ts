@@ -63,19 +63,19 @@ export class Audit {
   }
 
   /** Writes lines for requests, refusals and credentials from `events`, until the returned function is called. */
-  listen(events: Pick<EventBus, 'on'>): () => void {
+  listen(events: Pick<EventBus, 'hear'>): () => void {
     const ends = [
-      events.on('request.ended', event => this.#ended(event)),
-      events.on('access.refused', event => this.#refused(event)),
-      events.on('admin.acted', event => this.#acted(event)),
-      events.on('credential.login_began', event => this.#credential(event, 'login_began')),
-      events.on('credential.login_ended', event =>
+      events.hear('request.ended', event => this.#ended(event)),
+      events.hear('access.refused', event => this.#refused(event)),
+      events.hear('admin.acted', event => this.#acted(event)),
+      events.hear('credential.login_began', event => this.#credential(event, 'login_began')),
+      events.hear('credential.login_ended', event =>
         this.#credential(event, 'login_ended', `,"outcome":"${event.outcome}"`),
       ),
-      events.on('credential.renewed', event =>
+      events.hear('credential.renewed', event =>
         this.#credential(event, 'credential_renewed', `,"cause":"${event.cause}"`),
       ),
-      events.on('credential.refused', event =>
+      events.hear('credential.refused', event =>
         this.#credential(
           event,
           'credential_refused',

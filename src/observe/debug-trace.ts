@@ -24,12 +24,12 @@ export class DebugTrace {
   }
 
   /** Logs the events of `events` until the returned function is called. */
-  listen(events: Pick<EventBus, 'on'>): () => void {
+  listen(events: Pick<EventBus, 'hear'>): () => void {
     const ends = [
-      events.on('session.opened', event => this.#opened(event)),
-      events.on('session.closed', event => this.#closed(event)),
-      events.on('request.began', event => this.#began(event)),
-      events.on('request.ended', event => this.#ended(event)),
+      events.hear('session.opened', event => this.#opened(event)),
+      events.hear('session.closed', event => this.#closed(event)),
+      events.hear('request.began', event => this.#began(event)),
+      events.hear('request.ended', event => this.#ended(event)),
     ]
     return () => ends.forEach(end => end())
   }

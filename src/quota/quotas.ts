@@ -8,6 +8,7 @@ import { compilePatterns, matches, wildcard, type Pattern } from '../policy/patt
 import type { Store } from '../state/store.ts'
 import { CLOCK, type Clock } from '../core/clock.ts'
 import { Charge, AdmissionGate, type Budgeted, type Leased, type Rated } from './admission-gate.ts'
+import { costOfTool } from './cost.ts'
 import { LimitLeases, type Live } from './limit-leases.ts'
 import { RemainingQuota } from './remaining-quota.ts'
 import { limitsOf, type Limit, type Owner } from './limits.ts'
@@ -193,11 +194,9 @@ export class Quotas {
       shared.push(
         ...this.#sharedOf({ id: `server:${serverName}`, label: `server "${serverName}"` }, server.quota),
       )
-      cost = server.cost
+      cost = isCall ? costOfTool(server, own) : server.cost
       if (isCall) {
-        const tools = server.tools.filter(({ glob }) => wildcard(glob)(own))
-        const limited = tools.find(({ quota }) => isLimit(quota))
-        cost = tools.find(tool => tool.cost !== undefined)?.cost ?? cost
+        const limited = server.tools.find(({ glob, quota }) => isLimit(quota) && wildcard(glob)(own))
         if (limited) {
           const name = `${serverName}/${limited.glob}`
           shared.push(...this.#sharedOf({ id: `tool:${name}`, label: `tool "${name}"` }, limited.quota))

@@ -7,18 +7,20 @@ export type Database = Lmdb.RootDatabase<Buffer, Buffer>
 /**
  * Opens the database in the folder `path`, and moves a damaged file aside before. `onRepaired` is called with a
  * sentence for the log.
+ * @param readsOnly changes nothing in the folder; the file has to be there, and sound
  * @throws Error as `openLmdbStore`
  */
-export function openDatabase(path: string, onRepaired: (what: string) => void): Database {
+export function openDatabase(path: string, onRepaired: (what: string) => void, readsOnly = false): Database {
   // `lmdb` and its dependencies in one file, made by the build; see `bin/bundle-lmdb.js`.
   const { open } = createRequire(import.meta.url)('#lmdb') as typeof Lmdb
-  const aside = prepareFolder(path)
+  const aside = readsOnly ? undefined : prepareFolder(path)
   if (aside)
     onRepaired(
       `The state in "${path}" was damaged (${aside.damage}). Its file is set aside as "${aside.file}", and a new one is used: lists are fetched again, keys and logins have to be made again, and what was used up of quotas is not known.`,
     )
   const database = open<Buffer, Buffer>({
     path,
+    readOnly: readsOnly,
     // Without this option, a path with a dot is treated as a file.
     noSubdir: false,
     encoding: 'binary',
@@ -31,6 +33,6 @@ export function openDatabase(path: string, onRepaired: (what: string) => void): 
     // With batching, a failed commit (disk full) rejects an inner promise that no code can catch.
     eventTurnBatching: false,
   })
-  protectFiles(path)
+  if (!readsOnly) protectFiles(path)
   return database
 }

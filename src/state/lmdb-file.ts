@@ -9,8 +9,8 @@ const VERSION = 2
  * Size of a page header, hence the offset of a meta, on 64-bit machines; on others only the magic number is checked.
  */
 const HEADER = 24
-/** Offsets inside a meta: page size, root pages of the two trees, last page, transaction. */
-const META = { pageSize: 24, roots: [64, 112], lastPage: 120, transaction: 128 }
+/** Offsets inside a meta: page size, entries and root pages of the two trees, last page, transaction. */
+const META = { pageSize: 24, entries: [56, 104], roots: [64, 112], lastPage: 120, transaction: 128 }
 const META_BYTES = 144
 /** Offsets inside a page header. */
 const PAGE = { flags: 18, lower: 20, pages: 20 }
@@ -27,9 +27,23 @@ const MAX_DEPTH = 32
 
 interface Meta {
   readonly pageSize: number
+  readonly entries: readonly number[]
   readonly roots: readonly number[]
   readonly lastPage: number
   readonly transaction: number
+}
+
+/** Larger files are not looked at as a whole. */
+const MAX_WHOLE_BYTES = 256 * 1024 * 1024
+/** While others write, a look at the whole file begins anew. */
+const MOST_LOOKS = 3
+
+/**
+ * As `damageOf`, for a file that something was kept in: also finds damage that LMDB reads as if nothing were there, by
+ * reading every page in use. Others may write meanwhile.
+ */
+export function damageInside(file: string): string | undefined {
+  return damageOf(file, true)
 }
 
 /**
@@ -38,7 +52,7 @@ interface Meta {
  * `open`.
  * @throws Error of the system when the file cannot be read
  */
-export function damageOf(file: string): string | undefined {
+export function damageOf(file: string, isWhole = false): string | undefined {
   let descriptor: number
   try {
     descriptor = openSync(file, 'r')
@@ -47,7 +61,8 @@ export function damageOf(file: string): string | undefined {
     throw error
   }
   try {
-    return new DataFile(descriptor).damage()
+    const data = new DataFile(descriptor)
+    return data.damage() ?? (isWhole ? data.damageInside() : undefined)
   } finally {
     closeSync(descriptor)
   }
@@ -83,11 +98,55 @@ class DataFile {
     return changed ? undefined : 'its end is missing'
   }
 
+  /** Damage of the pages in use, or of what leads to them, in a file whose head and end are sound. */
+  damageInside(): string | undefined {
+    if (this.#size() === 0) return 'it is empty'
+    if (this.#size() > MAX_WHOLE_BYTES || this.#u32(this.#read(HEADER, 4), 0) !== MAGIC) return undefined
+    for (let look = 0; look < MOST_LOOKS; look++) {
+      const newest = this.#newest()
+      if (
+        !newest ||
+        newest.roots.every((root, at) => this.#entriesIn(root, newest.pageSize) === newest.entries[at])
+      )
+        return undefined
+      if (this.#newest()?.transaction === newest.transaction) return 'its pages are damaged'
+    }
+    return undefined
+  }
+
+  #newest(): Meta | undefined {
+    const first = this.#meta(0)
+    const second = first && this.#meta(first.pageSize)
+    return first && second && (first.transaction > second.transaction ? first : second)
+  }
+
+  /** How many entries a tree has; `undefined` where it is damaged. */
+  #entriesIn(root: number, pageSize: number, depth = 0): number | undefined {
+    if (root === NO_PAGE) return 0
+    if (depth > MAX_DEPTH || !this.#holds(root, 1, pageSize)) return undefined
+    const page = this.#read(root * pageSize, pageSize)
+    const flags = this.#u16(page, PAGE.flags)
+    const entries = Math.min(this.#u16(page, PAGE.lower), pageSize - HEADER) >> 1
+    if ((flags & LEAF) !== 0) return entries
+    if ((flags & BRANCH) === 0) return undefined
+    let count = 0
+    for (let entry = 0; entry < entries; entry++) {
+      const node = HEADER + this.#u16(page, HEADER + 2 * entry)
+      if (node + 8 > pageSize) return undefined
+      const child = this.#u32(page, node) + this.#u16(page, node + 4) * 2 ** 32
+      const below = this.#entriesIn(child, pageSize, depth + 1)
+      if (below === undefined) return undefined
+      count += below
+    }
+    return count
+  }
+
   #meta(offset: number): Meta | undefined {
     const bytes = this.#read(offset + HEADER, META_BYTES)
     if (this.#u32(bytes, 0) !== MAGIC || this.#u32(bytes, 4) !== VERSION) return undefined
     return {
       pageSize: this.#u32(bytes, META.pageSize),
+      entries: META.entries.map(at => this.#u64(bytes, at)),
       roots: META.roots.map(at => this.#u64(bytes, at)),
       lastPage: this.#u64(bytes, META.lastPage),
       transaction: this.#u64(bytes, META.transaction),

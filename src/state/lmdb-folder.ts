@@ -16,6 +16,13 @@ export function dataFileIn(folder: string): string {
   return join(folder, DATA)
 }
 
+/** Whether a store has been in a folder: both of its files are there. */
+export function holdsStore(folder: string): boolean {
+  return [DATA, LOCK].every(
+    name => statSync(join(folder, name), { throwIfNoEntry: false })?.isFile() === true,
+  )
+}
+
 /** Whether a store makes files of this name in its folder. */
 export function isStoreFile(name: string): boolean {
   return [DATA, LOCK].some(own => name === own || name.startsWith(`${own}.${ASIDE}`))

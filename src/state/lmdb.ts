@@ -36,6 +36,8 @@ const LOOK_EVERY_MS = 1000
 export interface LmdbStoreOptions extends StoreOptions {
   /** Called with a sentence for the log after each repair of the folder. */
   readonly onRepaired?: (what: string) => void
+  /** Changes nothing in the folder, whose file has to be there. */
+  readonly readsOnly?: boolean
 }
 
 /**
@@ -54,6 +56,7 @@ class LmdbStore implements Store {
   lostAt: number | undefined
   readonly #path: string
   readonly #onRepaired: (what: string) => void
+  readonly #readsOnly: boolean
   #database: Database
   /** Identity of the open file. */
   #identity: string | undefined
@@ -70,17 +73,21 @@ class LmdbStore implements Store {
   readonly #steps: WaitingStep[] = []
   #stepping: Promise<void> | undefined
 
-  constructor(path: string, { now = Date.now, steady, onRepaired = () => {} }: LmdbStoreOptions) {
+  constructor(
+    path: string,
+    { now = Date.now, steady, onRepaired = () => {}, readsOnly = false }: LmdbStoreOptions,
+  ) {
     this.name = `lmdb:${path}`
     this.#path = path
     this.#now = now
+    this.#readsOnly = readsOnly
     // A repaired folder has lost its content.
     this.#onRepaired = what => {
       this.lostAt = this.#now()
       onRepaired(what)
     }
     this.#steady = steady ?? (now === Date.now ? machineNow : now)
-    this.#database = openDatabase(path, this.#onRepaired)
+    this.#database = openDatabase(path, this.#onRepaired, readsOnly)
     this.#identity = identityOf(path)
   }
 
@@ -318,7 +325,7 @@ class LmdbStore implements Store {
     if (now - this.#lookedAt < LOOK_EVERY_MS || this.#writes.size > 0) return
     if (identityOf(this.#path) !== this.#identity) {
       const old = this.#database
-      this.#database = openDatabase(this.#path, this.#onRepaired)
+      this.#database = openDatabase(this.#path, this.#onRepaired, this.#readsOnly)
       this.#identity = identityOf(this.#path)
       this.#retired = Promise.all([this.#retired, old.close()]).then(() => undefined)
       this.#onRepaired(`The state in "${this.#path}" was deleted or replaced; what is there now is used.`)

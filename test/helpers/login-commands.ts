@@ -15,6 +15,9 @@ export interface Run {
   readonly end: Promise<{ readonly code: number | null; readonly out: string; readonly said: string }>
 }
 
+/** How a server is logged in to that needs no person. */
+const MACHINE = { grant: 'client_credentials', clientId: 'machine', clientSecret: 'of-the-machine' }
+
 export interface LoginCommands {
   readonly authorization: AuthorizationServer
   /** The configuration file. */
@@ -22,8 +25,13 @@ export interface LoginCommands {
   readonly run: (...args: string[]) => Run
 }
 
-/** A protected server with its authorization server, and the commands for a state that they share. */
-export async function setUpLoginCommands(): Promise<LoginCommands> {
+/**
+ * A protected server with its authorization server, and the commands for a state that they share.
+ * @param servers the configured ones, at the address of the protected one
+ */
+export async function setUpLoginCommands(
+  servers = (url: string): object => ({ mail: { url }, reports: { url, oauth: MACHINE } }),
+): Promise<LoginCommands> {
   const scratch = makeScratch()
   onTestFinished(() => scratch[Symbol.asyncDispose]())
   const folder = scratch.path
@@ -36,9 +44,7 @@ export async function setUpLoginCommands(): Promise<LoginCommands> {
   })
   const file = join(folder, 'servers.json')
   const gateway = { state: `lmdb:${join(folder, 'state')}`, vault: { keySource: 'file' } }
-  const machine = { grant: 'client_credentials', clientId: 'machine', clientSecret: 'of-the-machine' }
-  const mcpServers = { mail: { url: server.url }, reports: { url: server.url, oauth: machine } }
-  writeFileSync(file, JSON.stringify({ mcpServers, gateway }))
+  writeFileSync(file, JSON.stringify({ mcpServers: servers(server.url), gateway }))
   const run = (...args: string[]): Run => {
     const child = spawn(process.execPath, [BIN, '-c', file, ...args], {
       env: { PATH: process.env['PATH'], HOME: folder },

@@ -37,11 +37,11 @@ export class Scrape {
 }
 
 export async function scrape(
-  gateway: Pick<RunningGateway, 'metrics'>,
+  { counts: { metrics } }: Pick<RunningGateway, 'counts'>,
   format: ExpositionFormat = 'prometheus',
 ): Promise<Scrape> {
-  if (!gateway.metrics) throw new Error('The gateway counts no metrics')
-  return new Scrape((await gateway.metrics.write(format)).text)
+  if (!metrics) throw new Error('The gateway counts no metrics')
+  return new Scrape((await metrics.write(format)).text)
 }
 
 const SAMPLE = /^([a-zA-Z_:][\w:]*)(?:\{(.*?)\})? (-?[\d.e+-]+|N[aA][nN]|[+-]Inf)(?: (# .*))?$/s

@@ -38,6 +38,7 @@ const HEADINGS = [
   ['gateway.auth.proxy', 'A trusted proxy: `gateway.auth.proxy`'],
   ['gateway.audit', 'The audit log: `gateway.audit`'],
   ['gateway.metrics', 'Metrics: `gateway.metrics`'],
+  ['gateway.usage', 'Usage: `gateway.usage`'],
   ['gateway.admin', 'The admin API: `gateway.admin`'],
   ['gateway.cache', 'Results that are kept: `gateway.cache`'],
   ['gateway.asks', 'Questions to clients: `gateway.asks`'],

@@ -38,6 +38,8 @@ export type OwnEntry =
       readonly command: string
       readonly args: readonly string[]
       readonly env?: Readonly<Record<string, string>>
+      /** Variables that the gateway needs, for an application that is told their names. */
+      readonly variables?: readonly string[]
     }
   | { readonly url: string; readonly headers?: Readonly<Record<string, string>> }
 
@@ -56,6 +58,8 @@ export interface Application {
   readonly http: boolean
   /** Whether a desktop starts it, with a PATH that knows little. */
   readonly isDesktop: boolean
+  /** How a text in `env` of its entries names a variable that it fills in; `undefined`: it fills in none. */
+  variable?(name: string): string
   /** Names of its processes in lower case, without `.exe`. */
   readonly processes: readonly string[]
 }

@@ -5,7 +5,8 @@ import { configFolder, jsonFile, localFolder, settingsFolder } from './folders.t
 import { readCodex, readGoose } from './read-others.ts'
 import { readEntry } from './read-entry.ts'
 import { editorFolder } from './standard.ts'
-import { writeAs, writeGoose, writeOpenCode } from './write-entry.ts'
+import { braceVariable, dollarVariable, editorVariable, shellVariable } from './variables.ts'
+import { writeAs, writeCodex, writeGoose, writeOpenCode } from './write-entry.ts'
 import type { Application, ReadEntry } from './application.ts'
 
 /** Applications with keys, entries or files of their own form. */
@@ -35,6 +36,7 @@ const vsCode = (id: string, title: string, folder: string, process: string): App
   ],
   read: entry => readEntry(entry, 'editor'),
   write: writeAs({ program: { type: 'stdio' }, address: { type: 'http' } }),
+  variable: editorVariable,
   http: true,
   isDesktop: true,
   processes: [process],
@@ -55,7 +57,7 @@ export const OTHERS: readonly Application[] = [
       ]
     },
     read: readCodex,
-    write: writeAs({}, 'url', 'http_headers'),
+    write: writeCodex,
     http: true,
     isDesktop: false,
     processes: ['codex'],
@@ -96,6 +98,7 @@ export const OTHERS: readonly Application[] = [
       return readEntry(isSse ? { ...entry, type: 'sse' } : entry, 'dollar')
     },
     write: writeAs({}, 'httpUrl'),
+    variable: dollarVariable,
     http: true,
     isDesktop: false,
     processes: [name],
@@ -118,6 +121,7 @@ export const OTHERS: readonly Application[] = [
     },
     read: readOpenCode,
     write: writeOpenCode,
+    variable: braceVariable,
     http: true,
     isDesktop: false,
     processes: ['opencode'],
@@ -135,6 +139,7 @@ export const OTHERS: readonly Application[] = [
     },
     read: readOpenCode,
     write: writeOpenCode,
+    variable: braceVariable,
     http: true,
     isDesktop: false,
     processes: ['kilo'],
@@ -152,6 +157,7 @@ export const OTHERS: readonly Application[] = [
       return readEntry(isLocal ? { ...entry, type: 'stdio' } : entry, 'shell')
     },
     write: writeAs({ program: { type: 'local', tools: ['*'] }, address: { type: 'http', tools: ['*'] } }),
+    variable: shellVariable,
     http: true,
     isDesktop: false,
     processes: ['copilot'],
@@ -171,6 +177,7 @@ export const OTHERS: readonly Application[] = [
     ],
     read: entry => readEntry(entry, 'dollar'),
     write: writeAs({ program: { type: 'stdio' }, address: { type: 'http' } }),
+    variable: dollarVariable,
     http: true,
     isDesktop: false,
     processes: ['crush'],

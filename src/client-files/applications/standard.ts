@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { configFolder, jsonFile, localFolder, settingsFolder } from './folders.ts'
 import { readEntry, type VariableStyle } from './read-entry.ts'
+import { editorVariable, shellVariable } from './variables.ts'
 import { writeAs } from './write-entry.ts'
 import type { Application, ReadEntry, Machine } from './application.ts'
 
@@ -68,6 +69,7 @@ export const STANDARD: readonly Application[] = [
     ],
     read: as('editor'),
     write: writeAs(),
+    variable: editorVariable,
     http: true,
     isDesktop: true,
     processes: ['cursor'],
@@ -78,6 +80,7 @@ export const STANDARD: readonly Application[] = [
     files: ({ home }) => [jsonFile('user', join(home, '.codeium', 'windsurf', 'mcp_config.json'))],
     read: as('editor'),
     write: writeAs({}, 'serverUrl'),
+    variable: editorVariable,
     http: true,
     isDesktop: true,
     processes: ['windsurf'],
@@ -91,6 +94,7 @@ export const STANDARD: readonly Application[] = [
     ],
     read: as('editor'),
     write: writeAs({ program: { disabled: false }, address: { type: 'streamableHttp', disabled: false } }),
+    variable: editorVariable,
     http: true,
     isDesktop: true,
     processes: [],
@@ -106,6 +110,7 @@ export const STANDARD: readonly Application[] = [
     ],
     read: as('editor'),
     write: writeAs({ program: { disabled: false }, address: { type: 'streamableHttp', disabled: false } }),
+    variable: editorVariable,
     http: true,
     isDesktop: false,
     processes: ['cline'],
@@ -120,6 +125,7 @@ export const STANDARD: readonly Application[] = [
     ],
     read: as('editor'),
     write: writeAs({ address: { type: 'streamable-http' } }),
+    variable: editorVariable,
     http: true,
     isDesktop: true,
     processes: [],
@@ -133,6 +139,7 @@ export const STANDARD: readonly Application[] = [
     ],
     read: as('shell'),
     write: writeAs(),
+    variable: shellVariable,
     http: true,
     isDesktop: true,
     processes: ['kiro', 'kiro-cli'],
@@ -186,6 +193,7 @@ export const STANDARD: readonly Application[] = [
     ],
     read: as('shell'),
     write: writeAs(),
+    variable: shellVariable,
     http: true,
     isDesktop: false,
     processes: ['amp'],

@@ -3,20 +3,23 @@ import type { OwnEntry } from './application.ts'
 
 /** The forms in which clients write the entry of the gateway. */
 
-/** `command`, `args` and `env`, or a URL and headers under keys of their own, with what stands beside each. */
+/** `command`, `args` and `env`, or a URL under a key of its own and headers, with what stands beside each. */
 export function writeAs(
   beside: { readonly program?: JsonObject; readonly address?: JsonObject } = {},
   urlKey = 'url',
-  headersKey = 'headers',
 ): (gateway: OwnEntry) => JsonObject {
   return gateway =>
     'url' in gateway
-      ? {
-          ...beside.address,
-          [urlKey]: gateway.url,
-          ...(gateway.headers && { [headersKey]: { ...gateway.headers } }),
-        }
+      ? { ...beside.address, [urlKey]: gateway.url, ...headersOf(gateway) }
       : { ...beside.program, ...programOf(gateway) }
+}
+
+/** Codex clears the environment of a program, apart from a few variables and those that are named. */
+export function writeCodex(gateway: OwnEntry): JsonObject {
+  if ('url' in gateway)
+    return { url: gateway.url, ...(gateway.headers && { http_headers: { ...gateway.headers } }) }
+  const { variables = [] } = gateway
+  return { ...programOf(gateway), ...(variables.length > 0 && { env_vars: [...variables] }) }
 }
 
 /** The command and its arguments in one list, as OpenCode has it. */

@@ -196,6 +196,22 @@ const METRICS = section('gateway.metrics', {
   }),
 })
 
+const USAGE_AT_START = 'usage is counted from the start to the end'
+
+const USAGE = section('gateway.usage', {
+  enabled: flag('What clients use is counted by day, in the state store, for `mcp-manifold usage --by`.', {
+    default: true,
+    restart: USAGE_AT_START,
+  }),
+  // A year and a month, for comparisons with the year before.
+  keep: duration('How long the use of a day is kept.', {
+    default: '400d',
+    min: '1d',
+    max: '3650d',
+    restart: USAGE_AT_START,
+  }),
+})
+
 const ADDRESS: Check<string> = { kind: 'text', expected: 'expected an address' }
 
 export const DNS = section('gateway.dns', {
@@ -320,6 +336,7 @@ export const GATEWAY = section('gateway', {
   policy: group('Rules for every client, before its own.', ROLE, { as: false }),
   audit: group('The log of allowed and denied requests.', AUDIT, { as: false }),
   metrics: group('The metrics at `/metrics` of the admin API.', METRICS),
+  usage: group('What clients use, counted by day.', USAGE),
   admin: group('The API that changes a running gateway.', ADMIN),
   cache: group('Limits of the cache of results.', CACHE),
   vault: group('How credentials of servers are kept.', VAULT),

@@ -58,7 +58,7 @@ export class Metrics {
   }
 
   /** Counts what `events` report, until `unfollow`. */
-  follow(events: Pick<EventBus, 'on'>): void {
+  follow(events: Pick<EventBus, 'hear'>): void {
     this.#ends.push(this.#requests.listen(events), countEvents(events, this.#series))
   }
 

@@ -4,7 +4,7 @@ import type { Principal } from '../../core/principal.ts'
 import { RequestView } from '../../core/request-view.ts'
 import { TraceView, type RouteFacts, type TraceFacts } from '../../core/trace-view.ts'
 import { sampledTraceOf } from '../trace-parent.ts'
-import { methodLabel } from './method-label.ts'
+import { methodLabel } from '../method-label.ts'
 import type { AllSeries } from './all-series.ts'
 
 /** The methods whose target is of a list, so that its name is a label. URIs and task ids are without number. */
@@ -54,10 +54,10 @@ export class RequestMetrics {
   }
 
   /** Counts what `events` report, until the returned function is called. */
-  listen(events: Pick<EventBus, 'on'>): () => void {
+  listen(events: Pick<EventBus, 'hear'>): () => void {
     const ends = [
-      events.on('request.ended', event => this.#ended(event)),
-      events.on('attempt.ended', event => this.#attemptEnded(event)),
+      events.hear('request.ended', event => this.#ended(event)),
+      events.hear('attempt.ended', event => this.#attemptEnded(event)),
     ]
     return () => ends.forEach(end => end())
   }

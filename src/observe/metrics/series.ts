@@ -33,7 +33,7 @@ export interface Reading {
 }
 
 /** The value of open labels in the series of what has no series of its own. */
-export const OTHER = 'other'
+const OTHER = 'other'
 /** Characters of a label's value. Names of servers and tools may have any length. */
 const MAX_LABEL_CHARS = 128
 const FIRST_SERIES = 8

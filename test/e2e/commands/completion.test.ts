@@ -1,5 +1,7 @@
 import { spawnSync } from 'node:child_process'
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { beforeAll, afterAll, describe, expect, test } from 'vitest'
 import { envOf, runCommand } from '../../helpers/admin-client.ts'
@@ -59,6 +61,31 @@ describe('complete-words', () => {
     expect(await proposed('call', 'every.echo', '')).toEqual(['message='])
     expect(await proposed('prompt', 'every.args')).toEqual(['every.args-prompt'])
     expect(await proposed('prompt', 'every.args-prompt', 'c')).toEqual(['city='])
+  })
+
+  test('connects to nothing and makes no folder, whatever the configuration of a folder says', async () => {
+    let connections = 0
+    const listening = createServer(socket => {
+      connections++
+      socket.destroy()
+    }).listen(0, '127.0.0.1')
+    await once(listening, 'listening')
+    const { port } = listening.address() as AddressInfo
+    try {
+      for (const state of [`redis://x:\${HOME}@127.0.0.1:${port}`, `lmdb:${folder.path}/new/state`]) {
+        const other = folder.write('other.json', { mcpServers: { every: everything }, gateway: { state } })
+        for (const word of ['call', 'prompt'])
+          expect(
+            await runCommand(['complete-words', '--', '-c', other, word, ''], envOf(folder)),
+          ).toMatchObject({ code: 0, stdout: '' })
+      }
+    } finally {
+      listening.close()
+    }
+    expect({ connections, folder: existsSync(`${folder.path}/new`) }).toEqual({
+      connections: 0,
+      folder: false,
+    })
   })
 
   test('a configuration that is not there is no error', async () => {

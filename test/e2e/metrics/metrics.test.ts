@@ -173,7 +173,7 @@ test('in OpenMetrics, a call that its client samples is an example of its bucket
 
 test('scrapes at the same time share one text for each format', async () => {
   await using running = await startGateway({ mcpServers: {} })
-  const { metrics } = running.gateway
+  const { metrics } = running.gateway.counts
   const texts = await Promise.all(
     Array.from({ length: 200 }, (_, nth) => metrics?.write(nth % 2 === 0 ? 'prometheus' : 'openmetrics')),
   )

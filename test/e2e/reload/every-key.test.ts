@@ -57,6 +57,8 @@ const OTHER: Readonly<Record<string, readonly [Record<string, unknown>, Record<s
   'gateway.state': [{}, { state: 'redis://127.0.0.1:9' }],
   'gateway.vault.keys': [{}, { vault: { keys: [`${'A'.repeat(43)}=`] } }],
   'gateway.vault.keySource': [{}, { vault: { keySource: 'file' } }],
+  'gateway.usage.enabled': [{}, { usage: { enabled: false } }],
+  'gateway.usage.keep': [{}, { usage: { keep: '90d' } }],
   'gateway.metrics.enabled': [{}, { metrics: { enabled: false } }],
   'gateway.metrics.maxSeries': [{}, { metrics: { maxSeries: 500 } }],
   'gateway.admin.socket': [{}, { admin: { socket: false } }],

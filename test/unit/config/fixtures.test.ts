@@ -277,6 +277,7 @@ test('every option of the format, also those of later versions', async () => {
     quotaFailureMode: 'open',
     timeZone: 'Europe/Berlin',
     metrics: { enabled: false, maxSeries: 500 },
+    usage: { enabled: false, keepMs: 90 * 86_400_000 },
     rules: [
       {
         location: 'gateway.policy.deny',

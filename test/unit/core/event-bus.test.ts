@@ -44,6 +44,19 @@ it('tells in the order of the listeners, those of one type and those of all', ()
   expect(EVENT_TYPES.every(type => bus.heard[type])).toBe(true)
 })
 
+it('freezes an event as soon as anything but the gateway hears it, whichever was first', () => {
+  const bus = new EventBus(SILENT)
+  const frozen: boolean[] = []
+  const note = (event: GatewayEvent): void => void frozen.push(Object.isFrozen(event))
+  bus.hear('shutdown.began', note)
+  bus.emit({ ...SHUTDOWN })
+  const off = bus.on('*', note)
+  bus.emit({ ...SHUTDOWN })
+  off()
+  bus.emit({ ...SHUTDOWN })
+  expect(frozen).toEqual([false, true, true, false])
+})
+
 const refuse = (): never => {
   throw new Error('not to be read')
 }

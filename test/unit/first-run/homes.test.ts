@@ -7,7 +7,7 @@ import { readRecords } from '../../../src/first-run/record.ts'
 import { installEntry, targetOf, uninstallEntry } from '../../../src/first-run/install.ts'
 import { undo, undoSteps } from '../../../src/first-run/undo.ts'
 import { makeScratch, type Scratch } from '../../helpers/scratch.ts'
-import { apply, contentsOf, entryOf, fillHome, GATEWAY, look, PLATFORMS, runIn } from './homes.ts'
+import { apply, contentsOf, entryOf, fillHome, GATEWAY, gatewayOf, look, PLATFORMS, runIn } from './homes.ts'
 
 /** The whole first run on homes of every application and of three systems. */
 
@@ -52,7 +52,7 @@ describe.each(PLATFORMS)('on %s', platform => {
       const text = readFileSync(file.file, 'utf8')
       const format = await loadFormat(file.syntax)
       expect(format.entries(text, file.section)).toEqual([
-        { name: 'gw', value: valueOf(application.write(GATEWAY, 'gw'), file.section.kind) },
+        { name: 'gw', value: valueOf(application.write(gatewayOf(run), 'gw'), file.section.kind) },
       ])
       expect(text).toContain('kept')
       expect(statSync(file.file).mode & 0o777).toBe(0o640)
@@ -98,7 +98,7 @@ describe.each(PLATFORMS)('on %s', platform => {
         if (isThere) await fillHome(run.machine, [application])
         const before = contentsOf(run.machine.home)
         const target = async (): Promise<NonNullable<Awaited<ReturnType<typeof targetOf>>>> => {
-          const found = await targetOf(application, 'user', run.machine, ADDRESS)
+          const found = await targetOf(application, 'user', { ...run, address: ADDRESS })
           if (!found) throw new Error('there is no file')
           return found
         }

@@ -95,7 +95,7 @@ export async function look(
 }
 
 export async function apply(
-  { machine, stateFolder }: Run,
+  run: Run,
   found: FirstRun,
   plan: Plan = found.plan,
   more: Partial<Applying> = {},
@@ -103,12 +103,17 @@ export async function apply(
   return await applyPlan({
     ...found,
     plan,
-    machine,
-    stateFolder,
+    machine: run.machine,
+    stateFolder: run.stateFolder,
     command: 'init',
-    ownEntry: () => GATEWAY,
+    ownEntry: () => gatewayOf(run),
     storeSecret: async () => {},
     isStopped: () => false,
     ...more,
   })
+}
+
+/** The entry of the gateway with the configuration of a run. */
+export function gatewayOf({ configFile }: Run): typeof GATEWAY {
+  return { ...GATEWAY, args: [...GATEWAY.args.slice(0, -1), configFile] }
 }

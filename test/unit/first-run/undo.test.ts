@@ -116,7 +116,7 @@ test('a client file that is away is made again', async () => {
 describe('an entry that was brought up to date', () => {
   const install = async (entry: OwnEntry): Promise<void> => {
     const application = applicationOf('cursor')
-    const target = application && (await targetOf(application, 'user', run.machine, ADDRESS))
+    const target = application && (await targetOf(application, 'user', { ...run, address: ADDRESS }))
     if (!target) throw new Error('there is no file')
     const installing = { target, name: 'gw', stateFolder: run.stateFolder, command: 'install cursor' }
     expect(await installEntry({ ...installing, entry })).toMatchObject({ state: 'changed' })

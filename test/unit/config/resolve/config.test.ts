@@ -195,6 +195,7 @@ test('what is left out has its default', async () => {
       maxConcurrentCalls: 1024,
       queue: 4000,
       metrics: { enabled: true, maxSeries: 2000 },
+      usage: { enabled: true, keepMs: 400 * 86_400_000 },
       quotaFailureMode: 'closed',
       timeZone: undefined,
       auth: { jwt: [], proxy: undefined, anonymous: undefined, allowAnonymous: false },

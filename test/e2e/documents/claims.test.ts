@@ -2,15 +2,14 @@ import { execFile } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { basename, dirname, join, posix } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { BIN } from '../helpers/served.ts'
-import { makeScratch } from '../helpers/scratch.ts'
+import { anchorsOf, blocksOf, markOf, PAGES, ROOT } from '../../helpers/documents.ts'
+import { BIN } from '../../helpers/served.ts'
+import { makeScratch } from '../../helpers/scratch.ts'
 
 /** What a person reads first, held against the program: links lead somewhere, examples are valid, commands exist. */
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const run = promisify(execFile)
 const DOCUMENTS = [
   'README.md',
@@ -71,7 +70,7 @@ describe('links', () => {
     packed = new Set(files.map(({ path }) => path))
   })
 
-  test.each(DOCUMENTS)('of %s lead to what is in the package, too', document => {
+  test.each(PAGES)('of %s lead to what is in the package, too', document => {
     // Examples are no links.
     const text = textOf(document).replace(/^```[\s\S]*?^```$/gm, '')
     for (const [, target = ''] of text.matchAll(/\]\(([^)\s]+)\)/g)) {
@@ -81,6 +80,8 @@ describe('links', () => {
       const isPacked = packed.has(file) || [...packed].some(path => path.startsWith(`${file}/`))
       expect(isPacked, target).toBe(true)
       if (anchor !== undefined) expect(anchorsOf(textOf(file)), target).toContain(anchor)
+      if (/\.(?:svg|png)$/.test(path))
+        expect(readFileSync(join(ROOT, file)).length, target).toBeGreaterThan(500)
     }
   })
 
@@ -90,20 +91,6 @@ describe('links', () => {
     for (const address of [homepage, bugs]) expect(address).toMatch(/^https:\/\//)
   })
 })
-
-/** As GitHub makes them of headings: a heading that comes again has a number. */
-function anchorsOf(text: string): string[] {
-  const times = new Map<string, number>()
-  return [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) => {
-    const anchor = heading
-      .toLowerCase()
-      .replace(/[^\w\- ]/g, '')
-      .replaceAll(' ', '-')
-    const before = times.get(anchor) ?? 0
-    times.set(anchor, before + 1)
-    return before === 0 ? anchor : `${anchor}-${before}`
-  })
-}
 
 /** A section that a whole file would have. */
 const SECTION = /^\{\s*(?:\/\/.*\s*)*"(?:\$schema|mcpServers|servers|clients|roles|profiles|gateway)":/
@@ -137,11 +124,13 @@ describe('configurations', () => {
 })
 
 describe('commands', () => {
-  /** Words after the program's name, wherever code names it. */
+  /** Words after the program's name, wherever code names it. Blocks that are run need no look. */
   const named = DOCUMENTS.flatMap(document => {
     const text = textOf(document)
     const code = [
-      ...blocks(text, 'sh').join('\n').split('\n'),
+      ...blocksOf(text)
+        .filter(block => block.language === 'sh' && markOf(block, 'not run') !== undefined)
+        .flatMap(block => block.text.split('\n')),
       ...[...text.matchAll(/`([^`\n]+)`/g)].map(([, inline = '']) => inline),
     ]
     return code.flatMap(line => {

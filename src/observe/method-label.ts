@@ -1,5 +1,5 @@
-import { MODERN_METHODS } from '../../protocol/revisions.ts'
-import { OTHER } from './series.ts'
+import { MODERN_METHODS } from '../protocol/revisions.ts'
+const OTHER = 'other'
 
 /** Methods of the legacy era alone. */
 const LEGACY_METHODS: ReadonlySet<string> = new Set([

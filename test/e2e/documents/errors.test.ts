@@ -1,0 +1,3 @@
+import { describeTypedPages } from './typed-pages.ts'
+
+describeTypedPages('errors')
