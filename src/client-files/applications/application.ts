@@ -41,7 +41,7 @@ export type OwnEntry =
       /** Variables that the gateway needs, for an application that is told their names. */
       readonly variables?: readonly string[]
     }
-  | { readonly url: string }
+  | { readonly url: string; readonly headers?: Readonly<Record<string, string>> }
 
 /** A program that is an MCP client and has files in which it lists its servers. */
 export interface Application {
