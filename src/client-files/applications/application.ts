@@ -41,7 +41,7 @@ export type OwnEntry =
       /** Variables that the gateway needs, for an application that is told their names. */
       readonly variables?: readonly string[]
     }
-  | { readonly url: string }
+  | { readonly url: string; readonly headers?: Readonly<Record<string, string>> }
 
 /** What an application takes. Each number is its own, not of MCP. */
 export interface ApplicationLimits {
