@@ -1,7 +1,7 @@
 import { clear, type Cleared } from '../cache/shared/clear.ts'
 import { readCounts, type CacheReports } from '../cache/shared/reports.ts'
 import { loadConfigFile } from '../config/load/load.ts'
-import { alignColumns } from './columns.ts'
+import { alignColumns } from './table.ts'
 import { notThere } from './not-there.ts'
 import { refuseUnshared, withStore } from './with-store.ts'
 import type { Config } from '../config/types.ts'

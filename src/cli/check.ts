@@ -3,7 +3,7 @@ import { locationsOf, type LocationKey } from '../config/options/endpoint.ts'
 import { GatewayError } from '../core/errors.ts'
 import { maskArgs, maskText, renderWarnings } from '../config/problem.ts'
 import { clientRows } from './check-clients.ts'
-import { alignColumns } from './columns.ts'
+import { alignColumns } from './table.ts'
 
 interface RawEntry extends Partial<Readonly<Record<LocationKey, string>>> {
   readonly args?: readonly string[]

@@ -1,4 +1,4 @@
-import { alignColumns } from './columns.ts'
+import { alignColumns } from './table.ts'
 import { seenText } from '../core/seen-text.ts'
 import { painted, terminalWidth, type Colour } from './terminal.ts'
 import type { Finding } from '../doctor/finding.ts'

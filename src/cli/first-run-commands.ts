@@ -61,6 +61,7 @@ export function declareFirstRunCommands(program: Command): void {
     if (isInstall)
       declared
         .option('--http', 'name the URL of a gateway that runs (serve), rather than start one')
+        .option('--key <key>', 'with --http: key of the application, or its own reference to one')
         .option('--name <name>', 'name of the entry', 'gw')
         .option('--print', 'only print what to paste')
     declared

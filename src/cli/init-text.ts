@@ -1,4 +1,4 @@
-import { alignColumns } from './columns.ts'
+import { alignColumns } from './table.ts'
 import { shownPath } from './this-machine.ts'
 import { applicationOf } from '../client-files/applications/applications.ts'
 import type { Machine } from '../client-files/applications/application.ts'

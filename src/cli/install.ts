@@ -7,17 +7,18 @@ import { GatewayError } from '../core/errors.ts'
 import { readConfigFile, type OwnConfig } from '../first-run/config-file.ts'
 import { installEntry, targetOf, uninstallEntry } from '../first-run/install.ts'
 import { ownEntryFor } from '../first-run/own-program.ts'
-import { alignColumns } from './columns.ts'
+import { alignColumns } from './table.ts'
 import { print, printJson, say } from './say.ts'
 import { applicationNamed, ownConfigFile, recordsFolder, shownPath, thisMachine } from './this-machine.ts'
 import { thisProgram, typed } from './this-program.ts'
 import type { Application, Machine, OwnEntry, Scope } from '../client-files/applications/application.ts'
-import type { ListenAddress } from '../config/validate/self-reference.ts'
 
 export interface InstallOptions {
   readonly config?: string
   readonly scope?: Scope
   readonly http?: boolean
+  /** Key of the application, or how it refers to one. */
+  readonly key?: string
   readonly name: string
   readonly print?: boolean
   readonly json?: boolean
@@ -40,8 +41,13 @@ export async function runInstall(name: string | undefined, options: InstallOptio
       'config',
       `There is no configuration ${file} yet, so the gateway would not start. Make one of the servers that your applications have: ${typed('init', undefined)}`,
     )
+  if (options.key !== undefined && !options.http)
+    throw new GatewayError(
+      'config',
+      '--key is for --http: a gateway that an application starts asks for none.',
+    )
   const entry = options.http
-    ? atAddress(application, config.address)
+    ? atAddress(application, config, options)
     : startedBy(application, config, machine)
   const scope = options.scope ?? 'user'
   const reading = { machine, address: config.address, configFile: file }
@@ -104,14 +110,25 @@ function startedBy(application: Application, { file, servers }: OwnConfig, machi
   return ownEntryFor(application, program, machine)
 }
 
-function atAddress({ http, title, id }: Application, { host, port }: ListenAddress): OwnEntry {
+function atAddress(
+  { http, title, id }: Application,
+  { file, asksForKey, address: { host, port } }: Pick<OwnConfig, 'file' | 'asksForKey' | 'address'>,
+  { key, print: isPrinted }: InstallOptions,
+): OwnEntry {
   if (!http)
     throw new GatewayError(
       'config',
       `${title} takes no URL in its file. Let it start the gateway: mcp-manifold install ${id}`,
     )
   const name = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host
-  return { url: `http://${name}:${port}/mcp` }
+  const url = `http://${name}:${port}/mcp`
+  if (key === undefined && !asksForKey) return { url }
+  if (key === undefined && !isPrinted)
+    throw new GatewayError(
+      'config',
+      `The gateway of ${file} asks its clients for a key, and would refuse ${title} without one.\nMake one: ${typed('keys create <client>', file)}\nThen: ${typed(`install ${id} --http --key <key>`, undefined)}\nWhere ${title} knows references such as \${env:GATEWAY_KEY}, one of those as <key> keeps the key out of its file.`,
+    )
+  return { url, headers: { Authorization: `Bearer ${key ?? '<key>'}` } }
 }
 
 function noScope({ title, id }: Application, scope: Scope): GatewayError {

@@ -4,7 +4,7 @@ import { parseDuration } from '../config/options/units.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { CommonOptions } from './common-options.ts'
 import { assertClient } from './clients.ts'
-import { alignColumns } from './columns.ts'
+import { alignColumns } from './table.ts'
 import { typed } from './this-program.ts'
 import { withStore } from './with-store.ts'
 

@@ -2,7 +2,7 @@ import { within } from '../core/timeout.ts'
 import type { RunningGateway } from '../gateway/gateway.ts'
 import type { ServerStatus } from '../gateway/status.ts'
 import type { JsonObject } from '../core/exchange.ts'
-import { alignColumns } from './columns.ts'
+import { alignColumns } from './table.ts'
 
 /** Maximum wait of the report for servers; slower ones are reported on a line of their own. */
 const REPORT_AFTER_MS = 3000

@@ -17,6 +17,15 @@ const MIN_LAST = 20
  * cannot break out of their cell.
  */
 export function tableLines(rows: readonly (readonly Cell[])[]): string[] {
+  return linesOf(rows, terminalWidth() ?? Infinity)
+}
+
+/** The same, indented by two spaces, and nothing of it cut. */
+export function alignColumns(rows: readonly (readonly Cell[])[]): string[] {
+  return linesOf(rows, Infinity).map(line => `  ${line}`.trimEnd())
+}
+
+function linesOf(rows: readonly (readonly Cell[])[], total: number): string[] {
   const clean = rows.map(row =>
     row.map(cell => {
       const { text, colour } = typeof cell === 'string' ? { text: cell, colour: undefined } : cell
@@ -26,10 +35,9 @@ export function tableLines(rows: readonly (readonly Cell[])[]): string[] {
   const widths: number[] = []
   for (const row of clean)
     row.forEach(({ text }, at) => (widths[at] = Math.max(widths[at] ?? 0, text.length)))
-  const total = terminalWidth()
   const last = widths.length - 1
   const before = widths.slice(0, last).reduce((sum, width) => sum + width + GAP.length, 0)
-  const room = total === undefined ? Infinity : Math.max(MIN_LAST, total - before)
+  const room = Math.max(MIN_LAST, total - before)
   return clean.map(row =>
     row
       .map(({ text, colour }, at) => {

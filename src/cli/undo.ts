@@ -1,6 +1,6 @@
 import { keepFiles, readRecords, type UndoRecord } from '../first-run/record.ts'
 import { isLeft, undo, undoSteps, type Undone, type UndoStep } from '../first-run/undo.ts'
-import { alignColumns } from './columns.ts'
+import { alignColumns } from './table.ts'
 import { confirmOrStop } from './confirm.ts'
 import { print, printJson } from './say.ts'
 import { stoppedByUser } from './stopped-by-user.ts'

@@ -2,7 +2,7 @@ import { loadConfigFile } from '../config/load/load.ts'
 import type { CommonOptions } from './common-options.ts'
 import { storedUsage, type StoredUsage } from '../quota/stored.ts'
 import { assertClient } from './clients.ts'
-import { alignColumns } from './columns.ts'
+import { alignColumns } from './table.ts'
 import { refuseUnshared, withStore } from './with-store.ts'
 
 export interface UsageOptions extends CommonOptions {

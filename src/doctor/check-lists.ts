@@ -1,6 +1,6 @@
 import { hiddenBy } from '../catalog/hidden.ts'
 import { exposedName } from '../catalog/names.ts'
-import { APPLICATION_LIMITS } from './application-limits.ts'
+import { APPLICATIONS } from '../client-files/applications/applications.ts'
 import { finding, type Finding } from './finding.ts'
 import type { Config } from '../config/types.ts'
 import type { Examination } from './examination.ts'
@@ -8,6 +8,8 @@ import type { Visit } from './visit.ts'
 
 /** Names that are quoted in one finding. */
 const MOST_NAMED = 3
+/** Name of the entry of the gateway, as it is measured. */
+const ENTRY = 'manifold'
 /** Characters of JSON that make about one token. */
 const CHARS_PER_TOKEN = 4
 /** A tenth of the 200,000 tokens that a model reads. */
@@ -84,15 +86,16 @@ function listFindings({ target: { server, at }, listError, heard }: Visit): Find
 function nameFindings({ target: { server, at } }: Visit, all: readonly ShownTool[]): Finding[] {
   const tools = all.filter(tool => tool.server === server.name)
   const findings: Finding[] = []
-  for (const { title, nameChars, namePrefix = '' } of APPLICATION_LIMITS) {
+  for (const { title, limits: { nameChars, namePrefix } = {} } of APPLICATIONS) {
     if (nameChars === undefined) continue
-    const most = nameChars - namePrefix.length
+    const inFront = namePrefix?.(ENTRY).length ?? 0
+    const most = nameChars - inFront
     const long = tools.filter(({ exposed }) => exposed.length > most)
     if (long.length === 0) continue
     findings.push(
       finding('name_too_long', {
         server: server.name,
-        cause: `${title} takes ${nameChars} characters with its own ${namePrefix.length} in front; ${named(long)}.`,
+        cause: `${title} takes ${nameChars} characters with its own ${inFront} in front; ${named(long)}.`,
         fix:
           server.prefix === false
             ? `Give the server a prefix in ${at}.prefix, so that long names are shortened.`
@@ -132,7 +135,7 @@ function sizeFindings({ target: { server, at }, snapshot }: Visit, all: readonly
         set: { key: `${at}.tools` },
       }),
     )
-  for (const { title, descriptionBytes } of APPLICATION_LIMITS) {
+  for (const { title, limits: { descriptionBytes } = {} } of APPLICATIONS) {
     if (descriptionBytes === undefined) continue
     const long = tools.filter(({ text }) => bytesOf(descriptionIn(text)) > descriptionBytes)
     const isLong = bytesOf(snapshot?.instructions ?? '') > descriptionBytes
@@ -150,9 +153,9 @@ function sizeFindings({ target: { server, at }, snapshot }: Visit, all: readonly
 }
 
 function countFindings(tools: readonly ShownTool[]): Finding[] {
-  const exceeded = APPLICATION_LIMITS.filter(({ tools: most = Infinity }) => tools.length > most)
+  const exceeded = APPLICATIONS.filter(({ limits: { tools: most = Infinity } = {} }) => tools.length > most)
   if (exceeded.length === 0) return []
-  const limits = exceeded.map(({ title, tools: most }) => `${title} takes ${most}`)
+  const limits = exceeded.map(({ title, limits }) => `${title} takes ${limits?.tools}`)
   return [
     finding('too_many_tools', {
       cause: `The servers have ${tools.length} tools together; ${limits.join(', ')}.`,

@@ -20,6 +20,8 @@ export interface OwnConfig {
   /** Its servers by name. */
   readonly servers: Readonly<Record<string, unknown>>
   readonly address: ListenAddress
+  /** Whether callers over HTTP have to bring a key, and have no other way to say which client they are. */
+  readonly asksForKey: boolean
 }
 
 /** @throws GatewayError `config` for a file that cannot be extended */
@@ -50,7 +52,14 @@ export async function readConfigFile(file: string): Promise<OwnConfig> {
       host: typeof http['host'] === 'string' ? http['host'] : String(host.default),
       port: typeof http['port'] === 'number' ? http['port'] : Number(port.default),
     },
+    asksForKey: asksForKey(value),
   }
+}
+
+function asksForKey({ clients, gateway }: JsonObject): boolean {
+  const auth = isJsonObject(gateway) && isJsonObject(gateway['auth']) ? gateway['auth'] : {}
+  const hasClients = isJsonObject(clients) && Object.keys(clients).length > 0
+  return hasClients && auth['jwt'] === undefined && auth['allowAnonymous'] !== true
 }
 
 function valueOf(file: string, text: string): JsonObject {

@@ -6,6 +6,7 @@ import { NotReadable } from '../client-files/formats/format.ts'
 import { utf8Of } from '../config/load/utf8.ts'
 import { readRegularFile, whyUnreadable } from '../regular-file.ts'
 import { realPath, whyOther } from './gateway-entry.ts'
+import { withOwnPaths } from './own-paths.ts'
 import type { Application, ClientFile, Machine } from '../client-files/applications/application.ts'
 import type { Format } from '../client-files/formats/format.ts'
 import type { ListenAddress } from '../config/validate/self-reference.ts'
@@ -47,6 +48,9 @@ export interface FoundFile extends ClientFile {
   /** Names of all entries. */
   readonly names: readonly string[]
 }
+
+/** More were not written by people. */
+const MOST_ENTRIES = 1000
 
 /** Reads every client file that is there, each once for each of its sections. */
 export async function findFiles(
@@ -102,13 +106,15 @@ export async function readClientFile(
   }
   try {
     const entries = format.entries(content.text, file.section)
+    if (entries.length > MOST_ENTRIES)
+      return { ...nothing, content, problem: `has more than ${MOST_ENTRIES} servers` }
     const servers: ClientServer[] = []
     const left: { name: string; reason: string }[] = []
     const own: string[] = []
     const inPlace: string[] = []
     const off: string[] = []
     for (const { name, value } of entries) {
-      const read = application.read(value)
+      const read = application.read(value, machine.env)
       if ('left' in read) left.push({ name, reason: read.left })
       else if (isOwnEntry(read.entry, address)) {
         own.push(name)
@@ -116,7 +122,7 @@ export async function readClientFile(
         if (other !== undefined) left.push({ name, reason: other })
         else if (read.entry['disabled'] === true) off.push(name)
         else inPlace.push(name)
-      } else servers.push({ name, entry: inProject(read.entry, file, machine), dropped: read.dropped })
+      } else servers.push({ name, entry: withOwnPaths(read.entry, file, machine), dropped: read.dropped })
     }
     return { ...nothing, content, servers, left, own, inPlace, off, names: entries.map(({ name }) => name) }
   } catch (error) {
@@ -133,12 +139,6 @@ export async function readContent(file: string): Promise<FileContent> {
 
 export function hashOf(bytes: Uint8Array | string): string {
   return createHash('sha256').update(bytes).digest('hex')
-}
-
-/** A server of a project runs in its folder. */
-function inProject(entry: JsonObject, { scope }: ClientFile, { cwd }: Machine): JsonObject {
-  if (scope !== 'project' || entry['command'] === undefined || entry['cwd'] !== undefined) return entry
-  return { ...entry, cwd }
 }
 
 /** Also a link to nothing. */

@@ -90,7 +90,8 @@ function isSameServer(a: JsonObject, b: ClientServer['entry']): boolean {
 }
 
 function identity(entry: JsonObject): JsonObject {
-  const { command, args, env, envFile, cwd, type, headers, headersHelper, oauth } = entry
+  const { command, args, env, envFile, cwd, type, headers, headersHelper } = entry
+  const { oauth, auth, tools, disabledTools } = entry
   const url = entry['url'] ?? entry['serverUrl']
   const isEmpty = (value: unknown): boolean =>
     value === undefined || (typeof value === 'object' && value !== null && Object.keys(value).length === 0)
@@ -105,6 +106,9 @@ function identity(entry: JsonObject): JsonObject {
     headers: isEmpty(headers) ? undefined : headers,
     headersHelper,
     oauth: isEmpty(oauth) ? undefined : oauth,
+    auth: isEmpty(auth) ? undefined : auth,
+    tools: isEmpty(tools) ? undefined : tools,
+    disabledTools: isEmpty(disabledTools) ? undefined : disabledTools,
   }
 }
 

@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process'
 import { request } from 'node:http'
 import { request as requestTls } from 'node:https'
 import { readdirSync } from 'node:fs'
@@ -77,22 +76,6 @@ export function socketsIn(stateHome: string): string[] {
   } catch {
     return []
   }
-}
-
-/** Runs a command of the built program to its end. */
-export async function runCommand(
-  args: readonly string[],
-  env: Readonly<Record<string, string>>,
-): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> {
-  const child = spawn(process.execPath, [BIN, ...args], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, ...env },
-  })
-  let stdout = ''
-  let stderr = ''
-  child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()))
-  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
-  return await new Promise(resolve => child.once('close', code => resolve({ code, stdout, stderr })))
 }
 
 /** A folder that is removed at the end of the test. */

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { onTestFinished } from 'vitest'
-import { envOf, runCommand } from './admin-client.ts'
+import { envOf } from './admin-client.ts'
 import { BIN } from './served.ts'
 import type { Scratch } from './scratch.ts'
 
@@ -9,6 +9,14 @@ export interface CommandEnd {
   readonly code: number | null
   readonly stdout: string
   readonly stderr: string
+}
+
+/** Runs a command of the built program to its end. */
+export function runCommand(
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Promise<CommandEnd> {
+  return begin(args, env).end
 }
 
 /** Runs a command with this configuration to its end, with its state below the folder. */
@@ -25,19 +33,24 @@ export interface BesideCommand {
 }
 
 export function runBeside(folder: Scratch, file: string, ...args: readonly string[]): BesideCommand {
-  const child = spawn(process.execPath, [BIN, ...args, '--config', file], {
+  const command = begin([...args, '--config', file], envOf(folder))
+  onTestFinished(async () => {
+    command.child.kill('SIGKILL')
+    await command.end
+  })
+  return command
+}
+
+function begin(args: readonly string[], env: Readonly<Record<string, string>>): BesideCommand {
+  const child = spawn(process.execPath, [BIN, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, ...envOf(folder) },
+    env: { ...process.env, ...env },
   })
   let [stdout, stderr] = ['', '']
   child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()))
   child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
   const end = new Promise<CommandEnd>(resolve => {
     child.once('close', code => resolve({ code, stdout, stderr }))
-  })
-  onTestFinished(async () => {
-    child.kill('SIGKILL')
-    await end
   })
   return { child, stdout: () => stdout, stderr: () => stderr, end }
 }

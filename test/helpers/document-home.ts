@@ -1,5 +1,14 @@
 import { spawn, type ChildProcess } from 'node:child_process'
-import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 import { ROOT } from './documents.ts'
@@ -193,8 +202,11 @@ exit 1`,
       })
     },
     async [Symbol.asyncDispose]() {
-      if (existsSync(pids))
-        for (const pid of readFileSync(pids, 'utf8').trim().split('\n')) await endGateway(Number(pid))
+      const kept = readdirSync(folder).filter(name => name.endsWith('.pid'))
+      for (const file of [pids, ...kept.map(name => join(folder, name))])
+        if (existsSync(file))
+          for (const pid of readFileSync(file, 'utf8').trim().split('\n'))
+            if (isOf(scratch.path, Number(pid))) await endProgram(Number(pid))
       await scratch[Symbol.asyncDispose]()
     },
   }
@@ -209,8 +221,17 @@ function visible(printed: string): string {
     .join('\n')
 }
 
-/** Ends a gateway that a block has left in the background. */
-async function endGateway(pid: number): Promise<void> {
+/** Whether a program was started by a block of the home at this path: its number may be that of another one by now. */
+function isOf(path: string, pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'utf8').includes(path)
+  } catch {
+    return false
+  }
+}
+
+/** Ends a program that a block has left in the background. */
+async function endProgram(pid: number): Promise<void> {
   const signalled = (signal: NodeJS.Signals | 0): boolean => {
     try {
       return process.kill(pid, signal)

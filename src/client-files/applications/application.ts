@@ -41,7 +41,19 @@ export type OwnEntry =
       /** Variables that the gateway needs, for an application that is told their names. */
       readonly variables?: readonly string[]
     }
-  | { readonly url: string }
+  | { readonly url: string; readonly headers?: Readonly<Record<string, string>> }
+
+/** What an application takes. Each number is its own, not of MCP. */
+export interface ApplicationLimits {
+  /** Longest name of a tool, with what the application puts in front of it. */
+  readonly nameChars?: number
+  /** What the application puts in front of a name, with the name of the entry of the gateway. */
+  readonly namePrefix?: (entry: string) => string
+  /** Most tools of all servers. */
+  readonly tools?: number
+  /** Most bytes of a description and of instructions. */
+  readonly descriptionBytes?: number
+}
 
 /** A program that is an MCP client and has files in which it lists its servers. */
 export interface Application {
@@ -51,7 +63,8 @@ export interface Application {
   readonly aliases?: readonly string[]
   /** Its files; of several with one scope and section, the first that is there is the one that counts. */
   files(machine: Machine): readonly ClientFile[]
-  read(entry: unknown): ReadEntry
+  /** `env`: the environment, where it decides what a text means; without it, every variable is set. */
+  read(entry: unknown, env?: Machine['env']): ReadEntry
   /** `name`: that of the entry in its file. */
   write(gateway: OwnEntry, name: string): JsonObject
   /** Whether its file can name a URL. */
@@ -60,6 +73,8 @@ export interface Application {
   readonly isDesktop: boolean
   /** How a text in `env` of its entries names a variable that it fills in; `undefined`: it fills in none. */
   variable?(name: string): string
+  /** What it takes, as far as it is known. */
+  readonly limits?: ApplicationLimits
   /** Names of its processes in lower case, without `.exe`. */
   readonly processes: readonly string[]
 }

@@ -26,6 +26,11 @@ function readZed(value: unknown): ReadEntry {
   return converted ? readEntry(converted.entry, 'none') : { left: 'only Zed knows how to start it' }
 }
 
+/** Whether a text is filled in by a shell, as Crush does it. */
+function runsCommands(value: unknown): boolean {
+  return /\$\(|`/.test(JSON.stringify(value) ?? '')
+}
+
 const vsCode = (id: string, title: string, folder: string, process: string): Application => ({
   id,
   title,
@@ -39,6 +44,9 @@ const vsCode = (id: string, title: string, folder: string, process: string): App
   variable: editorVariable,
   http: true,
   isDesktop: true,
+  ...(id === 'vscode' && {
+    limits: { nameChars: 64, namePrefix: (entry: string) => `mcp_${entry}_`, tools: 128 },
+  }),
   processes: [process],
 })
 
@@ -93,10 +101,7 @@ export const OTHERS: readonly Application[] = [
       jsonFile('user', join(home, folder, 'settings.json')),
       jsonFile('project', join(cwd, folder, 'settings.json')),
     ],
-    read: entry => {
-      const isSse = isJsonObject(entry) && entry['url'] !== undefined && entry['type'] === undefined
-      return readEntry(isSse ? { ...entry, type: 'sse' } : entry, 'dollar')
-    },
+    read: (entry, env) => readEntry(entry, 'dollar', env),
     write: writeAs({}, 'httpUrl'),
     variable: dollarVariable,
     http: true,
@@ -175,7 +180,8 @@ export const OTHERS: readonly Application[] = [
       ),
       jsonFile('project', join(machine.cwd, '.crush.json'), ['mcp']),
     ],
-    read: entry => readEntry(entry, 'dollar'),
+    read: (entry, env) =>
+      runsCommands(entry) ? { left: 'a command makes one of its values' } : readEntry(entry, 'dollar', env),
     write: writeAs({ program: { type: 'stdio' }, address: { type: 'http' } }),
     variable: dollarVariable,
     http: true,

@@ -12,18 +12,33 @@ class Left extends Error {}
 const OF_CLIENT = new Set(
   (
     'name description disabled enabled autoApprove alwaysAllow alwaysLoad trust icon gallery version dev source ' +
-    'watchPaths bundled display_name available_tools'
+    'watchPaths bundled display_name'
   ).split(' '),
 )
 const TAKEN = new Set(
-  'type command args env envFile cwd url serverUrl httpUrl headers headersHelper oauth'.split(' '),
+  (
+    'type command args env envFile cwd url serverUrl httpUrl headers headersHelper oauth auth requestOptions ' +
+    'disabledTools disabled_tools excludeTools enabled_tools includeTools available_tools tools'
+  ).split(' '),
 )
+/** Credentials that only the application knows how to use. */
+const OF_ITS_OWN = ['authProviderType', 'targetAudience', 'targetServiceAccount']
 
 /** An entry with `command` or `url`, as most clients write it. */
-export function readEntry(value: unknown, variables: VariableStyle): ReadEntry {
+export function readEntry(
+  value: unknown,
+  variables: VariableStyle,
+  env?: Readonly<Record<string, string | undefined>>,
+): ReadEntry {
   if (!isJsonObject(value)) return { left: 'it is not an object' }
   try {
-    const entry = converted(value, text => translated(text, variables))
+    const own = OF_ITS_OWN.find(key => value[key] !== undefined)
+    if (own !== undefined) throw new Left(`only the application knows its ${own}`)
+    const isSet = (name: string): boolean => env === undefined || env[name] !== undefined
+    const entry = {
+      ...converted(value, text => translated(text, variables, isSet)),
+      ...toolRules(value),
+    }
     const dropped = Object.keys(value).filter(key => !OF_CLIENT.has(key) && !TAKEN.has(key))
     return { entry, dropped }
   } catch (error) {
@@ -53,16 +68,38 @@ function converted(value: JsonObject, text: (written: string) => string): JsonOb
   const address = text(url)
   if (!/^https?:\/\//i.test(address) && !address.startsWith('${'))
     throw new Left('the gateway knows http and https addresses only')
-  const headers = textsOf(value['headers'], 'headers', text)
-  const { headersHelper, oauth } = value
+  const { headersHelper, auth, requestOptions } = value
+  const headers = {
+    ...textsOf(isJsonObject(requestOptions) ? requestOptions['headers'] : undefined, 'headers', text),
+    ...textsOf(value['headers'], 'headers', text),
+  }
+  const oauth = loginOf(value['oauth'])
   return {
     ...typeOf(type),
     url: address,
     ...(Object.keys(headers).length > 0 && { headers }),
     ...(typeof headersHelper === 'string' && { headersHelper }),
-    ...(isJsonObject(oauth) && { oauth }),
+    ...(oauth !== undefined && { oauth }),
+    ...(isJsonObject(auth) && { auth: textsOrLists(auth, text) }),
     ...off,
   }
+}
+
+/** Keys of a login that the gateway has as well. The others tell what it finds out by itself. */
+const OF_LOGIN = new Set(
+  'clientId client_id clientSecret scopes scope redirectUri redirect callbackPort resource issuer'.split(' '),
+)
+
+function loginOf(oauth: unknown): JsonObject | false | undefined {
+  if (oauth === false || (isJsonObject(oauth) && oauth['enabled'] === false)) return false
+  if (!isJsonObject(oauth)) return undefined
+  return Object.fromEntries(Object.entries(oauth).filter(([key]) => OF_LOGIN.has(key)))
+}
+
+function textsOrLists(table: JsonObject, text: (written: string) => string): JsonObject {
+  return Object.fromEntries(
+    Object.entries(table).map(([key, value]) => [key, typeof value === 'string' ? text(value) : value]),
+  )
 }
 
 /** Without a type, the gateway finds out what a server speaks. */
@@ -95,12 +132,22 @@ const OF_EDITOR = /^(?:input|command|config|promptString):/
 const NAME = /^[A-Za-z_]\w*$/
 
 /** A text with the variables of the gateway in place of those of a client. */
-function translated(written: string, variables: VariableStyle): string {
+function translated(written: string, variables: VariableStyle, isSet: (name: string) => boolean): string {
   if (!written.includes('$') || variables === 'gateway') return written
   if (variables === 'none') return written.replaceAll('${', () => '$${')
   if (/\$\{\{/.test(written)) throw new Left('its secrets are kept by the client')
-  return written.replace(/\$\{([^}]*)\}|\$([A-Za-z_]\w*)/g, (whole: string, body?: string, bare?: string) => {
-    if (bare !== undefined) return variables === 'dollar' ? `\${${bare}}` : whole
+  const pattern = /(?<before>\$?)\$(?:\{(?<body>[^}]{0,1000})\}|(?<bare>[A-Za-z_]\w*))/g
+  return written.replace(pattern, (matched: string, before: string, body?: string, bare?: string) => {
+    const whole = matched.slice(before.length)
+    const result = variableFor(whole, body, bare)
+    // The gateway takes "$${" for the characters "${".
+    if (before !== '' && result.startsWith('${')) throw new Left('it has a "$" in front of a variable')
+    return before + result
+  })
+
+  function variableFor(whole: string, body?: string, bare?: string): string {
+    // What is not set stays as it is written, as in a password.
+    if (bare !== undefined) return variables === 'dollar' && isSet(bare) ? `\${${bare}}` : whole
     const name = body ?? ''
     if (OF_PROJECT.test(name)) throw new Left(`its \${${name}} is another folder in each project`)
     if (OF_EDITOR.test(name)) throw new Left(`only the client can fill in its \${${name.slice(0, 60)}}`)
@@ -109,5 +156,36 @@ function translated(written: string, variables: VariableStyle): string {
       return /^(?:userHome|pathSeparator|\/|file:.*)$/.test(name) ? whole : `$${whole}`
     }
     return /^[A-Za-z_]\w*(?::-[^$]*)?$/.test(name) ? whole : `$${whole}`
-  })
+  }
+}
+
+/** Tools that are switched off, and those that alone are on, as keys of the gateway. */
+function toolRules(value: JsonObject): JsonObject {
+  const off = ['disabledTools', 'disabled_tools', 'excludeTools'].flatMap(key => namesOf(value, key))
+  const keys = ['enabled_tools', 'includeTools', 'available_tools', 'tools'] as const
+  const on = keys.filter(key => value[key] !== undefined).flatMap(key => namesOf(value, key))
+  if (on.length === 0 || on.includes('*')) return off.length > 0 ? { disabledTools: off } : {}
+  const rule = (names: readonly string[], hidden: boolean): [string, JsonObject][] =>
+    names.map(name => [name, { hidden }])
+  return {
+    tools: Object.fromEntries([
+      ...rule(off, true),
+      ...rule(
+        on.filter(name => !off.includes(name)),
+        false,
+      ),
+      ['*', { hidden: true }],
+    ]),
+  }
+}
+
+/** @throws Left for settings that the gateway has no form for */
+function namesOf(value: JsonObject, key: string): string[] {
+  const list = value[key]
+  if (list === undefined || list === null) return []
+  if (isJsonObject(list) && Object.keys(list).length === 0) return []
+  if (!Array.isArray(list) || !list.every(item => typeof item === 'string'))
+    throw new Left(`its ${key} is not a list of names`)
+  // Gemini CLI allows a tool with some arguments as well: `name(arguments)`.
+  return (list as string[]).map(name => name.replace(/\(.*$/s, ''))
 }

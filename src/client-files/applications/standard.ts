@@ -39,6 +39,7 @@ export const STANDARD: readonly Application[] = [
     write: writeAs(),
     http: false,
     isDesktop: true,
+    limits: { nameChars: 64, namePrefix: entry => `${entry}:` },
     processes: ['claude desktop', 'claude-desktop'],
   },
   {
@@ -58,6 +59,7 @@ export const STANDARD: readonly Application[] = [
     write: writeAs({ program: { type: 'stdio' }, address: { type: 'http' } }),
     http: true,
     isDesktop: false,
+    limits: { nameChars: 64, namePrefix: entry => `mcp__${entry}__`, descriptionBytes: 2048 },
     processes: ['claude'],
   },
   {
@@ -72,6 +74,7 @@ export const STANDARD: readonly Application[] = [
     variable: editorVariable,
     http: true,
     isDesktop: true,
+    limits: { nameChars: 60, namePrefix: entry => `${entry}:`, tools: 40 },
     processes: ['cursor'],
   },
   {
@@ -83,6 +86,7 @@ export const STANDARD: readonly Application[] = [
     variable: editorVariable,
     http: true,
     isDesktop: true,
+    limits: { tools: 100 },
     processes: ['windsurf'],
   },
   {

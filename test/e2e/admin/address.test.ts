@@ -1,6 +1,7 @@
 import { connect, type Socket } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { askAdmin, envOf, folderForTest, runCommand, type AdminAnswer } from '../../helpers/admin-client.ts'
+import { askAdmin, envOf, folderForTest, type AdminAnswer } from '../../helpers/admin-client.ts'
+import { runCommand } from '../../helpers/command-runs.ts'
 import { BIN, freePort, serve, type Served } from '../../helpers/served.ts'
 
 /** The admin API on an address of the network: what a stranger, a page and a flood get there. */

@@ -5,14 +5,8 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { startRawServer } from '../../fixtures/servers/raw.js'
-import {
-  askAdmin,
-  envOf,
-  folderForTest,
-  runCommand,
-  servingWithSocket,
-  socketsIn,
-} from '../../helpers/admin-client.ts'
+import { askAdmin, envOf, folderForTest, servingWithSocket, socketsIn } from '../../helpers/admin-client.ts'
+import { runCommand } from '../../helpers/command-runs.ts'
 import { keyDigestOf } from '../../../src/auth/key-records.ts'
 import { LegacySession, ModernHttp } from '../../helpers/wire-clients.ts'
 import type { Scratch } from '../../helpers/scratch.ts'

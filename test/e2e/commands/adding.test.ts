@@ -3,9 +3,9 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileS
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { startRegistry } from '../../fixtures/servers/registry.ts'
-import { envOf, folderForTest, runCommand } from '../../helpers/admin-client.ts'
+import { envOf, folderForTest } from '../../helpers/admin-client.ts'
 import { bundleFile, withProgram } from '../../helpers/bundle-file.ts'
-import { runBeside, runIn, type CommandEnd } from '../../helpers/command-runs.ts'
+import { type CommandEnd, runBeside, runCommand, runIn } from '../../helpers/command-runs.ts'
 import type { Scratch } from '../../helpers/scratch.ts'
 
 /** `add` of what others describe: what is shown is what will run, and a refusal leaves everything as it was. */

@@ -6,7 +6,8 @@ import {
   type AccountTool,
   type RequestsOfServers,
 } from '../../helpers/account-check.ts'
-import { Browser, decide, spawnAuthorizationServer } from '../../helpers/authorization-server.ts'
+import { spawnAuthorizationServer } from '../../helpers/authorization-server.ts'
+import { logInAtLink } from '../../helpers/hosted-login.ts'
 import { callAs, keyOf, withKeys } from '../../helpers/callers.ts'
 import { startGateway, type TestGateway } from '../../helpers/gateway.ts'
 import { spawnProtectedServer } from '../../helpers/protected-server.ts'
@@ -78,12 +79,7 @@ async function callTool({ request }: Connection, name: string, args: object): Pr
 async function logIn(text: string, user: string): Promise<void> {
   const link = /http:\S+$/.exec(text)?.[0]
   if (link === undefined) throw new Error(`no link: ${text}`)
-  const browser = new Browser()
-  const page = await (await browser.ask(link)).text()
-  const confirm = /name="confirm" value="([^"]+)"/.exec(page)?.[1] ?? ''
-  const sent = await browser.ask(link, { method: 'POST', body: new URLSearchParams({ confirm }) })
-  const end = await browser.ask(await decide(sent.headers.get('location') ?? '', { user }))
-  expect(await end.text()).toContain('You are logged in')
+  await logInAtLink(link, { user })
 }
 
 /** Every client logs in at a server under its own name, until its calls are answered. */

@@ -2,8 +2,10 @@ import { generateKeyPairSync } from 'node:crypto'
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { askAdmin, envOf, folderForTest, runCommand, servingWithSocket } from '../../helpers/admin-client.ts'
-import { Browser, decide, startAuthorizationServer } from '../../helpers/authorization-server.ts'
+import { askAdmin, envOf, folderForTest, servingWithSocket } from '../../helpers/admin-client.ts'
+import { runCommand } from '../../helpers/command-runs.ts'
+import { startAuthorizationServer } from '../../helpers/authorization-server.ts'
+import { logInAtLink } from '../../helpers/hosted-login.ts'
 import { bearer, keyOf, withKeys } from '../../helpers/callers.ts'
 import { startProtectedServer } from '../../helpers/protected-server.ts'
 import { filesIn, found } from '../../helpers/secret-search.ts'
@@ -172,12 +174,9 @@ test('credentials of every kind are in no log, audit line, answer, status, state
 
   const first = await callAll()
   const link = /http:\/\/127\.0\.0\.1:\d+\/oauth\/login\/[\w-]+/.exec(first)?.[0] ?? ''
-  const browser = new Browser()
-  const page = keep('page', await (await browser.ask(link)).text())
-  const confirm = /name="confirm" value="([^"]+)"/.exec(page)?.[1] ?? ''
-  const sent = await browser.ask(link, { method: 'POST', body: new URLSearchParams({ confirm }) })
-  const back = await decide(sent.headers.get('location') ?? '')
-  expect(keep('page', await (await browser.ask(back)).text())).toContain('You are logged in to mail')
+  const { page, done } = await logInAtLink(link)
+  keep('page', page)
+  expect(keep('page', done)).toContain('You are logged in to mail')
   await expect.poll(callAll).toContain('"text":"ada"')
   await askAll()
   // The tokens end and are renewed.

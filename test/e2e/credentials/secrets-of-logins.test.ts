@@ -1,20 +1,17 @@
 import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { converseWith } from '../../../src/cli/running-gateways.ts'
 import { SILENT } from '../../../src/core/logger.ts'
 import type { TokenSet } from '../../../src/credentials/oauth/token-set.ts'
 import { KeyRing } from '../../../src/state/key-ring.ts'
 import { openStore } from '../../../src/state/open.ts'
 import { SealedVault } from '../../../src/vault/sealed-vault.ts'
 import { askAdmin, folderForTest, servingWithSocket } from '../../helpers/admin-client.ts'
-import {
-  Browser,
-  decide,
-  decideDevice,
-  startAuthorizationServer,
-} from '../../helpers/authorization-server.ts'
+import { decideDevice, startAuthorizationServer } from '../../helpers/authorization-server.ts'
 import { bearer, keyOf, withKeys } from '../../helpers/callers.ts'
 import { startGateway } from '../../helpers/gateway.ts'
+import { logInAtLink } from '../../helpers/hosted-login.ts'
 import { startProtectedServer } from '../../helpers/protected-server.ts'
 import { RecordedEvents } from '../../helpers/recorded-events.ts'
 import { hasRedis, startRedis } from '../../helpers/redis-server.ts'
@@ -65,21 +62,36 @@ const call = (client: ModernHttp, id: number, server: string): Promise<string> =
 async function complete(
   link: string,
 ): Promise<{ readonly pages: string[]; readonly secrets: Map<string, string> }> {
-  const browser = new Browser()
-  const { at, page = '' } = await browser.go(link)
-  const confirm = /name="confirm" value="([^"]+)"/.exec(page)?.[1] ?? ''
-  const asked = await browser.submit(at, { confirm })
-  const back = await decide(asked.at, { browser })
-  const done = await browser.go(back)
-  expect(done.page).toContain('You are logged in')
+  const { page, back, done } = await logInAtLink(link)
   const query = new URL(back).searchParams
   return {
-    pages: [page, done.page ?? ''],
+    pages: [page, done],
     secrets: new Map([
       ['state of the login', query.get('state') ?? ''],
       ['code of the login', query.get('code') ?? ''],
     ]),
   }
+}
+
+/** All that the gateway says in a conversation on its socket: what it offers, and the result of a call. */
+async function conversation(socket: string, tool: string): Promise<string> {
+  const connection = await converseWith({ socket, pid: 0 }, {})
+  let said = ''
+  connection.on('data', (chunk: Buffer) => (said += chunk.toString()))
+  const clientInfo = { name: 't', version: '1' }
+  const messages: readonly [string, object][] = [
+    ['initialize', { protocolVersion: '2025-11-25', capabilities: {}, clientInfo }],
+    ['tools/list', {}],
+    ['resources/list', {}],
+    ['tools/call', { name: tool, arguments: {} }],
+  ]
+  for (const [id, [method, params]] of messages.entries()) {
+    connection.write(`${JSON.stringify({ jsonrpc: '2.0', id, method, params })}\n`)
+    await expect.poll(() => said, { timeout: 10_000 }).toMatch(new RegExp(`"id":${id}\\b`))
+  }
+  connection.destroy()
+  expect(said).toContain('"text":"ada"')
+  return said
 }
 
 describe.each(PLACES)('over %s', (_, possible, open) => {
@@ -175,6 +187,7 @@ describe.each(PLACES)('over %s', (_, possible, open) => {
       expect((await askAdmin(socket, { path: `/admin/${path}` })).status, path).toBe(200)
     for (const path of ['status', 'config', 'credentials', 'logs', 'openapi.json'])
       keep(`admin ${path}`, (await askAdmin(socket, { path: `/admin/${path}` })).text)
+    keep('conversation', await conversation(socket, 'mail__whoami'))
     for (const path of ['metrics', 'healthz', 'readyz'])
       keep(path, await (await fetch(`${served.origin}/${path}`)).text())
     keep(

@@ -1,6 +1,7 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { folderForTest, envOf } from '../../helpers/admin-client.ts'
-import { Browser, decide, startAuthorizationServer } from '../../helpers/authorization-server.ts'
+import { Browser, startAuthorizationServer } from '../../helpers/authorization-server.ts'
+import { agreeAtLink } from '../../helpers/hosted-login.ts'
 import { startProtectedServer } from '../../helpers/protected-server.ts'
 import { freePort } from '../../helpers/served.ts'
 import { BIN, serve, type Served } from '../../helpers/served.ts'
@@ -21,13 +22,6 @@ async function linkOf(served: Served, server: string): Promise<string> {
   const tool = withEnvelope(`{"name":"${server}__log_in","arguments":{}}`)
   await expect.poll(() => client.request('1', 'tools/call', tool), { timeout: 20_000 }).toMatch(LINK)
   return LINK.exec(await client.request('2', 'tools/call', tool))?.[0] ?? ''
-}
-
-/** Up to the authorization server and back, without the visit of the address that it sends the browser to. */
-async function decided(browser: Browser, link: string): Promise<string> {
-  const { at, page = '' } = await browser.go(link)
-  const confirm = /name="confirm" value="([^"]+)"/.exec(page)?.[1] ?? ''
-  return await decide((await browser.submit(at, { confirm })).at, { browser })
 }
 
 test.each(['memory', 'lmdb'] as const)('with state in %s', async kind => {
@@ -51,7 +45,7 @@ test.each(['memory', 'lmdb'] as const)('with state in %s', async kind => {
   const first = await start()
   // One login waits for its callback, and another one for its person.
   const [browser, other] = [new Browser(), new Browser()]
-  const back = await decided(browser, await linkOf(first, 'mail'))
+  const { back } = await agreeAtLink(await linkOf(first, 'mail'), { browser })
   const unopened = await linkOf(first, 'notes')
   process.kill(first.pid, 'SIGKILL')
   expect(await first.exited).toBe(null)
@@ -75,7 +69,7 @@ test.each(['memory', 'lmdb'] as const)('with state in %s', async kind => {
     expect([opened.status, link]).toEqual([404, expect.stringContaining('of a gateway that has ended')])
     expect((await authorization.happened()).redemptions['authorization_code']).toBeUndefined()
     const again = await linkOf(second, 'mail')
-    const done = await browser.go(await decided(browser, again))
+    const done = await browser.go((await agreeAtLink(again, { browser })).back)
     expect(done.page).toContain('You are logged in to mail')
   }
   await expect.poll(() => call(second, 'mail'), { timeout: 20_000 }).toContain('"text":"ada"')

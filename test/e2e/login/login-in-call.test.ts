@@ -1,6 +1,7 @@
 import { PassThrough } from 'node:stream'
 import { expect, onTestFinished, test } from 'vitest'
-import { Browser, decide, startAuthorizationServer } from '../../helpers/authorization-server.ts'
+import { startAuthorizationServer } from '../../helpers/authorization-server.ts'
+import { logInAtLink } from '../../helpers/hosted-login.ts'
 import type { AuthorizationServer } from '../../helpers/authorization-server.ts'
 import { keyOf, withKeys } from '../../helpers/callers.ts'
 import { startGateway, type TestGateway } from '../../helpers/gateway.ts'
@@ -165,17 +166,9 @@ async function connect({ gateway }: World, kind: Kind, name: string): Promise<Cl
 
 /** The user opens a link: the page of the gateway, then that of the authorization server, then the callback. */
 async function logIn(link: string, user = 'ada'): Promise<string> {
-  const browser = new Browser()
   expect(link).toContain('/oauth/login/')
-  const page = await (await browser.ask(link)).text()
-  const confirm = /name="confirm" value="([^"]+)"/.exec(page)?.[1] ?? ''
-  const sent = await browser.ask(link, {
-    method: 'POST',
-    body: new URLSearchParams({ confirm }),
-  })
-  const back = await decide(sent.headers.get('location') ?? '', { user })
-  const end = await browser.ask(back)
-  expect(await end.text()).toContain('You are logged in to mail')
+  const { done } = await logInAtLink(link, { user })
+  expect(done).toContain('You are logged in to mail')
   return '{"action":"accept","content":{}}'
 }
 

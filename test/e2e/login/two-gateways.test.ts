@@ -1,6 +1,7 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { askAdmin, envOf, folderForTest, socketsIn, type AdminAnswer } from '../../helpers/admin-client.ts'
-import { Browser, decide, startAuthorizationServer } from '../../helpers/authorization-server.ts'
+import { startAuthorizationServer } from '../../helpers/authorization-server.ts'
+import { logInAtLink } from '../../helpers/hosted-login.ts'
 import { startProtectedServer } from '../../helpers/protected-server.ts'
 import { BIN, serve, type Served } from '../../helpers/served.ts'
 import { ModernHttp, withEnvelope } from '../../helpers/wire-clients.ts'
@@ -42,12 +43,8 @@ test('a login by the admin API of one gateway serves the other one, whose logout
 
   const begun = await post(first, 'login')
   expect(begun).toMatchObject({ status: 200, body: { server: 'mail', owner: 'gateway' } })
-  const browser = new Browser()
-  const { at, page = '' } = await browser.go(begun.body.url as string)
-  const confirm = /name="confirm" value="([^"]+)"/.exec(page)?.[1] ?? ''
-  const asked = await browser.submit(at, { confirm })
-  const done = await browser.go(await decide(asked.at, { browser }))
-  expect(done.page).toContain('You are logged in to mail')
+  const { done } = await logInAtLink(begun.body.url as string)
+  expect(done).toContain('You are logged in to mail')
   for (const served of [one, other])
     await expect.poll(() => call(served), { timeout: 20_000 }).toContain('"text":"ada"')
   const listed = await askAdmin(second, { path: '/admin/credentials' })

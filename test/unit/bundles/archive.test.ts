@@ -52,8 +52,8 @@ test('a size that lies gives no more bytes than it says', async () => {
     bytes.writeUInt32LE(10, at + 22)
   const central = bytes.indexOf('PK\x01\x02')
   bytes.writeUInt32LE(10, central + 24)
-  const files = await readArchive(archive(bytes), LIMITS).catch(() => new Map<string, Uint8Array>())
-  expect(files.get('a')?.length ?? 0).toBeLessThanOrEqual(10)
+  const files = await readArchive(archive(bytes), LIMITS)
+  expect([...files].map(([path, { length }]) => [path, length])).toEqual([['a', 10]])
 })
 
 /** An archive with files that are stored as they are. Each entry of the directory is changed by `change`. */

@@ -122,6 +122,27 @@ describe('install and uninstall', () => {
     )
   })
 
+  test('an entry with a URL has the key that the gateway asks for, or is not written', async () => {
+    scratch.write('servers.json', { mcpServers: {}, clients: { ci: {} } })
+    const refused = await run('install', 'cursor', '--http')
+    expect(refused.code).toBe(1)
+    expect(refused.stderr).toMatch(/keys create <client>[^]*install cursor --http --key <key>/)
+    expect(text(cursor)).toBe(CURSOR)
+    expect((await run('install', 'cursor', '--http', '--print')).stdout).toContain('Bearer <key>')
+    expect((await run('install', 'cursor', '--key', 'k')).stderr).toContain('--key is for --http')
+    expect((await run('install', 'cursor', '--http', '--key', '${env:KEY}')).code).toBe(0)
+    expect(JSON.parse(text(cursor))).toHaveProperty('mcpServers.gw', {
+      url: 'http://127.0.0.1:3333/mcp',
+      headers: { Authorization: 'Bearer ${env:KEY}' },
+    })
+    const codex = await run('install', 'codex', '--http', '--key', 'k', '--print')
+    expect(codex.stdout).toMatch(/http_headers.*[^]*Authorization = "Bearer k"/)
+    for (const auth of [{ allowAnonymous: true }, { jwt: { issuer: 'https://issuer.example' } }]) {
+      scratch.write('servers.json', { mcpServers: {}, clients: { ci: {} }, gateway: { auth } })
+      expect((await run('install', 'cursor', '--http', '--print')).stdout).not.toContain('Authorization')
+    }
+  })
+
   test('print what to paste, and name what is not possible', async () => {
     scratch.write('servers.json', { mcpServers: {} })
     const codex = await run('install', 'codex', '--print')

@@ -5,10 +5,10 @@ import type { ReadEntry } from '../../../src/client-files/applications/applicati
 
 /** How entries of applications become entries of the gateway. */
 
-const read = (id: string, entry: unknown): ReadEntry => {
+const read = (id: string, entry: unknown, env?: Record<string, string>): ReadEntry => {
   const application = applicationOf(id)
   if (!application) throw new Error(`there is no application ${id}`)
-  return application.read(entry)
+  return application.read(entry, env)
 }
 
 test.each<[string, string, object, object]>([
@@ -43,10 +43,10 @@ test.each<[string, string, object, object]>([
     { url: 'https://a.example/mcp', headers: { Authorization: 'Bearer ${T}' } },
   ],
   [
-    'the deprecated transport',
+    'an address without a type',
     'gemini-cli',
     { url: 'https://a.example/sse' },
-    { type: 'sse', url: 'https://a.example/sse' },
+    { url: 'https://a.example/sse' },
   ],
   [
     'names of variables, as Codex has them',
@@ -125,8 +125,53 @@ test.each<[string, string, object, object]>([
 
 test('keys that are not taken over are named', () => {
   expect(read('cursor', { command: 'a', timeout: 5, autoApprove: [], tools: {} })).toMatchObject({
-    dropped: ['timeout', 'tools'],
+    dropped: ['timeout'],
   })
+})
+
+test.each<[string, object, object]>([
+  ['cline', { disabledTools: ['a', 'b'] }, { disabledTools: ['a', 'b'] }],
+  ['gemini-cli', { excludeTools: ['a(x)'] }, { disabledTools: ['a'] }],
+  ['codex', { disabled_tools: ['a'] }, { disabledTools: ['a'] }],
+  ['codex', { enabled_tools: ['a'] }, { tools: { a: { hidden: false }, '*': { hidden: true } } }],
+  [
+    'gemini-cli',
+    { includeTools: ['a', 'b'], excludeTools: ['b'] },
+    { tools: { b: { hidden: true }, a: { hidden: false }, '*': { hidden: true } } },
+  ],
+  ['copilot-cli', { tools: ['*'] }, {}],
+])('tools that are off in %s are off behind the gateway: %j', (id, keys, expected) => {
+  const { entry } = read(id, { command: 'a', ...keys }) as { entry: object }
+  expect(entry).toEqual({ command: 'a', ...expected })
+})
+
+test.each<[string, object, object]>([
+  ['cursor', { auth: { CLIENT_ID: 'x', scopes: ['y'] } }, { auth: { CLIENT_ID: 'x', scopes: ['y'] } }],
+  ['opencode', { oauth: false }, { oauth: false }],
+  [
+    'gemini-cli',
+    {
+      oauth: {
+        enabled: true,
+        clientId: 'x',
+        authorizationUrl: 'https://b.example',
+        tokenUrl: 'https://b.example',
+      },
+    },
+    { oauth: { clientId: 'x' } },
+  ],
+  ['continue', { requestOptions: { headers: { A: 'b' } } }, { headers: { A: 'b' } }],
+])('a login of %s is that of the gateway: %j', (id, keys, expected) => {
+  const url = 'https://a.example'
+  expect((read(id, { url, ...keys }) as { entry: object }).entry).toEqual({ url, ...expected })
+})
+
+test('a dollar that begins no variable stays', () => {
+  const env = { SET: 'x' }
+  const shown = (id: string, value: string): unknown => read(id, { command: 'a', env: { V: value } }, env)
+  expect(shown('gemini-cli', 'P@$sw0rd $SET')).toMatchObject({ entry: { env: { V: 'P@$sw0rd ${SET}' } } })
+  expect(shown('gemini-cli', 'a$$b')).toMatchObject({ entry: { env: { V: 'a$$b' } } })
+  expect(shown('claude-code', 'a$$b')).toMatchObject({ entry: { env: { V: 'a$$b' } } })
 })
 
 test.each<[string, unknown, RegExp]>([
@@ -140,6 +185,11 @@ test.each<[string, unknown, RegExp]>([
   ['continue', { command: 'a', env: { K: '${{ secrets.K }}' } }, /kept by the client/],
   ['claude-code', { type: 'ws', url: 'https://a.example' }, /no transport "ws"/],
   ['cursor', 'npx', /not an object/],
+  ['crush', { command: 'a', env: { K: '$(op read x)' } }, /a command makes one of its values/],
+  ['gemini-cli', { command: 'a', env: { K: 'a$$HOME' } }, /"\$" in front of a variable/],
+  ['claude-code', { command: 'a', env: { K: '$${X}' } }, /"\$" in front of a variable/],
+  ['gemini-cli', { url: 'https://a.example', authProviderType: 'google_credentials' }, /authProviderType/],
+  ['cursor', { command: 'a', tools: { x: false } }, /its tools is not a list/],
   ['cursor', {}, /neither a command nor a url/],
   ['cursor', { command: 'a', args: 'b c' }, /args is not a list/],
   ['cursor', { command: 'a', env: ['X=1'] }, /env is not an object/],

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { expect, test } from 'vitest'
@@ -28,4 +29,12 @@ test('ends with the other one, with its reason, also when that has ended before'
   stop.abort(reason)
   expect(signal.reason).toBe(reason)
   expect(signalWithin(stop.signal, 60_000).reason).toBe(reason)
+})
+
+test('leaves no listener at the other one, however many there are', () => {
+  const stop = new AbortController()
+  const signals = Array.from({ length: 50 }, () => signalWithin(stop.signal, 60_000))
+  expect(getEventListeners(stop.signal, 'abort')).toEqual([])
+  stop.abort()
+  expect(signals.every(({ aborted }) => aborted)).toBe(true)
 })

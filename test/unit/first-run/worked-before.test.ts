@@ -164,7 +164,10 @@ describe('variables of the environment', () => {
   })
 
   test('which an application does not hand on are named', async () => {
-    writeIn(join(run.machine.home, '.claude.json'), JSON.stringify({ mcpServers: { a: SERVERS[0] } }))
+    writeIn(
+      join(run.machine.home, '.claude.json'),
+      JSON.stringify({ mcpServers: { a: { command: 'a', env: { TOKEN: '${TOKEN}' } } } }),
+    )
     writeIn(
       join(run.machine.home, '.config', 'Claude', 'claude_desktop_config.json'),
       JSON.stringify({ mcpServers: { b: { command: 'node' } } }),

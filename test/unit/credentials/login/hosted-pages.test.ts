@@ -7,6 +7,7 @@ import { SILENT } from '../../../../src/core/logger.ts'
 import { HostedPages } from '../../../../src/credentials/login/hosted-pages.ts'
 import { Logins } from '../../../../src/credentials/login/logins.ts'
 import { BrowserPages } from '../../../../src/front/http/browser-pages.ts'
+import { confirmIn } from '../../../helpers/hosted-login.ts'
 import { GrantingAuthorizer, OpenVault, remoteServer } from '../../../helpers/login-doubles.ts'
 
 /** Logins whose pages an HTTP front serves: a `state` counts once, in time, in the browser that began. */
@@ -80,7 +81,7 @@ class Browser {
   /** Opens the page of a login and confirms. */
   async confirm(path: string, changes: { confirm?: string; headers?: Record<string, string> } = {}) {
     const { text } = await this.open(path)
-    const confirm = changes.confirm ?? /name="confirm" value="([^"]+)"/.exec(text)?.[1] ?? ''
+    const confirm = changes.confirm ?? confirmIn(text)
     return await this.open(path, {
       method: 'POST',
       body: new URLSearchParams({ confirm }),
@@ -155,7 +156,7 @@ test.each([
 test('a form in a browser without the cookie of the page begins nothing', async () => {
   const { origin, path } = await setUp()
   const [one, other] = [new Browser(origin), new Browser(origin)]
-  const confirm = /name="confirm" value="([^"]+)"/.exec((await one.open(path)).text)?.[1] ?? ''
+  const confirm = confirmIn((await one.open(path)).text)
   const refused = await other.open(path, { method: 'POST', body: new URLSearchParams({ confirm }) })
   expect(refused.status).toBe(403)
 })

@@ -1,0 +1,27 @@
+import { afterEach, expect, test } from 'vitest'
+import { alignColumns, tableLines } from '../../../src/cli/table.ts'
+
+const { isTTY, columns } = process.stdout
+afterEach(() => {
+  Object.assign(process.stdout, { isTTY, columns })
+})
+
+test('columns are as wide as their widest cell, and nothing trails', () => {
+  const rows = [
+    ['a', 'bb', ''],
+    ['ccc', 'd', 'e'],
+  ]
+  expect(alignColumns(rows)).toEqual(['  a    bb', '  ccc  d   e'])
+  expect(tableLines(rows)).toEqual(['a    bb', 'ccc  d   e'])
+})
+
+test('characters that steer a terminal are not passed on', () => {
+  expect(alignColumns([['\u001b[2Jname\n', '\u202eb']])).toEqual(['   [2Jname    b'])
+})
+
+test('at a terminal, the last column of a table is cut to its width, and an aligned one is whole', () => {
+  Object.assign(process.stdout, { isTTY: true, columns: 30 })
+  const rows = [['name', 'x'.repeat(50)]]
+  expect(tableLines(rows)).toEqual([`name  ${'x'.repeat(23)}…`])
+  expect(alignColumns(rows)).toEqual([`  name  ${'x'.repeat(50)}`])
+})
