@@ -1,4 +1,6 @@
+import { shellWord } from '../core/shell-word.ts'
 import { alignColumns } from './table.ts'
+import { oneLine } from './terminal.ts'
 import { shownPath } from './this-machine.ts'
 import { applicationOf } from '../client-files/applications/applications.ts'
 import type { Machine } from '../client-files/applications/application.ts'
@@ -43,7 +45,8 @@ export function planText({ plan, found, machine, ofWindows }: PlanView): string 
   block(
     'Of the project, and taken only with --project:',
     found.ofProject.map(
-      ({ file, servers }) => `  ${shownPath(file, machine)}: ${servers.map(({ name }) => name).join(', ')}`,
+      ({ file, servers }) =>
+        `  ${shownPath(file, machine)}: ${servers.map(({ name }) => oneLine(name)).join(', ')}`,
     ),
   )
   block(
@@ -73,7 +76,8 @@ function countOf({ moved, own, left, problem }: Plan['files'][number]): string {
 }
 
 function rowOf(server: PlannedServer): string[] {
-  const { name, shown, from, isKnown, conflict, secrets, disabled, hint, dropped, left } = server
+  const { name, shown, from, isKnown, conflict, secrets, disabled, hint, dropped, left, otherSecrets } =
+    server
   const titles = new Set(from.map(({ application }) => applicationOf(application)?.title ?? application))
   const notes = [
     ...(left === undefined ? [] : [`stays: ${left}`]),
@@ -81,6 +85,7 @@ function rowOf(server: PlannedServer): string[] {
     ...(disabled ? ['off'] : []),
     ...(conflict === undefined ? [] : [`another server is named "${conflict}"`]),
     ...(secrets.length > 0 ? [`secret: ${secrets.join(', ')}`] : []),
+    ...(otherSecrets.length > 0 ? [`a secret in ${otherSecrets.join(' and ')}`] : []),
     ...(dropped.length > 0 ? [`without ${dropped.join(', ')}`] : []),
     ...(hint === undefined ? [] : [hint]),
   ]
@@ -99,15 +104,19 @@ export interface AppliedView {
 }
 
 export function appliedText({ applied, file, running, undo, machine }: AppliedView): string {
-  const { added, config, files, stored, isRecorded } = applied
+  const { added, config, files, stored, isRecorded, isReadByOthers } = applied
   const changed = files.filter(({ outcome }) => outcome.state === 'changed')
   const lines = ['']
   if (config.state === 'changed')
     lines.push(
       `${shownPath(file, machine)} has ${added.length === 1 ? 'one server' : `${added.length} servers`} more.`,
     )
+  if (isReadByOthers)
+    lines.push(
+      `It has secrets, and other users of this machine can read it. Fix: chmod 600 ${shellWord(file)}`,
+    )
   if (config.state === 'left') lines.push(`${file} ${config.reason}. No client file was changed.`)
-  if (stored.length > 0) lines.push(`In the keyring: ${stored.join(', ')}.`)
+  if (stored.length > 0) lines.push(`In the keyring: ${stored.map(oneLine).join(', ')}.`)
   for (const { file: path, title } of changed)
     lines.push(`${title}: ${shownPath(path, machine)} has the entry.`)
   for (const { file: path, outcome, snippet } of files) {
@@ -119,6 +128,7 @@ export function appliedText({ applied, file, running, undo, machine }: AppliedVi
   const now = titles.filter(title => running.has(title))
   if (titles.length > 0)
     lines.push(`Restart ${listOf(titles)}.${now.length > 0 ? ` Running now: ${listOf(now)}.` : ''}`)
+  if (added.length > 0) lines.push('What their tools cost a model, once they were listed: mcp-manifold list')
   if (isRecorded) lines.push(`To undo it, also weeks later: ${undo}`)
   return lines.join('\n')
 }

@@ -68,7 +68,6 @@ async function apply(plan: Plan, found: FirstRun, machine: Machine, { json }: In
     applied = await applyPlan({
       ...found,
       plan,
-      machine,
       stateFolder: recordsFolder(machine),
       command: 'init',
       ownEntry: ({ application }) => ownEntryFor(application, program, machine),

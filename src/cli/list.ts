@@ -3,6 +3,7 @@ import { loadForCommand } from './reach.ts'
 import { runningGateways } from './running-gateways.ts'
 import { stateCell } from './server-state.ts'
 import { tableLines } from './table.ts'
+import { estimatedTokens } from '../core/estimated-tokens.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { whileWaiting } from './waiting.ts'
 import type { CommonOptions } from './common-options.ts'
@@ -18,11 +19,13 @@ interface ListedServer {
   readonly transport: string
   /** As last known; `undefined`: it was never listed. */
   readonly tools: number | undefined
+  /** Estimated tokens of the definitions of these tools. */
+  readonly tokens: number | undefined
 }
 
 /**
  * `list`: the servers of the configuration, also those that are disabled, with their state in the youngest running
- * gateway, and how many tools each had when it was last listed. Starts nothing.
+ * gateway, and how many tools each had when it was last listed, with what they cost a model. Starts nothing.
  * @throws GatewayError `config`
  */
 export async function runList(options: ListOptions): Promise<void> {
@@ -34,13 +37,16 @@ export async function runList(options: ListOptions): Promise<void> {
     return void process.stderr.write(
       `There are no servers in ${file}. Add one: mcp-manifold add <name> -- <command>\n`,
     )
-  const rows = servers.map(({ name, state, transport, tools }) => [
+  const rows = servers.map(({ name, state, transport, tools, tokens }) => [
     name,
     stateCell(state),
     transport,
     tools === undefined ? '?' : String(tools),
+    tokens === undefined ? '?' : String(tokens),
   ])
-  process.stdout.write(`${tableLines([['name', 'state', 'transport', 'tools'], ...rows]).join('\n')}\n`)
+  process.stdout.write(
+    `${tableLines([['name', 'state', 'transport', 'tools', '~tokens'], ...rows]).join('\n')}\n`,
+  )
 }
 
 async function listed({ config, raw }: Loaded): Promise<readonly ListedServer[]> {
@@ -57,11 +63,21 @@ async function listed({ config, raw }: Loaded): Promise<readonly ListedServer[]>
     const server = known.get(name)
     if (!server) {
       const isDisabled = isJsonObject(entry) && entry['disabled'] === true
-      return { name, state: isDisabled ? 'disabled' : 'left out', transport: '', tools: undefined }
+      return {
+        name,
+        state: isDisabled ? 'disabled' : 'left out',
+        transport: '',
+        tools: undefined,
+        tokens: undefined,
+      }
     }
     const now = running.get(name)
     const transport = now?.transport ?? server.replicas[0]?.endpoint.kind ?? ''
     const state = now?.state ?? (server.problem === undefined ? 'not running' : 'left out')
-    return { name, state, transport, tools: now?.listed ? now.tools : kept.get(name)?.tools.length }
+    const lists = kept.get(name)
+    const tools = now?.listed ? now.tools : lists?.tools.length
+    const tokens =
+      lists && estimatedTokens(lists.tools.reduce((sum, tool) => sum + tool.definition.length, 0))
+    return { name, state, transport, tools, tokens }
   })
 }

@@ -1,3 +1,4 @@
+import { estimatedTokens } from '../core/estimated-tokens.ts'
 import { isJsonObject } from '../core/json-object.ts'
 import { QUIETLY } from './hearing.ts'
 import { listAll } from './listing.ts'
@@ -17,9 +18,6 @@ interface ShownTool {
   /** What a model reads of it, estimated. */
   readonly tokens: number
 }
-
-/** Characters of a definition for each token, about. */
-const CHARS_PER_TOKEN = 4
 
 /**
  * `tools`: what clients are offered, or what one server offers under its own names, with an estimate of what each costs
@@ -56,7 +54,7 @@ function shown(tool: JsonObject): ShownTool {
     name: String(name),
     description: firstLine(typeof description === 'string' ? description : ''),
     annotations: isJsonObject(annotations) ? annotations : {},
-    tokens: Math.ceil(JSON.stringify(tool).length / CHARS_PER_TOKEN),
+    tokens: estimatedTokens(JSON.stringify(tool).length),
   }
 }
 

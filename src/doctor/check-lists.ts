@@ -1,6 +1,7 @@
 import { hiddenBy } from '../catalog/hidden.ts'
 import { exposedName } from '../catalog/names.ts'
 import { APPLICATIONS } from '../client-files/applications/applications.ts'
+import { estimatedTokens } from '../core/estimated-tokens.ts'
 import { finding, type Finding } from './finding.ts'
 import type { Config } from '../config/types.ts'
 import type { Examination } from './examination.ts'
@@ -10,8 +11,6 @@ import type { Visit } from './visit.ts'
 const MOST_NAMED = 3
 /** Name of the entry of the gateway, as it is measured. */
 const ENTRY = 'manifold'
-/** Characters of JSON that make about one token. */
-const CHARS_PER_TOKEN = 4
 /** A tenth of the 200,000 tokens that a model reads. */
 const MANY_TOKENS = 20_000
 /** Characters that every model accepts in a name. */
@@ -167,7 +166,7 @@ function countFindings(tools: readonly ShownTool[]): Finding[] {
 
 /** About how many tokens some definitions are. */
 export function tokensOf(texts: readonly string[]): number {
-  return Math.ceil(texts.reduce((chars, text) => chars + text.length, 0) / CHARS_PER_TOKEN)
+  return estimatedTokens(texts.reduce((chars, text) => chars + text.length, 0))
 }
 
 function named(tools: readonly ShownTool[]): string {

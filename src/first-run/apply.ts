@@ -1,11 +1,13 @@
+import { stat } from 'node:fs/promises'
 import { NotEditable } from '../client-files/formats/format.ts'
 import { GatewayError } from '../core/errors.ts'
 import { changeFile, type FileOutcome } from './change-file.ts'
+import { freeEntryName } from './entry-name.ts'
 import { withServers, type OwnConfig } from './config-file.ts'
 import { hashOf, type FoundFile } from './find.ts'
 import { writeRecord, type FileChange, type RecordedEdit } from './record.ts'
-import { KEYRING_SERVICE, withReferences } from './secrets.ts'
-import type { Machine, OwnEntry } from '../client-files/applications/application.ts'
+import { KEYRING_SERVICE, otherSecretPlaces, secretsIn, withReferences } from './secrets.ts'
+import type { OwnEntry } from '../client-files/applications/application.ts'
 import type { MergedServer } from './merge.ts'
 import { sourceKey, type Plan } from './plan.ts'
 import type { JsonObject } from '../core/exchange.ts'
@@ -16,7 +18,6 @@ export interface Applying {
   readonly config: OwnConfig
   readonly files: readonly FoundFile[]
   readonly servers: readonly MergedServer[]
-  readonly machine: Machine
   readonly stateFolder: string
   /** The command, for the record. */
   readonly command: string
@@ -36,6 +37,8 @@ export interface Applied {
   readonly files: readonly AppliedFile[]
   /** Whether there is something to undo. */
   readonly isRecorded: boolean
+  /** Whether the configuration has secrets now, and other users of the machine may read it. */
+  readonly isReadByOthers: boolean
 }
 
 export interface AppliedFile {
@@ -76,7 +79,15 @@ export async function applyPlan(applying: Applying): Promise<Applied> {
       : [{ file: config.file, before: config.before, after: hashOf(configText) }]),
     ...texts.map(changeOf),
   ]
-  const result = { added: names, stored: [...secrets.keys()], isRecorded: changes.length > 0 }
+  const hasSecrets = Object.values(added).some(
+    entry => secretsIn(entry).length + otherSecretPlaces(entry).length > 0,
+  )
+  const result = {
+    added: names,
+    stored: [...secrets.keys()],
+    isRecorded: changes.length > 0,
+    isReadByOthers: hasSecrets && config.before !== undefined && (await isReadable(config.file)),
+  }
   if (changes.length === 0) return { ...result, config: { state: 'unchanged' }, files: refused }
   await store(secrets, applying)
   writeRecord(stateFolder, applying.command, changes)
@@ -108,7 +119,7 @@ function newTexts(
     const moved = file.servers.filter(({ name }) => taken.has(sourceKey({ file: file.file, name })))
     if (!isWished(plan, file) || moved.length === 0 || !file.content) continue
     const { application, format, section, inPlace, off, names } = file
-    const name = inPlace[0] ?? off[0] ?? freeName(plan.options.name, names)
+    const name = inPlace[0] ?? off[0] ?? freeEntryName(plan.options.name, names)
     const entry = { name, value: application.write(ownEntry(file), name) }
     const before = texts.get(file.file)?.text ?? file.content.text
     try {
@@ -169,7 +180,11 @@ async function store(secrets: ReadonlyMap<string, string>, { storeSecret }: Appl
   }
 }
 
-export function freeName(wished: string, names: readonly string[]): string {
-  if (!names.includes(wished)) return wished
-  for (let at = 2; ; at++) if (!names.includes(`${wished}${at}`)) return `${wished}${at}`
+/** Whether the mode of a file lets others than its user read it. A new one is made without. */
+async function isReadable(file: string): Promise<boolean> {
+  if (process.platform === 'win32') return false
+  return await stat(file).then(
+    ({ mode }) => (mode & 0o044) !== 0,
+    () => false,
+  )
 }

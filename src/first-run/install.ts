@@ -3,7 +3,7 @@ import { dirname } from 'node:path'
 import { NotEditable } from '../client-files/formats/format.ts'
 import { loadFormat } from '../client-files/load-format.ts'
 import { isSame } from '../config/source/differences.ts'
-import { freeName } from './apply.ts'
+import { freeEntryName } from './entry-name.ts'
 import { changeFile, type FileOutcome } from './change-file.ts'
 import { hashOf, readClientFile, type FoundFile, type ClientReading } from './find.ts'
 import { readRecords, writeRecord, type RecordedEdit } from './record.ts'
@@ -63,7 +63,7 @@ export async function installEntry({
   const { application, file, found } = target
   const format = found?.format ?? (await loadFormat(file.syntax))
   const { section } = file
-  const name = found?.own[0] ?? freeName(wished, found?.names ?? [])
+  const name = found?.own[0] ?? freeEntryName(wished, found?.names ?? [])
   const value = application.write(entry, name)
   const left = (reason: string): Installed => ({
     state: 'left',

@@ -1,6 +1,6 @@
 import { isSame } from '../config/source/differences.ts'
 import { isJsonObject } from '../core/json-object.ts'
-import { secretsIn } from './secrets.ts'
+import { otherSecretPlaces, secretsIn } from './secrets.ts'
 import { shownServer } from './shown-server.ts'
 import type { FoundFile } from './find.ts'
 import type { MergedServer, Source } from './merge.ts'
@@ -37,6 +37,8 @@ export interface PlannedServer {
   readonly disabled?: true
   /** Names of its variables and headers whose values are secrets. */
   readonly secrets: readonly string[]
+  /** Where else a secret stands. It stays there, wherever the others go. */
+  readonly otherSecrets: readonly string[]
   readonly dropped: readonly string[]
   readonly hint?: string
   /** Why it stays with its application. It is not taken over, whatever a plan says. */
@@ -92,6 +94,7 @@ export function firstRunPlan({ options, config, files, servers, hintOf }: PlanPa
         ...(conflict !== undefined && { conflict }),
         ...(entry['disabled'] === true && { disabled: true as const }),
         secrets: secretsIn(entry).map(secret => secret.name),
+        otherSecrets: otherSecretPlaces(entry),
         dropped,
         ...(hint !== undefined && { hint }),
         ...(left !== undefined && { left }),
@@ -128,7 +131,8 @@ export function checkedPlan(given: unknown, now: Plan): Plan | string {
   if (changed) return `${changed.file} has changed since.`
   const all = (plan: Plan): unknown => ({
     ...plan,
-    servers: plan.servers.map(server => ({ ...server, take: true })),
+    // A hint depends on the PATH and the folder of the command, and changes nothing.
+    servers: plan.servers.map(({ hint: _hint, ...server }) => ({ ...server, take: true })),
     files: plan.files.map(file => ({ ...file, change: file.problem === undefined && file.moved.length > 0 })),
   })
   if (!isSame(all(given), all(now))) return 'The machine has other client files or servers than it had then.'

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
-import { chmodSync, lstatSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { chmodSync, lstatSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { checkedPlan, type Plan } from '../../../src/first-run/plan.ts'
 import { readRecords, type UndoRecord } from '../../../src/first-run/record.ts'
@@ -272,7 +272,13 @@ describe('servers', () => {
           a: {
             command: 'npx',
             args: ['-y', '--token', 'hidden-1', 'pkg', 'hidden-2'],
-            env: { API_KEY: 'hidden-3', REF: '${KEY}' },
+            env: {
+              API_KEY: 'hidden-3',
+              REF: '${KEY}',
+              GH_PAT: 'hidden-8',
+              MONGODB_URI: 'mongodb://u:hidden-9@db.example',
+              PATTERN: 'no secret',
+            },
           },
           b: {
             url: 'https://u:hidden-4@b.example/hidden-5?k=hidden-6',
@@ -285,9 +291,12 @@ describe('servers', () => {
     const plan = JSON.stringify(found.plan)
     expect(plan).not.toContain('hidden')
     expect(found.plan.servers.map(({ secrets, shown }) => [secrets, shown])).toContainEqual([
-      ['API_KEY'],
+      ['API_KEY', 'GH_PAT', 'MONGODB_URI'],
       'npx',
     ])
+    expect(found.plan.servers.map(({ otherSecrets }) => otherSecrets)).toEqual(
+      expect.arrayContaining([['an argument'], ['the address']]),
+    )
     const stored = new Map<string, string>()
     const storeSecret = async (account: string, secret: string): Promise<void> => {
       stored.set(account, secret)
@@ -295,11 +304,30 @@ describe('servers', () => {
     await apply(run, found, found.plan, { storeSecret })
     expect(Object.fromEntries(stored)).toEqual({
       'a.API_KEY': 'hidden-3',
+      'a.GH_PAT': 'hidden-8',
+      'a.MONGODB_URI': 'mongodb://u:hidden-9@db.example',
       'b.Authorization': 'Bearer hidden-7',
     })
     expect(text(run.configFile)).toContain('"API_KEY": "${keyring:mcp-manifold/a.API_KEY}"')
-    expect(text(run.configFile)).not.toMatch(/hidden-[37]/)
+    expect(text(run.configFile)).not.toMatch(/hidden-[3789]/)
   })
+
+  test.skipIf(process.platform === 'win32')(
+    'secrets in a configuration that others can read are said, and in a new one they cannot',
+    async () => {
+      writeFileSync(cursor, '{ "mcpServers": { "a": { "command": "a", "env": { "TOKEN": "hidden" } } } }')
+      const fresh = await apply(run, await look(run))
+      expect([fresh.isReadByOthers, statSync(run.configFile).mode & 0o777]).toEqual([false, 0o600])
+      await undoLast()
+      mkdirSync(dirname(run.configFile), { recursive: true })
+      writeFileSync(run.configFile, '{ "mcpServers": {} }', { mode: 0o644 })
+      chmodSync(run.configFile, 0o644)
+      expect((await apply(run, await look(run))).isReadByOthers).toBe(true)
+      await undoLast()
+      chmodSync(run.configFile, 0o600)
+      expect((await apply(run, await look(run))).isReadByOthers).toBe(false)
+    },
+  )
 
   test('when the keyring cannot be used, nothing is changed', async () => {
     writeFileSync(cursor, '{ "mcpServers": { "a": { "command": "a", "env": { "TOKEN": "hidden" } } } }')

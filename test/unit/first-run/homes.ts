@@ -103,7 +103,6 @@ export async function apply(
   return await applyPlan({
     ...found,
     plan,
-    machine: run.machine,
     stateFolder: run.stateFolder,
     command: 'init',
     ownEntry: () => gatewayOf(run),
