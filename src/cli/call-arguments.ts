@@ -57,8 +57,12 @@ export function typedText(name: string, value: string, schema: unknown, root?: J
   if (types.length === 0 || types.includes('string')) return JSON.stringify(value)
   const example = types.includes('object') ? `. Write ${name}:=json` : ''
   throw refused(
-    `${JSON.stringify(name)} is ${types.join(' or ')}, and ${JSON.stringify(value)} is none${example}.`,
+    `${JSON.stringify(name)} takes ${types.map(kindText).join(' or ')}, and ${JSON.stringify(value)} is not one${example}.`,
   )
+}
+
+function kindText(type: string): string {
+  return type === 'null' ? 'null' : `${/^[aio]/.test(type) ? 'an' : 'a'} ${type}`
 }
 
 /** By type; `undefined`: the value is none of this type. Texts come last. */

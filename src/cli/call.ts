@@ -24,7 +24,7 @@ export interface CallOptions extends ReachOptions {
  */
 export async function runCall(tool: string, words: readonly string[], options: CallOptions): Promise<void> {
   const loaded = await loadForCommand(options)
-  const { server, only, name } = namedThing(tool, loaded.config, options.profile)
+  const { server, only, name } = namedThing(tool, loaded, options.profile)
   if (options.stdin && words.length > 0)
     throw new GatewayError('config', 'The arguments come with --stdin or on the command line, not with both.')
   const input = options.stdin

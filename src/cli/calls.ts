@@ -51,8 +51,9 @@ export async function runCalls(options: CallsOptions): Promise<void> {
 
 /** The running gateways of the configuration. @throws GatewayError `config` */
 export async function gatewaysFor(options: CallsOptions): Promise<readonly AnsweringGateway[]> {
-  const { config } = await loadForCommand(options)
-  if (options.server !== undefined) assertServer(options.server, config)
+  const loaded = await loadForCommand(options)
+  const { config } = loaded
+  if (options.server !== undefined) assertServer(options.server, loaded)
   const gateways = await answeringGateways(config.file ?? '')
   if (gateways.length > 0) return gateways
   throw noneRuns(

@@ -24,7 +24,7 @@ export async function runComplete(
   const isTemplate = /^[a-z][a-z\d+.-]*:/i.test(given)
   const { server, only, name } = isTemplate
     ? { server: undefined, only: undefined, name: given }
-    : namedThing(given, loaded.config, options.profile)
+    : namedThing(given, loaded, options.profile)
   const ref = isTemplate ? { type: 'ref/resource', uri: name } : { type: 'ref/prompt', name }
   const { value, text } = await whileWaiting(
     `Completing ${argument}`,

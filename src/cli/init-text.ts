@@ -79,8 +79,10 @@ function rowOf(server: PlannedServer): string[] {
   const { name, shown, from, isKnown, conflict, secrets, disabled, hint, dropped, left, otherSecrets } =
     server
   const titles = new Set(from.map(({ application }) => applicationOf(application)?.title ?? application))
+  const others = [...new Set(from.map(source => source.name))].filter(other => other !== name)
   const notes = [
     ...(left === undefined ? [] : [`stays: ${left}`]),
+    ...(others.length > 0 ? [`also named ${others.join(', ')}`] : []),
     ...(isKnown && left === undefined ? ['known already'] : []),
     ...(disabled ? ['off'] : []),
     ...(conflict === undefined ? [] : [`another server is named "${conflict}"`]),
@@ -121,7 +123,7 @@ export function appliedText({ applied, file, running, undo, machine }: AppliedVi
     lines.push(`${title}: ${shownPath(path, machine)} has the entry.`)
   for (const { file: path, outcome, snippet } of files) {
     if (outcome.state !== 'left') continue
-    lines.push(`${path} ${outcome.reason}. It was left as it is.`)
+    lines.push(`${path} ${outcome.reason.replace(/\.$/, '')}. It was left as it is.`)
     if (snippet !== undefined) lines.push('Paste this into it:', snippet)
   }
   const titles = [...new Set(changed.map(({ title }) => title))]

@@ -18,8 +18,9 @@ const COLOURS: Readonly<Record<string, Colour>> = { error: 'red', warn: 'yellow'
  * @throws GatewayError `config` when there is no such server, or no gateway runs
  */
 export async function runLogs(server: string | undefined, options: LogsOptions): Promise<void> {
-  const { config } = await loadForCommand(options)
-  if (server !== undefined) assertServer(server, config)
+  const loaded = await loadForCommand(options)
+  const { config } = loaded
+  if (server !== undefined) assertServer(server, loaded)
   const gateways = await answeringGateways(config.file ?? '')
   if (gateways.length === 0) throw noneRuns(config.file ?? '', 'Only a running gateway has a log.')
   const isSeveral = gateways.length > 1

@@ -23,7 +23,7 @@ export async function runPrompt(
   options: PromptOptions,
 ): Promise<void> {
   const loaded = await loadForCommand(options)
-  const { server, only, name } = namedThing(given, loaded.config, options.profile)
+  const { server, only, name } = namedThing(given, loaded, options.profile)
   const { value, text } = await whileWaiting(
     `Getting ${given}`,
     withGateway(loaded, options, { server, only, hearing: AT_TERMINAL }, async ({ client, cancelled }) => {

@@ -4,15 +4,24 @@ import { Namespaces } from '../catalog/names.ts'
 import { loadWithSource, type Loaded } from '../config/load/load.ts'
 import { knownValid } from '../config/source/known-valid.ts'
 import { monotonicNow } from '../core/clock.ts'
+import { GatewayError } from '../core/errors.ts'
+import { isJsonObject } from '../core/json-object.ts'
+import { shellWord } from '../core/shell-word.ts'
 import { Cancelled, LocalClient, type Hearing } from './local-client.ts'
 import { notThere } from './not-there.ts'
 import { say } from './say.ts'
 import { Stopped } from './stopped.ts'
-import { answeringGateways, converseWith, type ConversationAs } from './running-gateways.ts'
+import {
+  answeringGateways,
+  converseWith,
+  statusOf,
+  type AnsweringGateway,
+  type ConversationAs,
+  type ShownServer,
+} from './running-gateways.ts'
 import type { CommonOptions } from './common-options.ts'
 import type { Config } from '../config/types.ts'
 import type { RunningGateway } from '../gateway/gateway.ts'
-import type { ServerStatus } from '../gateway/status.ts'
 
 export interface ReachOptions extends CommonOptions {
   /** The client of the configuration that the command is; the local user when left out. */
@@ -79,6 +88,7 @@ export async function withGateway<T>(
     try {
       const client = new LocalClient(connection, connection, heard)
       await client.open()
+      await listedBeside(youngest, only, cancelled)
       return await converse(client)
     } finally {
       connection.destroy()
@@ -98,6 +108,7 @@ interface Own extends Pick<Wanted, 'only' | 'hearing'>, Pick<Reached, 'cancelled
 /** A server that is new here may have to be downloaded before it starts. */
 const MAX_FIRST_START_MS = 120_000
 const LOOK_MS = 100
+const LOOK_RUNNING_MS = 300
 
 /**
  * Opens the session, and waits until each server is listed or has failed, which clients do for seconds only. Says which
@@ -109,12 +120,40 @@ async function listedOnce(
   cancelled: AbortSignal,
 ): Promise<void> {
   await client.open()
-  const isAwaited = ({ listed, state, error }: ServerStatus): boolean =>
-    !listed && error === undefined && (state === 'idle' || state === 'starting' || state === 'ready')
+  let isOver = false
+  // Also those that earlier runs waited for in vain.
+  void gateway.warmUp().then(
+    () => (isOver = true),
+    () => (isOver = true),
+  )
   const until = monotonicNow() + MAX_FIRST_START_MS
-  while (gateway.status().some(isAwaited) && monotonicNow() < until && !cancelled.aborted)
-    await setTimeout(LOOK_MS)
-  for (const { error } of gateway.status()) if (error !== undefined) say(error)
+  while (!isOver && monotonicNow() < until && !cancelled.aborted) await setTimeout(LOOK_MS)
+  for (const { name, error, errorInFull } of gateway.status())
+    if (error !== undefined) say(namingServer(name, errorInFull ?? error))
+}
+
+/** Waits until a running gateway has listed the servers that it starts at the moment. Says which have failed. */
+async function listedBeside(
+  running: AnsweringGateway,
+  only: string | undefined,
+  cancelled: AbortSignal,
+): Promise<void> {
+  const isWanted = ({ name }: ShownServer): boolean => only === undefined || name === only
+  const isAwaited = (server: ShownServer): boolean =>
+    isWanted(server) && !server.listed && server.error === undefined && server.state === 'starting'
+  const until = monotonicNow() + MAX_FIRST_START_MS
+  let { servers } = running.status
+  while (servers.some(isAwaited) && monotonicNow() < until && !cancelled.aborted) {
+    await setTimeout(LOOK_RUNNING_MS)
+    servers = (await statusOf(running))?.servers ?? []
+  }
+  for (const { name, error, listed } of servers.filter(isWanted))
+    if (error !== undefined && !listed) say(namingServer(name, error))
+}
+
+/** Some errors are about a program, and do not say of which server. */
+function namingServer(name: string, error: string): string {
+  return error.includes(JSON.stringify(name)) ? error : `Server ${JSON.stringify(name)}: ${error}`
 }
 
 async function withOwnGateway<T>(
@@ -165,8 +204,10 @@ export interface NamedThing {
 /**
  * Reads `server.name` or `server/name`, where the first part is a server of the configuration, or else a name that
  * clients see. With a profile, names are always those that its clients see.
+ * @throws GatewayError `config` for a server that is disabled
  */
-export function namedThing(given: string, { servers }: Config, profile: string | undefined): NamedThing {
+export function namedThing(given: string, { config, raw }: Loaded, profile: string | undefined): NamedThing {
+  const { servers } = config
   const asSeen = { server: undefined, only: new Namespaces(servers).ownerOf(given), name: given }
   if (profile !== undefined) return asSeen
   const owners = servers
@@ -175,15 +216,40 @@ export function namedThing(given: string, { servers }: Config, profile: string |
     // Names of servers may contain dots and slashes.
     .sort((a, b) => b.length - a.length)
   const [server] = owners
+  const off = server === undefined ? disabledIn(raw).find(name => given.startsWith(`${name}.`)) : undefined
+  if (off !== undefined) throw isDisabled(off)
   return server === undefined ? asSeen : { server, only: server, name: given.slice(server.length + 1) }
 }
 
+function isDisabled(server: string): GatewayError {
+  return new GatewayError(
+    'config',
+    `The server ${JSON.stringify(server)} is disabled. Enable it with: mcp-manifold enable ${shellWord(server)}`,
+  )
+}
+
+/** Names of the servers of a file that are disabled there. */
+function disabledIn(raw: unknown): string[] {
+  const { mcpServers, servers } = isJsonObject(raw) ? raw : {}
+  return [mcpServers, servers].flatMap(table =>
+    isJsonObject(table)
+      ? Object.entries(table).flatMap(([name, entry]) =>
+          isJsonObject(entry) && entry['disabled'] === true ? [name] : [],
+        )
+      : [],
+  )
+}
+
 /** @throws GatewayError `config` for a server that is not in the configuration, or is disabled there */
-export function assertServer(server: string, { servers, file }: Config): void {
+export function assertServer(
+  server: string,
+  { config: { servers, file }, raw }: Pick<Loaded, 'config' | 'raw'>,
+): void {
   const names = servers.map(({ name }) => name)
+  if (disabledIn(raw).includes(server)) throw isDisabled(server)
   if (!names.includes(server))
     throw notThere(
-      quoted => `There is no server ${quoted} in ${file ?? 'the configuration'}, or it is disabled`,
+      quoted => `There is no server ${quoted} in ${file ?? 'the configuration'}`,
       server,
       names,
       'There are none. Add one with: mcp-manifold add <name> -- <command>',

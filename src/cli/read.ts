@@ -17,7 +17,7 @@ export interface ReadOptions extends ReachOptions {
 export async function runRead(uri: string, options: ReadOptions): Promise<void> {
   const loaded = await loadForCommand(options)
   const { server } = options
-  if (server !== undefined) assertServer(server, loaded.config)
+  if (server !== undefined) assertServer(server, loaded)
   const { value, text } = await whileWaiting(
     `Reading ${uri}`,
     withGateway(loaded, options, { server, hearing: AT_TERMINAL }, ({ client, cancelled }) =>

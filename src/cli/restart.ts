@@ -22,8 +22,9 @@ interface Restarted {
  * @throws GatewayError `config` when there is no such server, or no gateway runs
  */
 export async function runRestart(server: string, options: RestartOptions): Promise<void> {
-  const { config } = await loadForCommand(options)
-  assertServer(server, config)
+  const loaded = await loadForCommand(options)
+  const { config } = loaded
+  assertServer(server, loaded)
   const file = config.file ?? ''
   const [gateways, { askGateway, detailOf }] = await Promise.all([
     answeringGateways(file),

@@ -41,22 +41,28 @@ export async function answeringGateways(file: string): Promise<readonly Answerin
 
 /** The running gateways of a configuration file, with their status. */
 export async function runningGateways(file: string): Promise<RunningGateways> {
-  const [{ findGateways }, { askGateway }] = await Promise.all([
-    import('../admin/socket-files.ts'),
-    import('../admin/client.ts'),
-  ])
+  const { findGateways } = await import('../admin/socket-files.ts')
   const found = await findGateways(await adminSocketFolder(), file)
   const answers = await Promise.all(
     found.map(async ({ pid, socket }): Promise<AnsweringGateway[]> => {
-      const asking = { method: 'GET', path: '/admin/status', timeoutMs: STATUS_TIMEOUT_MS }
-      const answer = await askGateway(socket, asking).catch(() => undefined)
-      if (answer?.status !== 200 || !isJsonObject(answer.body)) return []
-      return [{ pid, socket, status: answer.body as unknown as AnsweringGateway['status'] }]
+      const status = await statusOf({ socket })
+      return status ? [{ pid, socket, status }] : []
     }),
   )
   const answering = answers.flat().sort((a, b) => b.status.startedAt - a.status.startedAt)
   const answered = new Set(answering.map(({ pid }) => pid))
   return { answering, silent: found.map(({ pid }) => pid).filter(pid => !answered.has(pid)) }
+}
+
+/** How a running gateway and its servers stand; `undefined` when it gives no answer. */
+export async function statusOf({
+  socket,
+}: Pick<AdminSocket, 'socket'>): Promise<AnsweringGateway['status'] | undefined> {
+  const { askGateway } = await import('../admin/client.ts')
+  const asking = { method: 'GET', path: '/admin/status', timeoutMs: STATUS_TIMEOUT_MS }
+  const answer = await askGateway(socket, asking).catch(() => undefined)
+  if (answer?.status !== 200 || !isJsonObject(answer.body)) return undefined
+  return answer.body as unknown as AnsweringGateway['status']
 }
 
 /** The error of a command that needs a running gateway. */

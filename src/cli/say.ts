@@ -1,7 +1,9 @@
 import { seenText } from '../core/seen-text.ts'
+import { endWaitingLine } from './waiting.ts'
 
 /** Writes lines for the person that runs a command. What they quote of others cannot control the terminal. */
 export function say(...lines: readonly string[]): void {
+  endWaitingLine()
   process.stderr.write(seenText(`${lines.join('\n')}\n`))
 }
 

@@ -9,12 +9,12 @@ export interface PaintedCell {
 export type Cell = string | PaintedCell
 
 const GAP = '  '
-/** The last column is not made narrower than this; then lines are wrapped by the terminal. */
-const MIN_LAST = 20
+/** No column is made narrower than this; then lines are wrapped by the terminal. */
+const MIN_WIDTH = 12
 
 /**
- * Lines of a table: columns padded to their widest cell, the last one cut to the width of the terminal. Foreign texts
- * cannot break out of their cell.
+ * Lines of a table: columns padded to their widest cell, and the widest ones cut where the terminal is too narrow.
+ * Foreign texts cannot break out of their cell.
  */
 export function tableLines(rows: readonly (readonly Cell[])[]): string[] {
   return linesOf(rows, terminalWidth() ?? Infinity)
@@ -35,17 +35,27 @@ function linesOf(rows: readonly (readonly Cell[])[], total: number): string[] {
   const widths: number[] = []
   for (const row of clean)
     row.forEach(({ text }, at) => (widths[at] = Math.max(widths[at] ?? 0, text.length)))
-  const last = widths.length - 1
-  const before = widths.slice(0, last).reduce((sum, width) => sum + width + GAP.length, 0)
-  const room = Math.max(MIN_LAST, total - before)
+  narrow(widths, total)
   return clean.map(row =>
     row
       .map(({ text, colour }, at) => {
-        const shown = at === last && text.length > room ? `${text.slice(0, room - 1)}…` : text
-        const padding = at === row.length - 1 ? '' : ' '.repeat((widths[at] ?? 0) - text.length)
+        const width = widths[at] ?? 0
+        const shown = text.length > width ? `${text.slice(0, width - 1)}…` : text
+        const padding = at === row.length - 1 ? '' : ' '.repeat(width - shown.length)
         return painted(shown, colour) + padding
       })
       .join(GAP)
       .trimEnd(),
   )
+}
+
+/** Makes the widest columns narrower, one character after the other, until all of them fit. */
+function narrow(widths: number[], total: number): void {
+  let over = widths.reduce((sum, width) => sum + width + GAP.length, -GAP.length) - total
+  for (; over > 0; over--) {
+    const widest = widths.indexOf(Math.max(...widths))
+    const width = widths[widest] ?? 0
+    if (width <= MIN_WIDTH) return
+    widths[widest] = width - 1
+  }
 }

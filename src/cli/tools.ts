@@ -3,6 +3,8 @@ import { isJsonObject } from '../core/json-object.ts'
 import { QUIETLY } from './hearing.ts'
 import { listAll } from './listing.ts'
 import { assertServer, loadForCommand, withGateway, type ReachOptions } from './reach.ts'
+import { shellWord } from '../core/shell-word.ts'
+import { say } from './say.ts'
 import { tableLines } from './table.ts'
 import { whileWaiting } from './waiting.ts'
 import type { JsonObject } from '../core/exchange.ts'
@@ -26,7 +28,7 @@ interface ShownTool {
  */
 export async function runTools(server: string | undefined, options: ToolsOptions): Promise<void> {
   const loaded = await loadForCommand(options)
-  if (server !== undefined) assertServer(server, loaded.config)
+  if (server !== undefined) assertServer(server, loaded)
   const listed = await whileWaiting(
     server === undefined ? 'Listing the tools' : `Listing the tools of "${server}"`,
     withGateway(loaded, options, { server, hearing: QUIETLY }, ({ client, cancelled }) =>
@@ -40,7 +42,9 @@ export async function runTools(server: string | undefined, options: ToolsOptions
     return
   }
   if (tools.length === 0) {
-    process.stderr.write(`There are no tools. See what the servers say: mcp-manifold status\n`)
+    const about = server === undefined ? '' : ` ${shellWord(server)}`
+    say(`There are no tools. See what is wrong: mcp-manifold doctor${about}`)
+    process.exitCode = 1
     return
   }
   const rows = tools.map(tool => [tool.name, String(tool.tokens), marks(tool.annotations), tool.description])

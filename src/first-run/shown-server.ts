@@ -65,8 +65,15 @@ function runBy(program: string, args: readonly string[]): string | undefined {
 
 function nameOf(word: string | undefined): string | undefined {
   if (word === undefined) return undefined
-  if (SCRIPT.test(word)) return lastPart(word)
+  if (SCRIPT.test(word)) return scriptPart(word)
   return NAME.test(word) ? word : undefined
+}
+
+/** The end of the path of a script: most are called `index.js`. */
+function scriptPart(path: string): string {
+  const parts = path.split(/[\\/]/).filter(part => part !== '' && part !== '.')
+  const shown = parts.slice(-3).filter(part => !/^(?:dist|build|src|lib|out)$/.test(part))
+  return shown.length > 1 ? `…/${shown.join('/')}` : shown.join('')
 }
 
 function lastPart(path: string): string {

@@ -86,7 +86,7 @@ readline.on('line', line => {
     call.type('Ada\r')
     await expect.poll(call.shown).toContain('age: ')
     call.type('old\r')
-    await expect.poll(call.shown).toContain('"age" is integer, and "old" is none.')
+    await expect.poll(call.shown).toContain('"age" takes an integer, and "old" is not one.')
     call.type('36\r')
     expect(await call.end).toBe(0)
     expect(call.shown()).toContain('got {"action":"accept","content":{"name":"Ada","age":36}}')

@@ -41,11 +41,11 @@ describe('arguments of a call', () => {
   })
 
   test.each([
-    [['head=1.5'], '"head" is integer, and "1.5" is none.'],
-    [['head=0x10'], '"head" is integer'],
-    [['deep=yes'], '"deep" is boolean, and "yes" is none.'],
+    [['head=1.5'], '"head" takes an integer, and "1.5" is not one.'],
+    [['head=0x10'], '"head" takes an integer'],
+    [['deep=yes'], '"deep" takes a boolean, and "yes" is not one.'],
     [['filter=x'], 'Write filter:=json'],
-    [['ids=1', 'ids=x'], '"ids" is integer, and "x" is none.'],
+    [['ids=1', 'ids=x'], '"ids" takes an integer, and "x" is not one.'],
     [['pth=a'], 'The tool has no argument "pth". Did you mean "path"?'],
     [['path=a', 'path=b'], '"path" is given 2 times, and takes one value.'],
     [['path'], '"path" is no argument. Write key=value, key:=json, or one JSON object.'],

@@ -25,3 +25,13 @@ test('at a terminal, the last column of a table is cut to its width, and an alig
   expect(tableLines(rows)).toEqual([`name  ${'x'.repeat(23)}…`])
   expect(alignColumns(rows)).toEqual([`  name  ${'x'.repeat(50)}`])
 })
+
+test('at a narrow terminal, the widest columns are cut first, and none below a dozen characters', () => {
+  const rows = [['name', 'y'.repeat(40), 'x'.repeat(60)]]
+  Object.assign(process.stdout, { isTTY: true, columns: 60 })
+  const [line = ''] = tableLines(rows)
+  expect(line).toHaveLength(60)
+  expect(line).toMatch(/^name {2}y{24,25}… {2}x{24,25}…$/)
+  Object.assign(process.stdout, { columns: 10 })
+  expect(tableLines(rows)).toEqual([`name  ${'y'.repeat(11)}…  ${'x'.repeat(11)}…`])
+})

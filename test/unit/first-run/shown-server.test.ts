@@ -18,7 +18,7 @@ test.each([
   ['docker run -i --pull=always image:1 KEY', 'docker image:1'],
   ['docker run --unknown KEY image', 'docker'],
   ['docker run -i -u 1000 -p 80:80 image KEY', 'docker image'],
-  ['node /opt/server/dist/index.js KEY', 'node index.js'],
+  ['node /opt/server/dist/index.js KEY', 'node …/server/index.js'],
   ['node --no-warnings dist/index.js KEY', 'node index.js'],
   ['node --unknown dist/index.js KEY', 'node'],
   ['node --title=x dist/index.js KEY', 'node index.js'],
