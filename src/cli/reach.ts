@@ -107,7 +107,6 @@ interface Own extends Pick<Wanted, 'only' | 'hearing'>, Pick<Reached, 'cancelled
 
 /** A server that is new here may have to be downloaded before it starts. */
 const MAX_FIRST_START_MS = 120_000
-const LOOK_MS = 100
 const LOOK_RUNNING_MS = 300
 
 /**
@@ -120,14 +119,14 @@ async function listedOnce(
   cancelled: AbortSignal,
 ): Promise<void> {
   await client.open()
-  let isOver = false
+  const over = new AbortController()
+  const end = (): void => over.abort()
+  cancelled.addEventListener('abort', end)
   // Also those that earlier runs waited for in vain.
-  void gateway.warmUp().then(
-    () => (isOver = true),
-    () => (isOver = true),
-  )
-  const until = monotonicNow() + MAX_FIRST_START_MS
-  while (!isOver && monotonicNow() < until && !cancelled.aborted) await setTimeout(LOOK_MS)
+  void gateway.warmUp().then(end, end)
+  if (!cancelled.aborted)
+    await setTimeout(MAX_FIRST_START_MS, undefined, { signal: over.signal }).catch(() => {})
+  cancelled.removeEventListener('abort', end)
   for (const { name, error, errorInFull } of gateway.status())
     if (error !== undefined) say(namingServer(name, errorInFull ?? error))
 }
