@@ -328,6 +328,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'config/load',
     'config/options/gateway',
     'config/paths',
+    'config/problem',
     'config/source/differences',
     'config/validate/self-reference',
     'core',

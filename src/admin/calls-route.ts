@@ -17,7 +17,7 @@ const CALL = {
     method: TEXT,
     server: TEXT,
     name: TEXT,
-    result: { enum: ['ok', 'tool_error', 'server_error', 'failed'] },
+    result: { type: 'string', enum: ['ok', 'tool_error', 'server_error', 'failed'] },
     code: TEXT,
     errorId: TEXT,
     durationMs: NUMBER,

@@ -79,7 +79,9 @@ function rowOf(server: PlannedServer): string[] {
   const { name, shown, from, isKnown, conflict, secrets, disabled, hint, dropped, left, otherSecrets } =
     server
   const titles = new Set(from.map(({ application }) => applicationOf(application)?.title ?? application))
-  const others = [...new Set(from.map(source => source.name))].filter(other => other !== name)
+  const others = [...new Set(from.map(source => source.name))].filter(
+    other => other !== name && other !== conflict,
+  )
   const notes = [
     ...(left === undefined ? [] : [`stays: ${left}`]),
     ...(others.length > 0 ? [`also named ${others.join(', ')}`] : []),

@@ -14,7 +14,7 @@ import { Stopped } from './stopped.ts'
 import {
   answeringGateways,
   converseWith,
-  statusOf,
+  statusNow,
   type AnsweringGateway,
   type ConversationAs,
   type ShownServer,
@@ -144,7 +144,7 @@ async function listedBeside(
   let { servers } = running.status
   while (servers.some(isAwaited) && monotonicNow() < until && !cancelled.aborted) {
     await setTimeout(LOOK_RUNNING_MS)
-    servers = (await statusOf(running))?.servers ?? []
+    servers = (await statusNow(running))?.servers ?? []
   }
   for (const { name, error, listed } of servers.filter(isWanted))
     if (error !== undefined && !listed) say(namingServer(name, error))

@@ -45,7 +45,7 @@ export async function runningGateways(file: string): Promise<RunningGateways> {
   const found = await findGateways(await adminSocketFolder(), file)
   const answers = await Promise.all(
     found.map(async ({ pid, socket }): Promise<AnsweringGateway[]> => {
-      const status = await statusOf({ socket })
+      const status = await statusNow({ socket })
       return status ? [{ pid, socket, status }] : []
     }),
   )
@@ -55,7 +55,7 @@ export async function runningGateways(file: string): Promise<RunningGateways> {
 }
 
 /** How a running gateway and its servers stand; `undefined` when it gives no answer. */
-export async function statusOf({
+export async function statusNow({
   socket,
 }: Pick<AdminSocket, 'socket'>): Promise<AnsweringGateway['status'] | undefined> {
   const { askGateway } = await import('../admin/client.ts')

@@ -1,5 +1,5 @@
 import { GATEWAY } from '../options/gateway.ts'
-import type { Section } from '../options/option.ts'
+import { memberOf, type Section } from '../options/option.ts'
 import { isSame } from './differences.ts'
 import type { Config } from '../types.ts'
 
@@ -29,12 +29,14 @@ export function keepNotReloadable(running: Config, next: Config): Kept {
   const notReloadable: NotReloadable[] = []
   const keep = ({ path, options }: Section, before: Values, after: Values): Values => {
     let kept = after
-    for (const [name, { check, restart }] of Object.entries(options)) {
+    for (const [key, option] of Object.entries(options)) {
+      const { check, restart } = option
+      const name = memberOf(key, option) ?? key
       const [old, value] = [before[name], after[name]]
       const isSection = check.kind === 'section'
       const isOther = isSection ? (old === undefined) !== (value === undefined) : !isSame(old, value)
       if (restart !== undefined && isOther) {
-        notReloadable.push({ key: `${path}.${name}`, reason: restart })
+        notReloadable.push({ key: `${path}.${key}`, reason: restart })
         kept = { ...kept, [name]: old }
       } else if (isSection && old !== undefined && value !== undefined) {
         const inside = keep(check.section, old as Values, value as Values)
