@@ -1,6 +1,6 @@
 import { CALL_STAGES } from '../observe/activity/call-record.ts'
 import { AdminProblem } from './problem-details.ts'
-import { TEXT, type AdminRoute } from './route.ts'
+import { flagIn, knownQuery, TEXT, type AdminRoute } from './route.ts'
 
 const NUMBER = { type: 'number' }
 const BOOLEAN = { type: 'boolean' }
@@ -57,13 +57,7 @@ export const CALLS_ROUTE: AdminRoute = {
   answer: { type: 'object', properties: { calls: { type: 'array', items: CALL } }, required: ['calls'] },
   refusals: [422],
   handle: ({ service, query }) => {
-    const known = Object.keys(CALLS_ROUTE.query ?? {})
-    const unknown = [...query.keys()].find(key => !known.includes(key))
-    if (unknown !== undefined)
-      throw new AdminProblem(
-        422,
-        `The query may have ${known.map(key => `"${key}"`).join(', ')}, and nothing else.`,
-      )
+    knownQuery(query, Object.keys(CALLS_ROUTE.query ?? {}))
     const only = (name: string): string | undefined => query.get(name) ?? undefined
     const filter = {
       client: only('client'),
@@ -74,13 +68,6 @@ export const CALLS_ROUTE: AdminRoute = {
     if (flagIn(query, 'follow')) return { body: {}, lines: service.followCalls(filter) }
     return { body: service.calls({ ...filter, slow: flagIn(query, 'slow'), limit: limitIn(query) }) }
   },
-}
-
-/** @throws AdminProblem 422 */
-function flagIn(query: URLSearchParams, name: string): boolean {
-  const text = query.get(name) ?? 'false'
-  if (text !== 'true' && text !== 'false') throw new AdminProblem(422, `"${name}" is true or false.`)
-  return text === 'true'
 }
 
 /** @throws AdminProblem 422 */

@@ -68,6 +68,28 @@ export function fields(body: unknown, known: readonly string[]): JsonObject {
   throw new AdminProblem(422, `The body has ${shown}, which is not known. It may have: ${known.join(', ')}.`)
 }
 
+/**
+ * A query whose parameters are all known to its route.
+ * @throws AdminProblem 422
+ */
+export function knownQuery(query: URLSearchParams, known: readonly string[]): URLSearchParams {
+  const unknown = [...query.keys()].find(key => !known.includes(key))
+  if (unknown === undefined) return query
+  const names = known.map(key => `"${key}"`)
+  const listed = names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`
+  throw new AdminProblem(422, `The query may have ${listed}, and nothing else.`)
+}
+
+/**
+ * A parameter that is `true` or `false`, the latter when left out.
+ * @throws AdminProblem 422
+ */
+export function flagIn(query: URLSearchParams, name: string): boolean {
+  const text = query.get(name) ?? 'false'
+  if (text !== 'true' && text !== 'false') throw new AdminProblem(422, `"${name}" is true or false.`)
+  return text === 'true'
+}
+
 /** A text of a body. @throws AdminProblem 422 */
 export function textIn(given: JsonObject, name: string): string {
   const value = given[name]

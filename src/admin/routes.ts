@@ -2,7 +2,16 @@ import { isJsonObject } from '../core/json-object.ts'
 import type { WriteResult } from './config-file.ts'
 import { CREDENTIAL_ROUTES } from './credential-routes.ts'
 import { AdminProblem } from './problem-details.ts'
-import { fields, TEXT, textIn, type AdminAnswer, type AdminRoute, type Schema } from './route.ts'
+import {
+  fields,
+  TEXT,
+  textIn,
+  type AdminAnswer,
+  type AdminRoute,
+  type Schema,
+  flagIn,
+  knownQuery,
+} from './route.ts'
 import type { DrainTarget, ReloadAnswer } from './service.ts'
 import { CALLS_ROUTE } from './calls-route.ts'
 import { USAGE_ROUTE } from './usage-route.ts'
@@ -138,12 +147,8 @@ export const ROUTES: readonly AdminRoute[] = [
     answerType: 'application/x-ndjson',
     refusals: [422],
     handle: ({ service, query }) => {
-      const unknown = [...query.keys()].find(key => key !== 'server' && key !== 'follow')
-      if (unknown !== undefined)
-        throw new AdminProblem(422, 'The query may have "server" and "follow", and nothing else.')
-      const follow = query.get('follow') ?? 'false'
-      if (follow !== 'true' && follow !== 'false') throw new AdminProblem(422, '"follow" is true or false.')
-      return { body: {}, lines: service.log(query.get('server') ?? undefined, follow === 'true') }
+      knownQuery(query, ['server', 'follow'])
+      return { body: {}, lines: service.log(query.get('server') ?? undefined, flagIn(query, 'follow')) }
     },
   },
   {

@@ -1,12 +1,11 @@
-import { isUsageDimension, USAGE_DIMENSIONS } from '../observe/usage/usage-report.ts'
+import { isUsageDimension, USAGE_DIMENSIONS, USAGE_MEASURES } from '../observe/usage/usage-report.ts'
 import { AdminProblem } from './problem-details.ts'
-import { TEXT, type AdminRoute } from './route.ts'
+import { knownQuery, TEXT, type AdminRoute } from './route.ts'
 import type { UsageRequest } from './service.ts'
 
 const DAY = /^\d{4}-\d\d-\d\d$/
 const NUMBER = { type: 'number' }
 const DIMENSIONS = Object.fromEntries(USAGE_DIMENSIONS.map(by => [by, TEXT]))
-const MEASURES = ['calls', 'errors', 'hits', 'upstreamMs', 'bytesIn', 'bytesOut', 'tokensOut', 'cost']
 
 /** What clients have used. */
 export const USAGE_ROUTE: AdminRoute = {
@@ -38,9 +37,9 @@ export const USAGE_ROUTE: AdminRoute = {
           type: 'object',
           properties: {
             of: { type: 'object', properties: DIMENSIONS },
-            ...Object.fromEntries(MEASURES.map(measure => [measure, NUMBER])),
+            ...Object.fromEntries(USAGE_MEASURES.map(measure => [measure, NUMBER])),
           },
-          required: ['of', ...MEASURES],
+          required: ['of', ...USAGE_MEASURES],
         },
       },
     },
@@ -52,13 +51,7 @@ export const USAGE_ROUTE: AdminRoute = {
 
 /** @throws AdminProblem 422 */
 function usageRequestIn(query: URLSearchParams): UsageRequest {
-  const known = Object.keys(USAGE_ROUTE.query ?? {})
-  const unknown = [...query.keys()].find(key => !known.includes(key))
-  if (unknown !== undefined)
-    throw new AdminProblem(
-      422,
-      `The query may have ${known.map(key => `"${key}"`).join(', ')}, and nothing else.`,
-    )
+  knownQuery(query, Object.keys(USAGE_ROUTE.query ?? {}))
   const by = (query.get('by') ?? 'client').split(',')
   if (!by.every(isUsageDimension))
     throw new AdminProblem(422, `"by" is one or more of ${USAGE_DIMENSIONS.join(', ')}, with commas between.`)

@@ -9,6 +9,7 @@ import {
   isUsageDimension,
   summedLines,
   USAGE_DIMENSIONS,
+  USAGE_MEASURES,
   usageLines,
   type UsageDimension,
   type UsageLine,
@@ -119,24 +120,13 @@ function summed({ gateway }: Config, lines: readonly UsageLine[][]): UsageLine[]
   return gateway.state === 'memory' ? summedLines(lines.flat()) : (lines.at(-1) ?? [])
 }
 
-const MEASURES = [
-  'calls',
-  'errors',
-  'hits',
-  'upstreamMs',
-  'bytesIn',
-  'bytesOut',
-  'tokensOut',
-  'cost',
-] as const
-
 function csvOf(by: readonly UsageDimension[], lines: readonly UsageLine[]): string[] {
   return [
-    [...by, ...MEASURES].join(','),
+    [...by, ...USAGE_MEASURES].join(','),
     ...lines.map(line =>
       [
         ...by.map(each => csvCell(line.of[each] ?? '')),
-        ...MEASURES.map(measure => String(Math.round(line[measure] * 1000) / 1000)),
+        ...USAGE_MEASURES.map(measure => String(Math.round(line[measure] * 1000) / 1000)),
       ].join(','),
     ),
   ]

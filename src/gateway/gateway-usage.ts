@@ -68,7 +68,7 @@ export class GatewayUsage {
     this.#closed = true
     clearTimeout(this.#timer)
     this.#unfollow()
-    await this.#counter.flush()
+    await this.#counter.close()
     await this.#merging
   }
 

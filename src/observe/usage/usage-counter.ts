@@ -57,6 +57,7 @@ export class UsageCounter {
   #timer: NodeJS.Timeout | undefined
   #writing: Promise<void> = Promise.resolve()
   #failed = false
+  #closed = false
 
   constructor(options: UsageCounterOptions) {
     this.#options = options
@@ -80,6 +81,12 @@ export class UsageCounter {
     await this.#writing
   }
 
+  /** Writes what was counted. What cannot be written is lost. Idempotent. */
+  async close(): Promise<void> {
+    this.#closed = true
+    await this.flush()
+  }
+
   #ended(event: RequestEnded): void {
     const trace = TraceView.behind(event.trace)
     const { row, day, cost } = this.#rowOf(event, trace.route)
@@ -92,7 +99,11 @@ export class UsageCounter {
     if (wasExecuted(event, trace)) row.cost += cost
     if (day.dirty) return
     day.dirty = true
-    this.#timer ??= setTimeout(() => void this.flush(), FLUSH_MS).unref()
+    this.#flushLater()
+  }
+
+  #flushLater(): void {
+    if (!this.#closed) this.#timer ??= setTimeout(() => void this.flush(), FLUSH_MS).unref()
   }
 
   #rowOf(event: RequestEnded, route: RouteFacts | undefined): KnownRow {
@@ -146,7 +157,7 @@ export class UsageCounter {
             cause: describeError(error),
           })
         this.#failed = true
-        this.#timer ??= setTimeout(() => void this.flush(), FLUSH_MS).unref()
+        this.#flushLater()
         return
       }
     }

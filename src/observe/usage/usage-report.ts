@@ -6,6 +6,18 @@ import type { DayUsage } from './usage-store.ts'
 export const USAGE_DIMENSIONS = ['day', 'client', 'server', 'tool'] as const
 export type UsageDimension = (typeof USAGE_DIMENSIONS)[number]
 
+/** What a line says of it, in this order. */
+export const USAGE_MEASURES = [
+  'calls',
+  'errors',
+  'hits',
+  'upstreamMs',
+  'bytesIn',
+  'bytesOut',
+  'tokensOut',
+  'cost',
+] as const satisfies readonly (keyof UsageLine)[]
+
 export function isUsageDimension(text: string): text is UsageDimension {
   return (USAGE_DIMENSIONS as readonly string[]).includes(text)
 }

@@ -1,6 +1,10 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { calendarDays } from '../../../../src/core/calendar-day.ts'
+import { EventBus } from '../../../../src/core/event-bus.ts'
 import { SILENT } from '../../../../src/core/logger.ts'
+import { Ended } from '../../../../src/middleware/request/request-events.ts'
+import { UsageCounter } from '../../../../src/observe/usage/usage-counter.ts'
+import { exchangeOf } from '../../../helpers/fake-transport.ts'
 import { noUsage, UsageRows, type UsageRow } from '../../../../src/observe/usage/usage-counts.ts'
 import { mergeUsage } from '../../../../src/observe/usage/usage-merge.ts'
 import { decodeUsage, encodeUsage, usageKey } from '../../../../src/observe/usage/usage-record.ts'
@@ -15,6 +19,7 @@ const row = (client: string, server: string, tool: string, calls = 1): UsageRow 
 })
 const ALL = ['0000-01-01', '9999-12-31'] as const
 const DAY_MS = 86_400_000
+const CONTEXT = { ruleOn: () => undefined, routed: true }
 const NOW = Date.UTC(2026, 10, 28, 12)
 const dayOf = calendarDays('UTC')
 const KEEP = { keepMs: 400 * DAY_MS }
@@ -43,6 +48,45 @@ describe('rows of usage', () => {
     ] as const)
       rows.add(row(client, server, 't'))
     expect(rows.size).toBe(4)
+  })
+})
+
+describe('the counter', () => {
+  test('tries again while its store is away, and leaves nothing behind when it is closed', async () => {
+    vi.useFakeTimers()
+    onTestFinished(() => void vi.useRealTimers())
+    const written: string[] = []
+    let isAway = true
+    const counter = new UsageCounter({
+      store: {
+        set: async (_key, value) => {
+          if (isAway) throw new Error('away')
+          written.push(value)
+        },
+      },
+      logger: SILENT,
+      writer: 'me',
+      dayOf: () => ({ day: '2026-11-28', endsAt: Infinity }),
+      costOf: () => 1,
+      keepMs: DAY_MS,
+    })
+    const bus = new EventBus(SILENT)
+    const off = counter.listen(bus)
+    const exchange = exchangeOf('tools/list', {})
+    const outcome = { kind: 'result', text: '{}', value: {}, modern: true } as const
+    const end = (): void => bus.emit(new Ended(exchange, 0, 1, CONTEXT, outcome, undefined))
+    end()
+    await vi.advanceTimersByTimeAsync(12_000)
+    expect([written.length, vi.getTimerCount()]).toEqual([0, 1])
+    isAway = false
+    end()
+    await vi.advanceTimersByTimeAsync(6000)
+    expect(written.map(text => decodeUsage(text)?.rows[0]?.calls)).toEqual([2])
+    isAway = true
+    end()
+    off()
+    await counter.close()
+    expect(vi.getTimerCount()).toBe(0)
   })
 })
 
