@@ -11,10 +11,12 @@ export type Cell = string | PaintedCell
 const GAP = '  '
 /** No column is made narrower than this; then lines are wrapped by the terminal. */
 const MIN_WIDTH = 12
+/** The last column is made this narrow before any other one is cut. */
+const MIN_LAST = 20
 
 /**
- * Lines of a table: columns padded to their widest cell, and the widest ones cut where the terminal is too narrow.
- * Foreign texts cannot break out of their cell.
+ * Lines of a table: columns padded to their widest cell, cut where the terminal is too narrow. Foreign texts cannot
+ * break out of their cell.
  */
 export function tableLines(rows: readonly (readonly Cell[])[]): string[] {
   return linesOf(rows, terminalWidth() ?? Infinity)
@@ -49,10 +51,13 @@ function linesOf(rows: readonly (readonly Cell[])[], total: number): string[] {
   )
 }
 
-/** Makes the widest columns narrower, one character after the other, until all of them fit. */
+/** Makes the last column narrower, and then the widest ones, until all fit. Names are in front, and are typed. */
 function narrow(widths: number[], total: number): void {
   let over = widths.reduce((sum, width) => sum + width + GAP.length, -GAP.length) - total
-  for (; over > 0; over--) {
+  const last = widths.length - 1
+  const spare = Math.max(0, Math.min(over, (widths[last] ?? 0) - MIN_LAST))
+  widths[last] = (widths[last] ?? 0) - spare
+  for (over -= spare; over > 0; over--) {
     const widest = widths.indexOf(Math.max(...widths))
     const width = widths[widest] ?? 0
     if (width <= MIN_WIDTH) return
