@@ -1,4 +1,5 @@
 import { shellWord } from '../core/shell-word.ts'
+import { withoutEnd } from '../core/without-end.ts'
 import { alignColumns } from './table.ts'
 import { oneLine } from './terminal.ts'
 import { shownPath } from './this-machine.ts'
@@ -125,7 +126,7 @@ export function appliedText({ applied, file, running, undo, machine }: AppliedVi
     lines.push(`${title}: ${shownPath(path, machine)} has the entry.`)
   for (const { file: path, outcome, snippet } of files) {
     if (outcome.state !== 'left') continue
-    lines.push(`${path} ${outcome.reason.replace(/\.$/, '')}. It was left as it is.`)
+    lines.push(`${path} ${withoutEnd(outcome.reason, '.')}. It was left as it is.`)
     if (snippet !== undefined) lines.push('Paste this into it:', snippet)
   }
   const titles = [...new Set(changed.map(({ title }) => title))]

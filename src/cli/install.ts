@@ -4,6 +4,7 @@ import { APPLICATIONS } from '../client-files/applications/applications.ts'
 import { loadFormat } from '../client-files/load-format.ts'
 import { MCP_SERVERS } from '../client-files/applications/folders.ts'
 import { GatewayError } from '../core/errors.ts'
+import { withoutEnd } from '../core/without-end.ts'
 import { readConfigFile, type OwnConfig } from '../first-run/config-file.ts'
 import { installEntry, targetOf, uninstallEntry } from '../first-run/install.ts'
 import { ownEntryFor } from '../first-run/own-program.ts'
@@ -71,7 +72,7 @@ export async function runInstall(name: string | undefined, options: InstallOptio
   if (installed.state === 'left') process.exitCode = 1
   if (options.json) return printJson({ file: path, ...installed })
   if (installed.state === 'left') {
-    say(`${path} ${installed.reason.replace(/\.$/, '')}. It was left as it is. Paste this into it:`)
+    say(`${path} ${withoutEnd(installed.reason, '.')}. It was left as it is. Paste this into it:`)
     return print(installed.snippet)
   }
   if (installed.state === 'there')
@@ -99,7 +100,7 @@ export async function runUninstall(name: string | undefined, options: InstallOpt
   for (const { file, state, reason } of results) {
     if (state === 'changed')
       print(`${shownPath(file, machine)} has no entry of the gateway any more. Restart ${application.title}.`)
-    if (state === 'left') print(`${file} ${reason?.replace(/\.$/, '') ?? ''}. It was left as it is.`)
+    if (state === 'left') print(`${file} ${withoutEnd(reason ?? '', '.')}. It was left as it is.`)
   }
   if (!results.some(({ state }) => state !== 'absent'))
     print(`No file of ${application.title} has an entry of the gateway.`)

@@ -44,32 +44,14 @@ export interface CallRecord {
 const MAX_TEXT = 200
 
 /** What is kept of a call: values and short texts, and nothing that holds its parameters or its result. */
-export interface KeptCall {
-  readonly nth: number
-  readonly time: number
-  readonly client: string
-  readonly application: string
+export interface KeptCall extends Omit<CallRecord, 'era' | 'code' | 'stages'> {
   readonly modern: boolean
-  readonly method: string
-  readonly server: string
-  readonly name: string
-  readonly result: RequestEnded['result']
   readonly code: string | number | undefined
-  readonly errorId: string | undefined
-  readonly durationMs: number
   readonly waitedMs: number
   readonly storeMs: number
   readonly linkMs: number
   readonly upstreamMs: number
   readonly clientMs: number
-  readonly cache: string | undefined
-  readonly replica: string | undefined
-  readonly repeats: number
-  readonly fallbackFrom: string | undefined
-  readonly rule: string | undefined
-  readonly bytesIn: number
-  readonly bytesOut: number
-  readonly traceId: string | undefined
 }
 
 export function keptCallOf(event: RequestEnded, nth: number): KeptCall {

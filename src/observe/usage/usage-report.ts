@@ -23,17 +23,10 @@ export function isUsageDimension(text: string): text is UsageDimension {
 }
 
 /** One line of a report: what it is of, and what that has used. */
-export interface UsageLine {
+export interface UsageLine extends Readonly<UsageCounts> {
   readonly of: Readonly<Partial<Record<UsageDimension, string>>>
-  readonly calls: number
-  readonly errors: number
-  readonly hits: number
-  readonly upstreamMs: number
-  readonly bytesIn: number
-  readonly bytesOut: number
   /** Estimate of what the results cost a model. */
   readonly tokensOut: number
-  readonly cost: number
 }
 
 export interface UsageQuery {
